@@ -1,0 +1,1 @@
+//! `cargo bench -p segcam-benches`

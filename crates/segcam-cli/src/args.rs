@@ -1,0 +1,198 @@
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use segcam::models::Pretrained;
+use segcam::pixels::PixelSpec;
+use segcam::render::Colormap;
+use segcam::{Normalize, device_names};
+
+use crate::method::MethodName;
+
+/// Shows which parts of an image made a segmentation network label its pixels so.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  segcam demo
+  segcam explain --input nuclei.png
+  segcam explain --model espnet --weights espnet.pth --input street.png --class 11
+  segcam layers --model retina-unet --weights unet_drive.safetensors"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Print errors only
+    #[arg(long, short, global = true)]
+    quiet: bool,
+
+    /// Print JSON instead of tables
+    #[arg(long, global = true, conflicts_with = "quiet")]
+    json: bool,
+}
+
+/// How much to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Talk {
+    Quiet,
+    Json,
+    Tables,
+}
+
+impl Args {
+    pub(crate) fn talk(&self) -> Talk {
+        match (self.quiet, self.json) {
+            (true, _) => Talk::Quiet,
+            (_, true) => Talk::Json,
+            _ => Talk::Tables,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Explain a generated image of cell nuclei: nothing to prepare, a few seconds
+    Demo(DemoArgs),
+    /// Explain what a network predicts on an image or a volume
+    Explain(Box<ExplainArgs>),
+    /// List a network's layers and their shapes
+    Layers(LayersArgs),
+    /// List the networks
+    Models,
+    /// List the CAM methods
+    Methods,
+    /// List the devices of this build
+    Devices,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Folder for the pictures and the report
+    #[arg(long, default_value = "segcam-demo")]
+    pub(crate) out: PathBuf,
+
+    /// Seed of the generated image
+    #[arg(long, default_value_t = 4)]
+    pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeviceArg {
+    /// Where to compute; see `segcam devices`
+    #[arg(long = "device", value_name = "NAME", default_value = device_names()[0])]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ModelArgs {
+    /// Network; see `segcam models`
+    #[arg(long, value_name = "NAME", default_value = "nuclei-unet")]
+    pub(crate) model: Pretrained,
+
+    /// Its weights: .safetensors, .pth or .pt; nuclei-unet brings its own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LayersArgs {
+    #[command(flatten)]
+    pub(crate) network: ModelArgs,
+
+    /// Image or .npy that gives the shapes; otherwise a small blank one does
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Pixel sets:
+  all                  every pixel
+  class                predicted as the class (default)
+  pixel:70,16          row 70, column 16
+  box:10,20,64,80      rows 10 to 63, columns 20 to 79
+  threshold:0.5        probability of the class above 0.5
+  a&b  a|b  a-b  !a    combinations, from left to right; ( ) group
+Coordinates are those of the network's input, from 0; volumes use z,y,x.
+
+Examples:
+  segcam explain --input nuclei.png
+  segcam explain --input nuclei.png --pixels 'class&box:60,60,120,120' --layer mid,dec1
+  segcam explain --model retina-unet --weights unet_drive.safetensors --input 01.png --save raw
+  segcam explain --model meshnet --weights gwm.safetensors --input t1.npy --class 2 --layer conv8")]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) network: ModelArgs,
+
+    /// PNG, JPEG or TIFF (prepared as the network wants it), or .npy float32 [C,H,W], [N,C,H,W] or
+    /// [N,C,D,H,W] (taken as it is)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+
+    /// Layers to explain; see `segcam layers`. `auto`: the bottleneck and the last decoder block
+    #[arg(long = "layer", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_value = "auto")]
+    pub(crate) layers: Vec<String>,
+
+    /// Class to explain, from 0 [default: the most frequent predicted one that is not background]
+    #[arg(long, value_name = "N")]
+    pub(crate) class: Option<usize>,
+
+    /// CAM methods; see `segcam methods`
+    #[arg(long = "method", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_values = ["seg-grad-cam", "seg-hires-grad-cam"])]
+    pub(crate) methods: Vec<MethodName>,
+
+    /// Pixels whose score the Seg methods explain, see below
+    #[arg(long, value_name = "SPEC", default_value = "class")]
+    pub(crate) pixels: PixelSpec,
+
+    /// Folder for the pictures and the report
+    #[arg(long, value_name = "DIR", default_value = "segcam-out")]
+    pub(crate) out: PathBuf,
+
+    /// Also save arrays as .npy: signed maps, heat maps, predicted labels
+    #[arg(long, value_name = "WHAT", num_args = 1.., value_delimiter = ',')]
+    pub(crate) save: Vec<Save>,
+
+    /// Scale of the heat maps
+    #[arg(long, value_name = "HOW", value_enum, default_value = "max")]
+    pub(crate) normalize: Scale,
+
+    /// Colours: viridis, magma, inferno, turbo or jet
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) colormap: Colormap,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Save {
+    /// `<method>.<layer>.raw.npy`: float32 [N,1,h,w], signed, at layer resolution
+    Raw,
+    /// `<method>.<layer>.heat.npy`: float32 [N,1,H,W], at input resolution
+    Heat,
+    /// `prediction.npy`: uint8 [N,1,H,W], the predicted class of each pixel
+    Prediction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scale {
+    /// Divide by the largest value
+    Max,
+    /// Stretch from smallest to largest, as pytorch-grad-cam
+    MinMax,
+    /// Keep the map's unit
+    None,
+}
+
+impl From<Scale> for Normalize {
+    fn from(scale: Scale) -> Self {
+        match scale {
+            Scale::Max => Self::Max,
+            Scale::MinMax => Self::MinMax,
+            Scale::None => Self::None,
+        }
+    }
+}

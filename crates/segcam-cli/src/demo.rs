@@ -1,0 +1,208 @@
+use std::f32::consts::TAU;
+
+use anyhow::{Context, Result, bail};
+use image::{DynamicImage, GrayImage, Luma, imageops};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use segcam::models::{Network, Pretrained};
+use segcam::pixels::PixelSpec;
+use segcam::render::{Colormap, figure};
+use segcam::{Normalize, device};
+
+use crate::args::{DemoArgs, Talk};
+use crate::explain::{Request, class_name, explain_all, finish, predicted_pixels};
+use crate::method::MethodName;
+use crate::output::Folder;
+use crate::picture::{Canvas, LEGEND, for_figure};
+use crate::report::{MapReport, Report};
+
+const SIDE: u32 = 256;
+const NUCLEUS: usize = 1;
+const LAYERS: [&str; 2] = ["mid", "dec1"];
+const METHODS: [MethodName; 2] = [MethodName::SegGrad, MethodName::SegHiRes];
+
+/// `segcam demo`
+pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
+    let device = device(&args.device.name)?;
+    let model = Pretrained::NucleiUNet;
+    let Network::Image(explainer) = model.load(None, &device)? else {
+        bail!("{model} is a network for images");
+    };
+    let out = Folder::create(&args.out)?;
+    let (image, nuclei) = cells(args.seed);
+    let prepared = model
+        .preprocess()
+        .apply(&DynamicImage::ImageLuma8(image), &device)?;
+    let seen = explainer.observe(prepared.input.clone())?;
+
+    let one = large_and_alone(&nuclei).context("no nucleus stands alone: try another --seed")?;
+    let one: PixelSpec = one.pixel_set().parse()?;
+    let sets = [
+        ("nucleus", "one nucleus", one),
+        ("class", "every nucleus", PixelSpec::Class),
+    ];
+    let mut requests = vec![];
+    for (name, _, pixels) in &sets {
+        for layer in LAYERS {
+            requests.extend(METHODS.map(|method| Request {
+                method,
+                layer: layer.into(),
+                pixels: pixels.clone(),
+                stem: format!("{name}.{method}.{layer}"),
+            }));
+        }
+    }
+    let maps = explain_all(&seen, NUCLEUS, &requests, talk)?;
+
+    let canvas = Canvas::new(
+        &prepared.input,
+        Some(&prepared.picture),
+        seen.prediction(),
+        NUCLEUS,
+        0,
+    );
+    let (normalize, colormap) = (Normalize::Max, Colormap::default());
+    let mut reports: Vec<MapReport> = vec![];
+    let mut rows = vec![];
+    for ((_, what, _), maps) in sets.iter().zip(maps.chunks(LAYERS.len() * METHODS.len())) {
+        let mut row = vec![];
+        for map in maps {
+            let mut panel = map.panel(&seen, &canvas, normalize, colormap)?;
+            panel.caption = format!("{what}: {}", panel.caption);
+            let file = format!("{}.png", map.stem);
+            out.png(
+                &file,
+                &figure(&class_name(model, NUCLEUS), &[vec![panel.clone()]]),
+            )?;
+            reports.push(MapReport {
+                files: vec![file],
+                ..map.report()
+            });
+            row.push(for_figure(panel));
+        }
+        let first = if rows.is_empty() {
+            canvas.plain()
+        } else {
+            canvas.prediction()
+        };
+        row.insert(0, for_figure(first));
+        rows.push(row);
+    }
+    let title = format!("Why are these pixels nuclei? {LEGEND}");
+    out.png("compare.png", &figure(&title, &rows))?;
+    out.png("input.png", &prepared.picture)?;
+
+    let report = Report {
+        segcam: env!("CARGO_PKG_VERSION"),
+        command: std::env::args().collect(),
+        model: model.to_string(),
+        weights: "embedded".into(),
+        input: format!("generated, seed {}", args.seed),
+        input_shape: prepared.input.dims().to_vec(),
+        classes: seen.prediction().classes(),
+        class: NUCLEUS,
+        class_name: model.class_names().get(NUCLEUS).map(ToString::to_string),
+        class_chosen: "the demo's",
+        predicted_pixels: predicted_pixels(&seen),
+        normalize: normalize.to_string(),
+        colormap: colormap.to_string(),
+        engine: seen.engine().to_string(),
+        device: args.device.name.clone(),
+        maps: reports,
+        files: ["compare.png", "input.png", "report.json"]
+            .map(String::from)
+            .to_vec(),
+    };
+    finish(&report, &out, talk)
+}
+
+/// A bright ellipse with a wavy edge.
+struct Nucleus {
+    y: f32,
+    x: f32,
+    long: f32,
+    short: f32,
+    angle: f32,
+    brightness: f32,
+    phase: f32,
+}
+
+impl Nucleus {
+    fn random(rng: &mut impl Rng) -> Self {
+        let long = rng.random_range(8.0..14.0);
+        Self {
+            y: rng.random_range(12.0..SIDE as f32 - 12.0),
+            x: rng.random_range(12.0..SIDE as f32 - 12.0),
+            long,
+            short: long * rng.random_range(0.6..0.95),
+            angle: rng.random_range(0.0..TAU),
+            brightness: rng.random_range(60.0..150.0),
+            phase: rng.random_range(0.0..TAU),
+        }
+    }
+
+    fn is_apart_from(&self, other: &Self) -> bool {
+        (self.y - other.y).hypot(self.x - other.x) > self.long + other.long + 3.0
+    }
+
+    fn light(&self, y: f32, x: f32) -> f32 {
+        let (sin, cos) = self.angle.sin_cos();
+        let (dy, dx) = (y - self.y, x - self.x);
+        let (u, v) = (dx * cos + dy * sin, dy * cos - dx * sin);
+        let edge = 1.0 + 0.06 * (3.0 * v.atan2(u) + self.phase).sin();
+        let radius = (u / self.long).hypot(v / self.short) / edge;
+        let texture = 1.0 + 0.2 * (0.31 * u + self.phase).sin() * (0.27 * v + self.phase).cos();
+        self.brightness * texture / (1.0 + ((radius - 1.0) * 12.0).exp())
+    }
+
+    /// Whether a box around this nucleus cannot touch the other one.
+    fn box_is_clear_of(&self, other: &Self) -> bool {
+        let apart = (self.y - other.y).abs().max((self.x - other.x).abs());
+        apart > self.long + other.long + 6.0
+    }
+
+    /// The predicted pixels in a box around it.
+    fn pixel_set(&self) -> String {
+        let low = |at: f32| (at - self.long - 2.0).max(0.0) as u32;
+        let high = |at: f32| ((at + self.long + 3.0) as u32).min(SIDE);
+        let (y, x) = (self.y, self.x);
+        format!("class&box:{},{},{},{}", low(y), low(x), high(y), high(x))
+    }
+}
+
+/// The largest nucleus with room around it.
+fn large_and_alone(nuclei: &[Nucleus]) -> Option<&Nucleus> {
+    let alone = |one: &&Nucleus| {
+        nuclei
+            .iter()
+            .all(|other| std::ptr::eq(*one, other) || one.box_is_clear_of(other))
+    };
+    nuclei
+        .iter()
+        .filter(alone)
+        .max_by(|a, b| a.long.total_cmp(&b.long))
+}
+
+/// A picture like those of a fluorescence microscope: nuclei on a hazy, noisy background.
+fn cells(seed: u64) -> (GrayImage, Vec<Nucleus>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut nuclei: Vec<Nucleus> = vec![];
+    for _ in 0..400 {
+        let next = Nucleus::random(&mut rng);
+        if nuclei.len() < 28 && nuclei.iter().all(|nucleus| nucleus.is_apart_from(&next)) {
+            nuclei.push(next);
+        }
+    }
+    let sharp = GrayImage::from_fn(SIDE, SIDE, |x, y| {
+        let (y, x) = (y as f32, x as f32);
+        let haze = 12.0 + 6.0 * (x / 70.0).sin() * (y / 90.0).cos();
+        let light: f32 = nuclei.iter().map(|nucleus| nucleus.light(y, x)).sum();
+        Luma([(haze + light).clamp(0.0, 255.0) as u8])
+    });
+    let mut image = imageops::blur(&sharp, 1.2);
+    for pixel in image.pixels_mut() {
+        let noise: f32 = (0..4).map(|_| rng.random_range(-3.0..3.0f32)).sum();
+        pixel.0[0] = (f32::from(pixel.0[0]) + noise).clamp(0.0, 255.0) as u8;
+    }
+    (image, nuclei)
+}

@@ -1,0 +1,372 @@
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, Table, presets};
+use image::RgbImage;
+use indicatif::ProgressBar;
+use segcam::burn::tensor::Tensor;
+use segcam::models::{Network, Pretrained};
+use segcam::pixels::PixelSpec;
+use segcam::render::{Colormap, Panel, figure};
+use segcam::{CamError, Explanation, Normalize, Observation, device};
+
+use crate::args::{ExplainArgs, Save, Talk};
+use crate::input;
+use crate::method::MethodName;
+use crate::output::Folder;
+use crate::picture::{Canvas, LEGEND, for_figure, members};
+use crate::report::{MapReport, Report};
+
+/// `segcam explain`
+pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<()> {
+    let model = args.network.model;
+    let device = device(&args.network.device.name)?;
+    let weights = args.network.weights.as_deref();
+    let out = Folder::create(&args.out)?;
+    let path = || args.input.display().to_string();
+    match model.load(weights, &device)? {
+        Network::Image(explainer) => {
+            let image = input::image(&args.input, model.preprocess(), &device)?;
+            let seen = explainer.observe(image.tensor.clone()).with_context(path)?;
+            explain(
+                args,
+                talk,
+                &out,
+                &seen,
+                &image.tensor,
+                image.picture.as_ref(),
+            )
+        }
+        Network::Volume(explainer) => {
+            let volume = input::volume(&args.input, &device)?;
+            let seen = explainer.observe(volume.clone()).with_context(path)?;
+            explain(args, talk, &out, &seen, &volume, None)
+        }
+    }
+}
+
+fn explain<const D: usize>(
+    args: &ExplainArgs,
+    talk: Talk,
+    out: &Folder,
+    seen: &Observation<D>,
+    input: &Tensor<D>,
+    picture: Option<&RgbImage>,
+) -> Result<()> {
+    let model = args.network.model;
+    let predicted_pixels = predicted_pixels(seen);
+    let class = match args.class {
+        Some(class) => class,
+        None => most_frequent(&predicted_pixels, model)?,
+    };
+    let requests = requests(args);
+    let methods = requests.len() / layers(args).len();
+    let maps = explain_all(seen, class, &requests, talk)?;
+
+    let (normalize, samples) = (Normalize::from(args.normalize), input.dims()[0]);
+    let name = class_name(model, class);
+    let mut files = vec![];
+    let mut reports: Vec<MapReport> = maps.iter().map(Map::report).collect();
+    for sample in 0..samples {
+        let number = if samples > 1 {
+            format!(".{sample}")
+        } else {
+            String::new()
+        };
+        let canvas = Canvas::new(input, picture, seen.prediction(), class, sample);
+        let mut panels = vec![];
+        for (map, report) in maps.iter().zip(&mut reports) {
+            let panel = map.panel(seen, &canvas, normalize, args.colormap)?;
+            let file = format!("{}{number}.png", map.stem);
+            let title = format!(
+                "{name}, {} explained pixels",
+                map.found.pixels().sizes[sample]
+            );
+            out.png(&file, &figure(&title, &[vec![panel.clone()]]))?;
+            report.files.push(file);
+            panels.push(for_figure(panel));
+        }
+        let title = format!("{name}, pixel set {}: {LEGEND}", args.pixels);
+        let file = format!("compare{number}.png");
+        out.png(&file, &figure(&title, &in_rows(&canvas, panels, methods)))?;
+        files.push(file);
+    }
+    for (map, report) in maps.iter().zip(&mut reports) {
+        map.save(out, args, normalize, report)?;
+    }
+    if args.save.contains(&Save::Prediction) {
+        let labels = seen.prediction().labels();
+        let shape = labels.dims();
+        let bytes: Vec<u8> = labels.into_data().iter::<u8>().collect();
+        out.npy("prediction.npy", &shape, &bytes)?;
+        files.push("prediction.npy".into());
+    }
+    files.push("report.json".into());
+    let report = Report {
+        segcam: env!("CARGO_PKG_VERSION"),
+        command: std::env::args().collect(),
+        model: model.to_string(),
+        weights: match &args.network.weights {
+            Some(path) => path.display().to_string(),
+            None => "embedded".into(),
+        },
+        input: args.input.display().to_string(),
+        input_shape: input.dims().to_vec(),
+        classes: seen.prediction().classes(),
+        class,
+        class_name: model.class_names().get(class).map(ToString::to_string),
+        class_chosen: if args.class.is_some() {
+            "asked"
+        } else {
+            "most frequent prediction"
+        },
+        predicted_pixels,
+        normalize: normalize.to_string(),
+        colormap: args.colormap.to_string(),
+        engine: seen.engine().to_string(),
+        device: args.network.device.name.clone(),
+        maps: reports,
+        files,
+    };
+    finish(&report, out, talk)
+}
+
+/// What is asked about one map.
+pub(crate) struct Request {
+    pub(crate) method: MethodName,
+    pub(crate) layer: String,
+    pub(crate) pixels: PixelSpec,
+    /// Name of its files, without extension.
+    pub(crate) stem: String,
+}
+
+/// Every layer with every method.
+fn requests(args: &ExplainArgs) -> Vec<Request> {
+    let request = |layer: &str, method: MethodName| Request {
+        method,
+        layer: layer.to_string(),
+        pixels: method.explains(&args.pixels),
+        stem: format!("{method}.{layer}"),
+    };
+    let methods = without_repeats(args.methods.clone());
+    layers(args)
+        .into_iter()
+        .flat_map(|layer| methods.iter().map(move |&method| request(layer, method)))
+        .collect()
+}
+
+fn layers(args: &ExplainArgs) -> Vec<&str> {
+    let defaults = args.network.model.default_layers();
+    let named = args.layers.iter().flat_map(|layer| match layer.as_str() {
+        "auto" => defaults.to_vec(),
+        name => vec![name],
+    });
+    without_repeats(named.collect())
+}
+
+fn without_repeats<T: PartialEq>(items: Vec<T>) -> Vec<T> {
+    items.into_iter().fold(vec![], |mut kept, item| {
+        if !kept.contains(&item) {
+            kept.push(item);
+        }
+        kept
+    })
+}
+
+/// An explanation and the files it goes to.
+pub(crate) struct Map<const D: usize> {
+    pub(crate) found: Explanation<D>,
+    pixels: PixelSpec,
+    pub(crate) stem: String,
+    seconds: f64,
+}
+
+pub(crate) fn explain_all<const D: usize>(
+    seen: &Observation<D>,
+    class: usize,
+    requests: &[Request],
+    talk: Talk,
+) -> Result<Vec<Map<D>>, CamError> {
+    let bar = if talk == Talk::Quiet {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::no_length()
+    };
+    bar.set_length(requests.len() as u64);
+    let maps = requests
+        .iter()
+        .map(|request| {
+            let start = Instant::now();
+            let method = request.method.with(&request.pixels);
+            let found = seen.explain(&*method, &request.layer, class)?;
+            bar.inc(1);
+            Ok(Map {
+                found,
+                pixels: request.pixels.clone(),
+                stem: request.stem.clone(),
+                seconds: start.elapsed().as_secs_f64(),
+            })
+        })
+        .collect();
+    bar.finish_and_clear();
+    maps
+}
+
+impl<const D: usize> Map<D> {
+    pub(crate) fn panel(
+        &self,
+        seen: &Observation<D>,
+        canvas: &Canvas,
+        normalize: Normalize,
+        colormap: Colormap,
+    ) -> Result<Panel> {
+        let explained = members(&self.pixels, seen.prediction(), self.found.class())?;
+        Ok(canvas.map(&self.found, normalize, colormap, &explained))
+    }
+
+    pub(crate) fn report(&self) -> MapReport {
+        let map = &self.found;
+        MapReport {
+            method: map.method().to_string(),
+            layer: map.layer().to_string(),
+            shape: map.raw().dims().to_vec(),
+            pixel_set: map.pixels().name.clone(),
+            pixels: map.pixels().sizes.clone(),
+            score: map.score().to_vec(),
+            status: map.status().iter().map(ToString::to_string).collect(),
+            raw_min: map.range().iter().map(|range| range.0).collect(),
+            raw_max: map.range().iter().map(|range| range.1).collect(),
+            seconds: self.seconds,
+            files: vec![],
+        }
+    }
+
+    fn save(
+        &self,
+        out: &Folder,
+        args: &ExplainArgs,
+        normalize: Normalize,
+        report: &mut MapReport,
+    ) -> Result<()> {
+        let mut array = |kind: &str, tensor: Tensor<D>| -> Result<()> {
+            let file = format!("{}.{kind}.npy", self.stem);
+            let shape = tensor.dims();
+            let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
+            out.npy(&file, &shape, &values)?;
+            report.files.push(file);
+            Ok(())
+        };
+        if args.save.contains(&Save::Raw) {
+            array("raw", self.found.raw().clone())?;
+        }
+        if args.save.contains(&Save::Heat) {
+            array("heat", self.found.heat_map(normalize))?;
+        }
+        Ok(())
+    }
+}
+
+/// Number of pixels predicted as each class, for each image of the batch.
+pub(crate) fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Vec<Vec<usize>> {
+    let prediction = seen.prediction();
+    let samples = prediction.shape()[0];
+    let per_class: Vec<Vec<i64>> = (0..prediction.classes())
+        .map(|class| {
+            let rows: Tensor<2> = prediction.predicted(class).reshape([samples as i32, -1]);
+            rows.int().sum_dim(1).into_data().iter::<i64>().collect()
+        })
+        .collect();
+    let of = |sample: usize| {
+        per_class
+            .iter()
+            .map(|counts| counts[sample] as usize)
+            .collect()
+    };
+    (0..samples).map(of).collect()
+}
+
+fn most_frequent(predicted: &[Vec<usize>], model: Pretrained) -> Result<usize> {
+    let classes = predicted.first().map_or(0, Vec::len);
+    let background = model.background(classes);
+    let total = |class: usize| predicted.iter().map(|counts| counts[class]).sum::<usize>();
+    (0..classes)
+        .filter(|&class| Some(class) != background && total(class) > 0)
+        .max_by_key(|&class| (total(class), std::cmp::Reverse(class)))
+        .context("the network predicts only background: choose a class with --class and pixels with --pixels")
+}
+
+pub(crate) fn class_name(model: Pretrained, class: usize) -> String {
+    match model.class_names().get(class) {
+        Some(name) => format!("class {class} ({name})"),
+        None => format!("class {class}"),
+    }
+}
+
+/// One row for each method and one column for each layer; the first column is the image.
+fn in_rows(canvas: &Canvas, panels: Vec<Panel>, methods: usize) -> Vec<Vec<Panel>> {
+    let first = |row: usize| match (row, methods) {
+        (0, 2..) => canvas.plain(),
+        _ => canvas.prediction(),
+    };
+    let row = |row: usize| {
+        let maps = panels.iter().skip(row).step_by(methods).cloned();
+        std::iter::once(for_figure(first(row)))
+            .chain(maps)
+            .collect()
+    };
+    (0..methods).map(row).collect()
+}
+
+/// Writes the report and prints what was done.
+pub(crate) fn finish(report: &Report, out: &Folder, talk: Talk) -> Result<()> {
+    let json = serde_json::to_string_pretty(report)?;
+    out.write("report.json", json.as_bytes())?;
+    match talk {
+        Talk::Quiet => {}
+        Talk::Json => println!("{json}"),
+        Talk::Tables => {
+            let name = report.class_name.as_deref().unwrap_or("unnamed");
+            println!(
+                "{} on {} {:?}",
+                report.model, report.input, report.input_shape
+            );
+            println!("class {} ({name}), {}", report.class, report.class_chosen);
+            println!("{}", table(&report.maps).trim_fmt());
+            println!("{}", out.path(&report.files[0]).display());
+        }
+    }
+    Ok(())
+}
+
+fn table(maps: &[MapReport]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "method",
+        "layer",
+        "pixel set",
+        "pixels",
+        "score",
+        "largest",
+        "status",
+    ]);
+    for map in maps {
+        for sample in 0..map.pixels.len() {
+            table.add_row([
+                map.method.clone(),
+                map.layer.clone(),
+                map.pixel_set.clone(),
+                map.pixels[sample].to_string(),
+                format!("{:.4e}", map.score[sample]),
+                format!("{:.3e}", map.raw_max[sample]),
+                map.status[sample].clone(),
+            ]);
+        }
+    }
+    for column in 3..6 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

@@ -1,0 +1,109 @@
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use image::{DynamicImage, ImageReader, RgbImage};
+use npyz::{DType, NpyFile, Order, TypeChar};
+use segcam::burn::tensor::{Device, Tensor, TensorData};
+use segcam::models::Preprocess;
+
+/// An image for the network, and the picture that lies under it if it came from an image file.
+pub(crate) struct ImageInput {
+    pub(crate) tensor: Tensor<4>,
+    pub(crate) picture: Option<RgbImage>,
+}
+
+/// Reads an image (prepared as the network wants it) or a `.npy` array (taken as it is).
+pub(crate) fn image(path: &Path, preprocess: Preprocess, device: &Device) -> Result<ImageInput> {
+    read_image(path, preprocess, device).with_context(|| format!("cannot use {}", path.display()))
+}
+
+/// Reads a `.npy` array `[N, C, D, H, W]`.
+pub(crate) fn volume(path: &Path, device: &Device) -> Result<Tensor<5>> {
+    let read = || -> Result<Tensor<5>> {
+        ensure!(
+            is_npy(path),
+            "the network takes volumes: give a .npy array [N, C, D, H, W]"
+        );
+        let (values, shape) = array(path)?;
+        let wanted = "the network takes volumes [N, C, D, H, W]";
+        let shape: [usize; 5] = shape
+            .try_into()
+            .map_err(|given| anyhow::anyhow!("{wanted}, the array has shape {given:?}"))?;
+        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+    };
+    read().with_context(|| format!("cannot use {}", path.display()))
+}
+
+fn is_npy(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
+}
+
+fn read_image(path: &Path, preprocess: Preprocess, device: &Device) -> Result<ImageInput> {
+    if !is_npy(path) {
+        let prepared = preprocess.apply(&picture(path)?, device)?;
+        return Ok(ImageInput {
+            tensor: prepared.input,
+            picture: Some(prepared.picture),
+        });
+    }
+    let (values, shape) = array(path)?;
+    let shape = match shape[..] {
+        [c, h, w] => [1, c, h, w],
+        [n, c, h, w] => [n, c, h, w],
+        _ => anyhow::bail!(
+            "the network takes images [C, H, W] or [N, C, H, W], the array has shape {shape:?}"
+        ),
+    };
+    let tensor = Tensor::from_data(TensorData::new(values, shape), device);
+    Ok(ImageInput {
+        tensor,
+        picture: None,
+    })
+}
+
+fn picture(path: &Path) -> Result<DynamicImage> {
+    let reader = ImageReader::new(BufReader::new(File::open(path)?)).with_guessed_format()?;
+    ensure!(
+        reader.format().is_some(),
+        "it is no PNG, JPEG or TIFF image and no .npy array"
+    );
+    Ok(reader.decode()?)
+}
+
+/// Values and shape of a float32 array.
+fn array(path: &Path) -> Result<(Vec<f32>, Vec<usize>)> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let npy = NpyFile::new(BufReader::new(file)).context("it is no .npy array")?;
+    let float32 = match npy.dtype() {
+        DType::Plain(kind) => kind.type_char() == TypeChar::Float && kind.size_field() == 4,
+        _ => false,
+    };
+    ensure!(
+        float32,
+        "the array must be float32, it is {}",
+        npy.dtype().descr()
+    );
+    ensure!(
+        npy.order() == Order::C,
+        "the array must be in C order, it is in Fortran order"
+    );
+    let shape: Vec<usize> = npy.shape().iter().map(|&side| side as usize).collect();
+    // Before memory is taken on the word of the header.
+    let needed = npy
+        .shape()
+        .iter()
+        .try_fold(4u64, |size, &side| size.checked_mul(side));
+    let whole = needed.is_some_and(|needed| needed < bytes);
+    ensure!(
+        whole,
+        "the array is cut off: {bytes} bytes are too few for shape {shape:?}"
+    );
+    Ok((
+        npy.into_vec::<f32>().context("the array is cut off")?,
+        shape,
+    ))
+}

@@ -1,0 +1,138 @@
+use anyhow::Result;
+use comfy_table::{Table, presets};
+use segcam::burn::tensor::{Device, Tensor};
+use segcam::models::{Network, Pretrained};
+use segcam::{CamError, Explainer, Observation, device, device_names};
+use serde::Serialize;
+
+use crate::args::{LayersArgs, Talk};
+use crate::input;
+use crate::method::MethodName;
+
+/// `segcam layers`
+pub(crate) fn layers(args: &LayersArgs, talk: Talk) -> Result<()> {
+    let network = &args.network;
+    let device = device(&network.device.name)?;
+    let preprocess = network.model.preprocess();
+    let layers = match network.model.load(network.weights.as_deref(), &device)? {
+        Network::Image(explainer) => match &args.input {
+            Some(path) => explainer.observe(input::image(path, preprocess, &device)?.tensor),
+            None => observe_blank(&explainer, [1, 1, 64, 64], &device),
+        }
+        .map(|seen| seen.layers().to_vec())?,
+        Network::Volume(explainer) => match &args.input {
+            Some(path) => explainer.observe(input::volume(path, &device)?),
+            None => observe_blank(&explainer, [1, 1, 16, 16, 16], &device),
+        }
+        .map(|seen| seen.layers().to_vec())?,
+    };
+    #[derive(Serialize)]
+    struct Row {
+        layer: String,
+        shape: Vec<usize>,
+        auto: bool,
+    }
+    let automatic = network.model.default_layers();
+    let rows = layers.into_iter().map(|layer| Row {
+        auto: automatic.contains(&layer.name.as_str()),
+        layer: layer.name,
+        shape: layer.shape,
+    });
+    print(
+        talk,
+        &["layer", "shape", ""],
+        &rows.collect::<Vec<_>>(),
+        |row| {
+            let auto = if row.auto { "auto" } else { "" };
+            vec![row.layer.clone(), format!("{:?}", row.shape), auto.into()]
+        },
+    )
+}
+
+/// Looks at zeros with as many channels as the network takes.
+fn observe_blank<const D: usize>(
+    explainer: &Explainer<D>,
+    mut shape: [usize; D],
+    device: &Device,
+) -> Result<Observation<D>, CamError> {
+    match explainer.observe(Tensor::zeros(shape, device)) {
+        Err(CamError::WrongChannels { wanted, .. }) => {
+            shape[1] = wanted;
+            explainer.observe(Tensor::zeros(shape, device))
+        }
+        seen => seen,
+    }
+}
+
+/// `segcam models`
+pub(crate) fn models(talk: Talk) -> Result<()> {
+    #[derive(Serialize)]
+    struct Row {
+        model: String,
+        description: &'static str,
+        classes: &'static [&'static str],
+    }
+    let rows = Pretrained::ALL.map(|model| Row {
+        model: model.to_string(),
+        description: model.description(),
+        classes: model.class_names(),
+    });
+    print(
+        talk,
+        &["model", "what it segments", "classes"],
+        &rows,
+        |row| {
+            let classes = match row.classes {
+                [] => "yours".to_string(),
+                names => names.join(", "),
+            };
+            vec![row.model.clone(), row.description.into(), classes]
+        },
+    )
+}
+
+/// `segcam methods`
+pub(crate) fn methods(talk: Talk) -> Result<()> {
+    #[derive(Serialize)]
+    struct Row {
+        method: String,
+        description: &'static str,
+        paper: &'static str,
+    }
+    let rows = MethodName::ALL.map(|method| Row {
+        method: method.to_string(),
+        description: method.description(),
+        paper: method.paper(),
+    });
+    print(talk, &["method", "map", "paper"], &rows, |row| {
+        vec![row.method.clone(), row.description.into(), row.paper.into()]
+    })
+}
+
+/// `segcam devices`
+pub(crate) fn devices(talk: Talk) -> Result<()> {
+    print(talk, &["device"], device_names(), |name| {
+        vec![name.to_string()]
+    })
+}
+
+fn print<R: Serialize>(
+    talk: Talk,
+    header: &[&str],
+    rows: &[R],
+    cells: impl Fn(&R) -> Vec<String>,
+) -> Result<()> {
+    match talk {
+        Talk::Quiet => {}
+        Talk::Json => println!("{}", serde_json::to_string_pretty(rows)?),
+        Talk::Tables => {
+            let mut table = Table::new();
+            table.load_style(presets::NOTHING).set_header(header);
+            rows.iter().for_each(|row| {
+                table.add_row(cells(row));
+            });
+            println!("{}", table.trim_fmt());
+        }
+    }
+    Ok(())
+}

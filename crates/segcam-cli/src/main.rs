@@ -1,0 +1,86 @@
+//! The `segcam` program.
+
+mod args;
+mod demo;
+mod explain;
+mod input;
+mod listing;
+mod method;
+mod output;
+mod picture;
+mod report;
+
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
+            print!("{error}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            print!("{error}");
+            return ExitCode::from(2);
+        }
+        Err(error) => {
+            eprintln!("error: {}", usage_in_one_line(&error.to_string()));
+            return ExitCode::from(2);
+        }
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic
+            .to_string()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        eprintln!("internal error, please report it: {text}");
+    }));
+    match catch_unwind(|| run(args)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            let text = format!("{error:#}");
+            eprintln!(
+                "error: {}",
+                text.split_whitespace().collect::<Vec<_>>().join(" ")
+            );
+            ExitCode::from(2)
+        }
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    let talk = args.talk();
+    match args.command {
+        Command::Demo(demo) => demo::run(&demo, talk),
+        Command::Explain(explain) => explain::run(&explain, talk),
+        Command::Layers(layers) => listing::layers(&layers, talk),
+        Command::Models => listing::models(talk),
+        Command::Methods => listing::methods(talk),
+        Command::Devices => listing::devices(talk),
+    }
+}
+
+/// clap explains a wrong command line over several paragraphs: keep what was wrong and the tips.
+fn usage_in_one_line(text: &str) -> String {
+    let text = text.trim_start_matches("error: ");
+    let said: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    format!("{} (see --help)", said.join(" "))
+}

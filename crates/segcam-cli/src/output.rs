@@ -1,0 +1,71 @@
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use image::{ImageFormat, RgbImage};
+use npyz::WriterBuilder;
+use tempfile::{Builder, NamedTempFile};
+
+/// The folder that receives the results. A file is there whole or not at all.
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes the folder and checks that it can be written, before any work is done.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        fs::create_dir_all(path)
+            .with_context(|| format!("cannot make the output folder {}", path.display()))?;
+        let folder = Self {
+            path: path.to_path_buf(),
+        };
+        folder.temporary()?;
+        Ok(folder)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path(name);
+        let save = || -> Result<()> {
+            let mut file = self.temporary()?;
+            file.write_all(bytes)?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        save().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    pub(crate) fn png(&self, name: &str, image: &RgbImage) -> Result<()> {
+        let mut bytes = Cursor::new(vec![]);
+        image.write_to(&mut bytes, ImageFormat::Png)?;
+        self.write(name, bytes.get_ref())
+    }
+
+    pub(crate) fn npy<T>(&self, name: &str, shape: &[usize], values: &[T]) -> Result<()>
+    where
+        T: npyz::AutoSerialize + Copy,
+    {
+        let shape: Vec<u64> = shape.iter().map(|&side| side as u64).collect();
+        let mut bytes = vec![];
+        let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
+        let mut writer = options.writer(&mut bytes).begin_nd()?;
+        writer.extend(values.iter().copied())?;
+        writer.finish()?;
+        self.write(name, &bytes)
+    }
+
+    fn temporary(&self) -> Result<NamedTempFile> {
+        let mut builder = Builder::new();
+        // Readable by others, as far as the user's umask lets them.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder
+            .prefix(".segcam-")
+            .tempfile_in(&self.path)
+            .with_context(|| format!("cannot write into {}", self.path.display()))
+    }
+}

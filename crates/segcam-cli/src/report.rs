@@ -1,0 +1,50 @@
+use serde::Serialize;
+
+/// `report.json`: every number needed to repeat a run. The schema is in `docs/report.md`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Version of segcam.
+    pub(crate) segcam: &'static str,
+    /// The command line.
+    pub(crate) command: Vec<String>,
+    pub(crate) model: String,
+    /// Path of the weights, or `embedded`.
+    pub(crate) weights: String,
+    /// Path of the input, or `generated`.
+    pub(crate) input: String,
+    /// `[N, C, …]` as the network saw it.
+    pub(crate) input_shape: Vec<usize>,
+    pub(crate) classes: usize,
+    pub(crate) class: usize,
+    pub(crate) class_name: Option<String>,
+    /// `asked` or `most frequent prediction`.
+    pub(crate) class_chosen: &'static str,
+    /// Pixels predicted as each class, for each image of the batch.
+    pub(crate) predicted_pixels: Vec<Vec<usize>>,
+    pub(crate) normalize: String,
+    pub(crate) colormap: String,
+    pub(crate) engine: String,
+    pub(crate) device: String,
+    pub(crate) maps: Vec<MapReport>,
+    pub(crate) files: Vec<String>,
+}
+
+/// One map in [`Report`]; the vectors have one entry for each image of the batch.
+#[derive(Debug, Serialize)]
+pub(crate) struct MapReport {
+    pub(crate) method: String,
+    pub(crate) layer: String,
+    /// Shape of the raw map, `[N, 1, …]`.
+    pub(crate) shape: Vec<usize>,
+    pub(crate) pixel_set: String,
+    pub(crate) pixels: Vec<usize>,
+    /// The explained score: the class's logits summed over the pixel set.
+    pub(crate) score: Vec<f64>,
+    /// `positive`, `all-zero` or `all-negative`.
+    pub(crate) status: Vec<String>,
+    pub(crate) raw_min: Vec<f64>,
+    pub(crate) raw_max: Vec<f64>,
+    pub(crate) seconds: f64,
+    /// Names of the files with this map.
+    pub(crate) files: Vec<String>,
+}

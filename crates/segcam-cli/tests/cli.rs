@@ -1,0 +1,446 @@
+//! The program as users meet it: what it writes, and one line for every mistake.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+fn segcam(folder: &Path, arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_segcam"))
+        .current_dir(folder)
+        .args(arguments.split_whitespace())
+        .output()
+        .expect("the program starts")
+}
+
+fn works(folder: &Path, arguments: &str) -> String {
+    let output = segcam(folder, arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "segcam {arguments}\n{stderr}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Fails with exit code 2 and one line that holds every one of `says`.
+fn fails(folder: &Path, arguments: &str, says: &[&str]) {
+    let output = segcam(folder, arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "segcam {arguments}\n{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "segcam {arguments}\n{stderr}");
+    assert!(stderr.starts_with("error: "), "{stderr}");
+    assert!(stderr.len() < 600, "segcam {arguments}\n{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    for word in says {
+        assert!(
+            stderr.contains(word),
+            "segcam {arguments}\n{stderr} does not say {word}"
+        );
+    }
+}
+
+/// A folder with a picture of two bright spots.
+fn folder_with_image() -> TempDir {
+    let folder = tempdir().expect("a folder");
+    spots(48, 40)
+        .save(folder.path().join("spots.png"))
+        .expect("saved");
+    folder
+}
+
+fn spots(width: u32, height: u32) -> GrayImage {
+    GrayImage::from_fn(width, height, |x, y| {
+        let spot = |cy: f32, cx: f32| {
+            let distance = (y as f32 - cy).hypot(x as f32 - cx);
+            if distance < 7.0 { 180.0 } else { 0.0 }
+        };
+        Luma([(20.0 + spot(12.0, 12.0) + spot(26.0, 34.0)) as u8])
+    })
+}
+
+fn npy(path: &Path, shape: &[u64], values: &[f32]) {
+    use npyz::WriterBuilder;
+    let file = fs::File::create(path).expect("created");
+    let options = npyz::WriteOptions::new().default_dtype().shape(shape);
+    let mut writer = options.writer(file).begin_nd().expect("header");
+    writer.extend(values.iter().copied()).expect("values");
+    writer.finish().expect("finished");
+}
+
+fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
+    let bytes = fs::read(path).expect("read");
+    let file = npyz::NpyFile::new(&bytes[..]).expect("an array");
+    (file.shape().to_vec(), file.into_vec().expect("float32"))
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).expect("read")).expect("json")
+}
+
+fn without(keys: &[&str], mut report: Value) -> Value {
+    let fields = report.as_object_mut().expect("an object");
+    keys.iter().for_each(|key| drop(fields.remove(*key)));
+    for map in fields["maps"].as_array_mut().expect("maps") {
+        map.as_object_mut().expect("an object").remove("seconds");
+    }
+    report
+}
+
+#[test]
+fn demo_is_repeatable_and_shows_one_nucleus() {
+    let folder = tempdir().expect("a folder");
+    let said = works(folder.path(), "demo --out a");
+    assert!(
+        said.contains("compare.png") && said.contains("seg-hires-grad-cam"),
+        "{said}"
+    );
+    works(folder.path(), "demo --out b --quiet");
+    let at = |path: &str| folder.path().join(path);
+    for picture in [
+        "compare.png",
+        "input.png",
+        "nucleus.seg-hires-grad-cam.dec1.png",
+    ] {
+        let (a, b) = (
+            fs::read(at("a").join(picture)),
+            fs::read(at("b").join(picture)),
+        );
+        assert_eq!(a.expect("read"), b.expect("read"), "{picture}");
+    }
+    let report = json(&at("a/report.json"));
+    assert_eq!(
+        without(&["command"], report.clone()),
+        without(&["command"], json(&at("b/report.json")))
+    );
+    assert_eq!(report["maps"].as_array().expect("maps").len(), 8);
+    for map in report["maps"].as_array().expect("maps") {
+        assert_eq!(map["status"][0], "positive", "{map}");
+    }
+    let picture = image::open(at("a/compare.png")).expect("a picture");
+    assert!(picture.width() > 1000 && picture.height() > 500);
+}
+
+#[test]
+fn an_image_alone_is_enough() {
+    let folder = folder_with_image();
+    let said = works(folder.path(), "explain --input spots.png");
+    assert!(
+        said.contains("class 1 (nucleus), most frequent prediction"),
+        "{said}"
+    );
+    let mut files: Vec<String> = fs::read_dir(folder.path().join("segcam-out"))
+        .expect("the folder")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a name")
+        })
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        [
+            "compare.png",
+            "report.json",
+            "seg-grad-cam.dec1.png",
+            "seg-grad-cam.mid.png",
+            "seg-hires-grad-cam.dec1.png",
+            "seg-hires-grad-cam.mid.png",
+        ]
+    );
+}
+
+#[test]
+fn arrays_have_the_documented_shapes_and_agree_with_the_report() {
+    let folder = folder_with_image();
+    works(
+        folder.path(),
+        "explain --input spots.png --layer mid --method seg-hires-grad-cam hires-cam \
+         --pixels class&box:0,0,24,24 --class 1 --save raw,heat,prediction --out out",
+    );
+    let out = folder.path().join("out");
+    let (shape, raw) = read_npy(&out.join("seg-hires-grad-cam.mid.raw.npy"));
+    assert_eq!(shape, [1, 1, 5, 6]);
+    let (shape, heat) = read_npy(&out.join("seg-hires-grad-cam.mid.heat.npy"));
+    assert_eq!(shape, [1, 1, 40, 48]);
+    assert!(heat.iter().all(|value| (0.0..=1.0).contains(value)));
+    let report = json(&out.join("report.json"));
+    let map = &report["maps"][0];
+    let largest = raw.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    assert_eq!(
+        map["raw_max"][0].as_f64().expect("a number") as f32,
+        largest
+    );
+    assert_eq!(map["pixel_set"], "class&box:0,0,24,24");
+    assert_eq!(report["maps"][1]["pixel_set"], "all");
+    let bytes = fs::read(out.join("prediction.npy")).expect("read");
+    let labels = npyz::NpyFile::new(&bytes[..])
+        .expect("an array")
+        .into_vec::<u8>()
+        .expect("uint8");
+    let nuclei = labels.iter().filter(|&&label| label == 1).count();
+    assert_eq!(
+        report["predicted_pixels"][0][1].as_u64(),
+        Some(nuclei as u64)
+    );
+    let inside = (0..24 * 24)
+        .filter(|i| labels[i / 24 * 48 + i % 24] == 1)
+        .count();
+    assert_eq!(map["pixels"][0].as_u64(), Some(inside as u64));
+}
+
+#[test]
+fn a_batch_gives_a_picture_of_each_image() {
+    let folder = tempdir().expect("a folder");
+    let image: Vec<f32> = spots(32, 32)
+        .pixels()
+        .map(|p| f32::from(p.0[0]) / 200.0)
+        .collect();
+    let path = folder.path().join("batch.npy");
+    npy(&path, &[2, 1, 32, 32], &[image.clone(), image].concat());
+    works(
+        folder.path(),
+        "explain --input batch.npy --layer dec1 --save raw --out out",
+    );
+    for file in ["compare.0.png", "compare.1.png", "seg-grad-cam.dec1.1.png"] {
+        assert!(folder.path().join("out").join(file).is_file(), "{file}");
+    }
+    let (shape, raw) = read_npy(&folder.path().join("out/seg-grad-cam.dec1.raw.npy"));
+    assert_eq!(shape, [2, 1, 32, 32]);
+    assert_eq!(raw[..1024], raw[1024..]);
+}
+
+#[test]
+fn sixteen_bit_colour_and_other_formats_are_read() {
+    let folder = tempdir().expect("a folder");
+    let gray = spots(40, 40);
+    let deep = image::ImageBuffer::from_fn(40, 40, |x, y| {
+        Luma([u16::from(gray.get_pixel(x, y).0[0]) * 257])
+    });
+    deep.save(folder.path().join("deep.png")).expect("saved");
+    deep.save(folder.path().join("deep.tiff")).expect("saved");
+    let color = RgbImage::from_fn(40, 40, |x, y| Rgb([gray.get_pixel(x, y).0[0]; 3]));
+    color.save(folder.path().join("color.png")).expect("saved");
+    color.save(folder.path().join("color.jpg")).expect("saved");
+    gray.save(folder.path().join("gray.png")).expect("saved");
+    let scores: Vec<f64> = [
+        "gray.png",
+        "deep.png",
+        "deep.tiff",
+        "color.png",
+        "color.jpg",
+    ]
+    .map(|file| {
+        let said = works(
+            folder.path(),
+            &format!("explain --json --layer mid --input {file}"),
+        );
+        let report: Value = serde_json::from_str(&said).expect("json");
+        report["maps"][0]["score"][0].as_f64().expect("a number")
+    })
+    .to_vec();
+    for lossless in &scores[1..4] {
+        assert!(
+            (scores[0] - lossless).abs() < 1e-3 * scores[0],
+            "{scores:?}"
+        );
+    }
+    assert!(scores[4] > 0.5 * scores[0], "{scores:?}");
+}
+
+#[test]
+fn lists_are_tables_or_json() {
+    let folder = tempdir().expect("a folder");
+    let layers = works(folder.path(), "layers");
+    let names: Vec<&str> = layers
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(names.first(), Some(&"enc1.conv1"));
+    assert_eq!(names.last(), Some(&"out"));
+    for name in [
+        "enc1",
+        "enc3",
+        "mid",
+        "mid.conv2",
+        "dec3",
+        "dec1.up",
+        "dec1",
+    ] {
+        assert!(names.contains(&name), "{name} is missing in {names:?}");
+    }
+    for (list, member) in [
+        ("models", "espnet"),
+        ("methods", "seg-hires-grad-cam"),
+        ("devices", "flex"),
+    ] {
+        assert!(works(folder.path(), list).contains(member));
+        let rows: Value =
+            serde_json::from_str(&works(folder.path(), &format!("{list} --json"))).expect("json");
+        assert!(rows.to_string().contains(member));
+    }
+    assert!(works(folder.path(), "explain --help").contains("Examples:"));
+}
+
+#[test]
+fn wrong_words_get_one_line() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    for (arguments, says) in [
+        (
+            "explain --input spots.png --layer midd",
+            &["midd", "mid", "dec1"][..],
+        ),
+        ("explain --input spots.png --class 99", &["99", "0 to 1"]),
+        ("explain --input spots.png --class -1", &["-1"]),
+        (
+            "explain --input spots.png --pixels pixel:40,0",
+            &["outside", "40×48"],
+        ),
+        (
+            "explain --input spots.png --pixels box:0,0,10,49",
+            &["outside"],
+        ),
+        (
+            "explain --input spots.png --pixels pixel:1,2,3",
+            &["coordinates"],
+        ),
+        ("explain --input spots.png --pixels clas", &["column 1 "]),
+        (
+            "explain --input spots.png --pixels threshold:2",
+            &["column 11"],
+        ),
+        (
+            "explain --input spots.png --method seg-gradcam",
+            &["seg-grad-cam"],
+        ),
+        ("explain --input spots.png --model unet", &["nuclei-unet"]),
+        ("explain --input spots.png --model espnet", &["weights"]),
+        ("explain --input spots.png --device cuda", &["cuda", "flex"]),
+        ("explain --input spots.png --colormap virdis", &["viridis"]),
+        (
+            "explain --input spots.png --normalize huge",
+            &["huge", "min-max"],
+        ),
+        ("explain --input spots.png --save all", &["all", "raw"]),
+        ("explain --input nowhere.png", &["nowhere.png"]),
+        ("explain --input .", &["cannot"]),
+        ("explain", &["--input"]),
+        ("expalin", &["expalin", "explain"]),
+    ] {
+        fails(path, arguments, says);
+    }
+}
+
+#[test]
+fn bad_images_get_one_line() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    let whole = {
+        spots(48, 40).save(path.join("whole.png")).expect("saved");
+        fs::read(path.join("whole.png")).expect("read")
+    };
+    fs::write(path.join("cut.png"), &whole[..whole.len() / 2]).expect("written");
+    fs::write(path.join("empty.png"), []).expect("written");
+    fs::write(path.join("garbage.png"), [7; 999]).expect("written");
+    GrayImage::from_pixel(1, 1, Luma([9]))
+        .save(path.join("1x1.png"))
+        .expect("saved");
+    GrayImage::from_pixel(7, 5, Luma([9]))
+        .save(path.join("7x5.png"))
+        .expect("saved");
+    GrayImage::new(48, 48)
+        .save(path.join("black.png"))
+        .expect("saved");
+    RgbaImage::from_pixel(32, 32, Rgba([9, 9, 9, 50]))
+        .save(path.join("clear.png"))
+        .expect("saved");
+    let numbers = [0.5; 3 * 32 * 32];
+    npy(&path.join("three.npy"), &[3, 32, 32], &numbers);
+    npy(&path.join("volume.npy"), &[1, 3, 32, 32, 1], &numbers);
+    npy(&path.join("flat.npy"), &[3 * 32 * 32], &numbers);
+    npy(&path.join("none.npy"), &[1, 0, 32], &[]);
+    let mut broken = [0.5; 32 * 32];
+    broken[77] = f32::NAN;
+    npy(&path.join("nan.npy"), &[1, 32, 32], &broken);
+    let bytes = fs::read(path.join("three.npy")).expect("read");
+    fs::write(path.join("cut.npy"), &bytes[..bytes.len() - 10]).expect("written");
+    fs::write(path.join("garbage.npy"), [7; 999]).expect("written");
+    let huge = String::from_utf8_lossy(&bytes[..128])
+        .replace("(3, 32, 32)", "(3, 99999999999, 99999999999)")
+        .into_bytes();
+    fs::write(path.join("huge.npy"), huge).expect("written");
+    for (input, says) in [
+        ("cut.png", &["cut.png"][..]),
+        ("empty.png", &["empty.png", "PNG, JPEG or TIFF"]),
+        ("garbage.png", &["garbage.png", "PNG, JPEG or TIFF"]),
+        ("1x1.png", &["at least 8×8", "1×1"]),
+        ("7x5.png", &["at least 8×8", "5×7"]),
+        ("black.png", &["only background"]),
+        ("clear.png", &["transparent"]),
+        ("three.npy", &["takes 1 channel", "has 3"]),
+        ("volume.npy", &["images"]),
+        ("flat.npy", &["images", "[3072]"]),
+        ("none.npy", &["none.npy", "no values"]),
+        ("nan.npy", &["input", "1 NaN"]),
+        ("cut.npy", &["cut off"]),
+        ("garbage.npy", &["no .npy"]),
+        ("huge.npy", &["huge.npy"]),
+    ] {
+        fails(path, &format!("explain --input {input}"), says);
+    }
+    fails(
+        path,
+        "explain --input black.png --class 1",
+        &["`class` of class 1 is empty"],
+    );
+}
+
+#[test]
+fn bad_weights_and_folders_get_one_line() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let own = include_bytes!("../../segcam-models/weights/nuclei-unet.safetensors");
+    fs::write(path.join("cut.safetensors"), &own[..own.len() / 2]).expect("written");
+    fs::write(path.join("empty.safetensors"), []).expect("written");
+    fs::write(path.join("garbage.safetensors"), [200; 999]).expect("written");
+    fs::write(path.join("own.safetensors"), own).expect("written");
+    for name in ["empty", "garbage"] {
+        let bytes: &[u8] = if name == "empty" { &[] } else { &[200; 999] };
+        fs::write(path.join(format!("{name}.pth")), bytes).expect("written");
+    }
+    fs::write(path.join("weights.bin"), own).expect("written");
+    fs::write(path.join("a-file"), "").expect("written");
+    let explain = |rest: &str| format!("explain --input spots.png {rest}");
+    for (rest, says) in [
+        ("--weights cut.safetensors", &["cut.safetensors"][..]),
+        ("--weights empty.safetensors", &["empty.safetensors"]),
+        ("--weights garbage.safetensors", &["garbage.safetensors"]),
+        ("--weights empty.pth", &["empty.pth"]),
+        ("--weights garbage.pth", &["garbage.pth"]),
+        ("--weights nowhere.pth", &["nowhere.pth"]),
+        ("--weights weights.bin", &[".safetensors"]),
+        ("--weights .", &["."]),
+        (
+            "--model retina-unet --weights own.safetensors",
+            &["retina-unet", "missing", "unexpected"],
+        ),
+        (
+            "--model vanilla-unet --weights own.safetensors",
+            &["vanilla-unet", "needs", "has"],
+        ),
+        ("--out a-file", &["a-file"]),
+        ("--out a-file/below", &["a-file"]),
+    ] {
+        fails(path, &explain(rest), says);
+    }
+    works(path, &explain("--weights own.safetensors --layer mid"));
+}

@@ -1,0 +1,245 @@
+use std::fmt;
+
+/// What can go wrong while explaining a network.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CamError {
+    /// The model names no layer like this.
+    #[error("no layer is named `{wanted}`{}; known layers: {}", Hint(.closest), known.join(" "))]
+    UnknownLayer {
+        /// The name asked for.
+        wanted: String,
+        /// The known name most like it, if one is close.
+        closest: Option<String>,
+        /// Every layer that can be explained, in forward order.
+        known: Vec<String>,
+    },
+
+    /// The forward pass gave two layers the same name.
+    #[error(
+        "two layers are named `{name}`: give each call of `Layers::name` its own name \
+         (`Layers::scope` adds a prefix)"
+    )]
+    DuplicateLayer {
+        /// The name that occurs twice.
+        name: String,
+    },
+
+    /// The layer's tensor has another rank than the model's input and output.
+    #[error(
+        "layer `{layer}` has {given} dimensions and cannot be mapped onto the image: \
+         choose one with {wanted}"
+    )]
+    LayerRank {
+        /// The layer asked for.
+        layer: String,
+        /// The model's rank.
+        wanted: usize,
+        /// The layer's rank.
+        given: usize,
+    },
+
+    /// The layer's values do not reach the score.
+    #[error(
+        "layer `{layer}` does not influence the score of class {class}: the forward pass must go \
+         on with the tensor that `Layers::name` returns, and the layer must lie before the logits"
+    )]
+    NoPath {
+        /// The layer asked for.
+        layer: String,
+        /// The class asked about.
+        class: usize,
+    },
+
+    /// The class does not exist.
+    #[error("class {class} does not exist: the network has {classes}, {}", ClassRange(*.classes))]
+    ClassOutOfRange {
+        /// The class asked about.
+        class: usize,
+        /// Number of output channels.
+        classes: usize,
+    },
+
+    /// The set M has no pixel in at least one image of the batch.
+    #[error(
+        "pixel set `{set}` of class {class} is empty{}: choose a class that is predicted, or \
+         another pixel set",
+        InSamples(.samples)
+    )]
+    EmptyPixelSet {
+        /// Name of the pixel set.
+        set: String,
+        /// The class asked about.
+        class: usize,
+        /// Indices of the images in the batch where it is empty.
+        samples: Vec<usize>,
+    },
+
+    /// A pixel set names a place that the image does not have.
+    #[error("pixel set `{set}` reaches outside the image: it is {} pixels", Dims(.image))]
+    OutsideImage {
+        /// Name of the pixel set.
+        set: String,
+        /// Spatial size of the image, `[H, W]` or `[D, H, W]`.
+        image: Vec<usize>,
+    },
+
+    /// A pixel set has another number of coordinates than the image.
+    #[error(
+        "pixel set `{set}` has {given} coordinates per point, the image has {wanted}: give y,x \
+         for an image and z,y,x for a volume"
+    )]
+    SetRank {
+        /// Name of the pixel set.
+        set: String,
+        /// Number of spatial dimensions of the image.
+        wanted: usize,
+        /// Number of coordinates given.
+        given: usize,
+    },
+
+    /// A tensor has another shape than it must have.
+    #[error("{what} must have shape {wanted:?}, but it has {given:?}")]
+    ShapeMismatch {
+        /// Which tensor.
+        what: &'static str,
+        /// The shape it must have.
+        wanted: Vec<usize>,
+        /// The shape it has.
+        given: Vec<usize>,
+    },
+
+    /// The input has a side of zero length.
+    #[error("the input has no values: its shape is {shape:?}")]
+    EmptyInput {
+        /// Shape of the input.
+        shape: Vec<usize>,
+    },
+
+    /// The input has another number of channels than the network takes.
+    #[error("the network takes {wanted} channel(s), the input has {given} (shape {shape:?})")]
+    WrongChannels {
+        /// Channels the network takes.
+        wanted: usize,
+        /// Channels of the input.
+        given: usize,
+        /// Shape of the input.
+        shape: Vec<usize>,
+    },
+
+    /// The input is smaller than the network can take.
+    #[error("the network needs at least {} pixels, the input has {}", Dims(.minimum), Dims(.given))]
+    InputTooSmall {
+        /// Smallest spatial size.
+        minimum: Vec<usize>,
+        /// Spatial size of the input.
+        given: Vec<usize>,
+    },
+
+    /// The spatial size must be a multiple of the network's total stride.
+    #[error(
+        "the network needs sides that are multiples of {multiple}, the input has {}: pad or \
+         resize it",
+        Dims(.given)
+    )]
+    NotAMultiple {
+        /// Every side must be a multiple of this.
+        multiple: usize,
+        /// Spatial size of the input.
+        given: Vec<usize>,
+    },
+
+    /// NaN or infinity where a number was needed.
+    #[error("{what} hold(s) {count} NaN or infinite value(s)")]
+    NonFinite {
+        /// Which quantity.
+        what: Quantity,
+        /// How many values are not finite.
+        count: usize,
+    },
+}
+
+/// The quantity a [`CamError::NonFinite`] speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Quantity {
+    /// The input image or volume.
+    Input,
+    /// The network's output.
+    Logits,
+    /// The weights a pixel set returned; holds the set's name.
+    PixelSet(String),
+    /// The activations of a layer; holds its name.
+    Activations(String),
+    /// The gradients at a layer; holds its name.
+    Gradients(String),
+    /// The map a method returned; holds the method's name.
+    Map(String),
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input => write!(f, "the input"),
+            Self::Logits => write!(f, "the network's logits"),
+            Self::PixelSet(name) => write!(f, "the weights of pixel set `{name}`"),
+            Self::Activations(name) => write!(f, "the activations of layer `{name}`"),
+            Self::Gradients(name) => write!(f, "the gradients at layer `{name}`"),
+            Self::Map(name) => write!(f, "the map of method `{name}`"),
+        }
+    }
+}
+
+/// The candidate most like `wanted`, if any is close enough to be a typo.
+///
+/// # Example
+/// ```
+/// assert_eq!(segcam_core::closest("midd", ["enc1", "mid"]), Some("mid".to_string()));
+/// assert_eq!(segcam_core::closest("zzz", ["enc1", "mid"]), None);
+/// ```
+pub fn closest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(wanted, name), name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name.to_string())
+}
+
+struct Hint<'a>(&'a Option<String>);
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .as_ref()
+            .map_or(Ok(()), |name| write!(f, " (did you mean `{name}`?)"))
+    }
+}
+
+struct ClassRange(usize);
+impl fmt::Display for ClassRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => write!(f, "number 0 (a binary network)"),
+            n => write!(f, "numbered 0 to {}", n - 1),
+        }
+    }
+}
+
+struct InSamples<'a>(&'a [usize]);
+impl fmt::Display for InSamples<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == [0] {
+            Ok(())
+        } else {
+            write!(f, " in images {:?} of the batch", self.0)
+        }
+    }
+}
+
+struct Dims<'a>(&'a [usize]);
+impl fmt::Display for Dims<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sides: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        write!(f, "{}", sides.join("×"))
+    }
+}

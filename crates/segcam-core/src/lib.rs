@@ -1,0 +1,45 @@
+//! Core of `segcam`: which parts of an image made a segmentation network label these pixels so?
+//!
+//! The pieces, in the order in which they meet:
+//!
+//! | piece | what it does |
+//! |---|---|
+//! | [`SegmentationModel`] | a burn module whose forward pass hands layers to [`Layers::name`] |
+//! | [`Explainer`] | holds the model in inference mode, [`observe`](Explainer::observe)s an input |
+//! | [`Observation`] | logits, [`Prediction`], layers; [`explain`](Observation::explain)s a class |
+//! | [`PixelSet`] | the set M of output pixels whose class score is explained |
+//! | [`CamMethod`] | turns activations and gradients of one layer into a map |
+//! | [`Explanation`] | the signed map with everything needed to read it, and its heat map |
+//! | [`Engine`] | computes the gradients; [`TapeEngine`] does it with burn's autodiff |
+//!
+//! Everything is generic over the tensor rank `D`: 4 for images `[N, C, H, W]` (the default), 5 for
+//! volumes `[N, C, D, H, W]`. No backend is named here; the `segcam` crate picks one.
+
+mod engine;
+mod error;
+mod explainer;
+mod explanation;
+mod layers;
+mod method;
+mod methods;
+mod model;
+mod pixels;
+mod prediction;
+mod tape;
+mod upsample;
+
+pub use engine::{Engine, Gradients, Pass, Target};
+pub use error::{CamError, Quantity, closest};
+pub use explainer::{Explainer, Observation};
+pub use explanation::{Explanation, MapStatus, Normalize, PixelSetSummary};
+pub use layers::{Layer, LayerView, Layers};
+pub use method::CamMethod;
+pub use methods::{GradCam, HiResCam, SegGradCam, SegHiResGradCam};
+pub use model::SegmentationModel;
+pub use pixels::{AllPixels, PixelSet, PredictedClass};
+pub use prediction::Prediction;
+pub use tape::TapeEngine;
+pub use upsample::{half_pixel_taps, upsample};
+
+/// The parts of burn that appear in this crate's signatures.
+pub use burn;

@@ -1,0 +1,43 @@
+use burn::tensor::Tensor;
+
+use crate::{AllPixels, PixelSet};
+
+/// A class activation map: one way to combine the activations and gradients of a layer.
+///
+/// A new variant is one expression. Here LayerCAM (Jiang et al. 2021):
+///
+/// ```
+/// use segcam_core::{CamMethod, burn::tensor::Tensor};
+///
+/// struct LayerCam;
+///
+/// impl<const D: usize> CamMethod<D> for LayerCam {
+///     fn combine(&self, a: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
+///         (a * g.clamp_min(0.0)).sum_dim(1)
+///     }
+/// }
+/// assert_eq!(CamMethod::<4>::name(&LayerCam), "LayerCam");
+/// ```
+pub trait CamMethod<const D: usize = 4> {
+    /// The raw signed map, before any ReLU or normalisation.
+    ///
+    /// # Shapes
+    /// - `activations`, `gradients`: `[N, C, …]` at layer resolution
+    /// - output: `[N, 1, …]` at layer resolution
+    fn combine(&self, activations: Tensor<D>, gradients: Tensor<D>) -> Tensor<D>;
+
+    /// The pixels whose score is explained: the whole image unless the method restricts it.
+    fn pixels(&self) -> &dyn PixelSet<D> {
+        &AllPixels
+    }
+
+    /// The method's name in reports and file names. By default the name of its type.
+    fn name(&self) -> String {
+        let path = std::any::type_name::<Self>();
+        let path = path.split('<').next().unwrap_or(path);
+        path.rsplit("::").next().unwrap_or(path).to_string()
+    }
+}
+
+const _: Option<&dyn CamMethod> = None;
+const _: Option<&dyn PixelSet> = None;

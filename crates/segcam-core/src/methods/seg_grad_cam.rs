@@ -1,0 +1,44 @@
+use burn::tensor::Tensor;
+
+use crate::{CamMethod, GradCam, PixelSet};
+
+/// Seg-Grad-CAM: [`GradCam`] of the class score summed over a pixel set M.
+///
+/// `L(u) = Σ_k ḡ_k · A_k(u)` with `ḡ_k = (1/N) Σ_u ∂s/∂A_k(u)` and `s = Σ_{p∈M} y^c_p`.
+///
+/// Vinogradova, Dibrov and Myers, "Towards Interpretable Semantic Segmentation via
+/// Gradient-weighted Class Activation Mapping", AAAI 2020,
+/// [arXiv 2002.11434](https://arxiv.org/abs/2002.11434).
+///
+/// # Example
+/// ```
+/// use segcam_core::{CamMethod, PredictedClass, SegGradCam};
+///
+/// let method = SegGradCam::new(PredictedClass);
+/// assert_eq!(CamMethod::<4>::name(&method), "seg-grad-cam");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SegGradCam<P> {
+    pixels: P,
+}
+
+impl<P> SegGradCam<P> {
+    /// Restricted to the pixel set `pixels`.
+    pub fn new(pixels: P) -> Self {
+        Self { pixels }
+    }
+}
+
+impl<P: PixelSet<D>, const D: usize> CamMethod<D> for SegGradCam<P> {
+    fn combine(&self, activations: Tensor<D>, gradients: Tensor<D>) -> Tensor<D> {
+        GradCam.combine(activations, gradients)
+    }
+
+    fn pixels(&self) -> &dyn PixelSet<D> {
+        &self.pixels
+    }
+
+    fn name(&self) -> String {
+        "seg-grad-cam".into()
+    }
+}

@@ -1,0 +1,95 @@
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+
+use crate::{CamError, Prediction};
+
+/// The set M of output pixels whose class score is explained.
+///
+/// Closures implement it; so do `&dyn PixelSet`, `Box<dyn PixelSet>` and `Arc<dyn PixelSet>`.
+///
+/// # Example
+/// ```
+/// use segcam_core::{Prediction, SegGradCam};
+///
+/// let confident = |view: &Prediction, class| view.probability(class).greater_elem(0.9).float();
+/// let method = SegGradCam::new(confident);
+/// ```
+pub trait PixelSet<const D: usize = 4> {
+    /// Membership of every output pixel, `[N, 1, …]` as [`Prediction::shape`]: 1 inside, 0 outside.
+    /// Other values weight the pixel's score.
+    ///
+    /// `class` is the class asked about; it exists.
+    ///
+    /// # Errors
+    /// If the set makes no sense on this prediction, such as a pixel outside the image.
+    fn weights(&self, prediction: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError>;
+
+    /// The set's name in reports.
+    fn name(&self) -> String {
+        "custom".into()
+    }
+}
+
+impl<F, const D: usize> PixelSet<D> for F
+where
+    F: Fn(&Prediction<D>, usize) -> Tensor<D>,
+{
+    fn weights(&self, prediction: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
+        Ok(self(prediction, class))
+    }
+}
+
+// A blanket `impl for &P` would overlap with the one for closures.
+macro_rules! forward_pixel_set {
+    ($($pointer:ty),*) => {$(
+        impl<const D: usize> PixelSet<D> for $pointer {
+            fn weights(
+                &self,
+                prediction: &Prediction<D>,
+                class: usize,
+            ) -> Result<Tensor<D>, CamError> {
+                (**self).weights(prediction, class)
+            }
+
+            fn name(&self) -> String {
+                (**self).name()
+            }
+        }
+    )*};
+}
+forward_pixel_set!(
+    &dyn PixelSet<D>,
+    Box<dyn PixelSet<D>>,
+    Arc<dyn PixelSet<D>>,
+    Box<dyn PixelSet<D> + Send + Sync>,
+    Arc<dyn PixelSet<D> + Send + Sync>
+);
+
+/// Every pixel of the image: Seg-Grad-CAM becomes Grad-CAM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AllPixels;
+
+impl<const D: usize> PixelSet<D> for AllPixels {
+    fn weights(&self, prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
+        Ok(Tensor::ones(prediction.shape(), &prediction.device()))
+    }
+
+    fn name(&self) -> String {
+        "all".into()
+    }
+}
+
+/// The pixels predicted as the class asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PredictedClass;
+
+impl<const D: usize> PixelSet<D> for PredictedClass {
+    fn weights(&self, prediction: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
+        Ok(prediction.predicted(class))
+    }
+
+    fn name(&self) -> String {
+        "class".into()
+    }
+}

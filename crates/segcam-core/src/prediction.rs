@@ -1,0 +1,95 @@
+use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{Device, Int, Tensor};
+
+/// What the network said about one input: the frozen forward pass that pixel sets look at.
+///
+/// Class numbers are channels of the logits. A network with one channel is binary: its
+/// probability is a sigmoid and class 0 is predicted where the score is positive.
+#[derive(Debug, Clone)]
+pub struct Prediction<const D: usize = 4> {
+    logits: Tensor<D>,
+    input_shape: [usize; D],
+}
+
+impl<const D: usize> Prediction<D> {
+    /// From logits `[N, classes, …]` and the shape of the input `[N, C, …]`.
+    pub fn new(logits: Tensor<D>, input_shape: [usize; D]) -> Self {
+        Self {
+            logits,
+            input_shape,
+        }
+    }
+
+    /// The class scores before softmax or sigmoid, `[N, classes, …]`.
+    pub fn logits(&self) -> Tensor<D> {
+        self.logits.clone()
+    }
+
+    /// Number of classes: channels of the logits.
+    pub fn classes(&self) -> usize {
+        self.logits.dims()[1]
+    }
+
+    /// Shape of the input, `[N, C, …]`.
+    pub fn input_shape(&self) -> [usize; D] {
+        self.input_shape
+    }
+
+    /// Shape that a pixel set's weights must have: `[N, 1, …]` at the size of the logits.
+    pub fn shape(&self) -> [usize; D] {
+        let mut shape = self.logits.dims();
+        shape[1] = 1;
+        shape
+    }
+
+    /// Spatial size of the logits, `[H, W]` or `[D, H, W]`.
+    pub fn size(&self) -> Vec<usize> {
+        self.logits.dims()[2..].to_vec()
+    }
+
+    /// The device that holds the prediction.
+    pub fn device(&self) -> Device {
+        self.logits.device()
+    }
+
+    /// Scores of one class, `[N, 1, …]`.
+    ///
+    /// # Panics
+    /// If the network has no such class. The class handed to a pixel set always exists.
+    pub fn logit(&self, class: usize) -> Tensor<D> {
+        self.logits.clone().narrow(1, class, 1)
+    }
+
+    /// Probability of one class in `[0, 1]`, `[N, 1, …]`: softmax over the classes, or the sigmoid
+    /// of a binary network.
+    ///
+    /// # Panics
+    /// If the network has no such class. The class handed to a pixel set always exists.
+    pub fn probability(&self, class: usize) -> Tensor<D> {
+        match self.classes() {
+            1 => sigmoid(self.logit(class)),
+            _ => softmax(self.logits.clone(), 1).narrow(1, class, 1),
+        }
+    }
+
+    /// 1 where the class is predicted and 0 elsewhere, `[N, 1, …]`.
+    ///
+    /// # Panics
+    /// If the network is binary and `class` is not 0. The class handed to a pixel set always exists.
+    pub fn predicted(&self, class: usize) -> Tensor<D> {
+        match self.classes() {
+            1 => self.logit(class).greater_elem(0.0).float(),
+            _ => self.labels().equal_elem(class as i64).float(),
+        }
+    }
+
+    /// The class with the highest score per pixel, `[N, 1, …]`. Of equal scores the first wins.
+    ///
+    /// A binary network has 1 where its only class is predicted and 0 elsewhere.
+    pub fn labels(&self) -> Tensor<D, Int> {
+        match self.classes() {
+            1 => self.logit(0).greater_elem(0.0).int(),
+            _ => self.logits.clone().argmax(1),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Segmentation networks for `segcam`, their weights, and what they want done to an image first.
+//!
+//! - [`UNetConfig`]: the U-Net family, from a retina network to the paper's vanilla U-Net
+//! - [`EspNetConfig`]: ESPNet for street scenes
+//! - [`MeshNetConfig`]: MeshNet for brain volumes
+//! - [`Pretrained`]: those networks by name, with weights from `.safetensors`, `.pth` or `.pt`
+
+mod espnet;
+mod meshnet;
+mod preprocess;
+mod pretrained;
+mod unet;
+mod weights;
+
+pub use espnet::{EspNet, EspNetConfig};
+pub use meshnet::{MeshNet, MeshNetConfig};
+pub use preprocess::{Prepared, Preprocess, PreprocessError};
+pub use pretrained::{Network, Pretrained, UnknownModel};
+pub use unet::{UNet, UNetConfig, Upsampling};
+pub use weights::{Misfit, WeightsError, load_weights};

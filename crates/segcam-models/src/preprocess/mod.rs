@@ -1,0 +1,159 @@
+mod clahe;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use image::{DynamicImage, GrayImage, Rgb32FImage, RgbImage, imageops};
+use segcam_core::upsample;
+
+/// How a network wants an image before it sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preprocess {
+    /// Brightness, stretched to `[0, 1]` over the image.
+    StretchedGray,
+    /// Values divided by the largest the file can hold: one channel of a grey image, RGB of a
+    /// colour image.
+    Plain,
+    /// The retina U-Net's: grey, stretched, CLAHE (clip 2, 8×8 tiles), gamma 1.2, padded with zeros
+    /// at the bottom and right to multiples of 4. A grey image is taken as already prepared.
+    Retina,
+    /// ESPNet's: BGR, mean and deviation of Cityscapes, bilinear to 1024×512.
+    Street,
+    /// The network takes volumes, not images.
+    Volume,
+}
+
+/// What can keep an image from being prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PreprocessError {
+    /// A grey image for a network that looks at colours.
+    #[error("the network takes colour images, this one is grey")]
+    NeedsColor,
+    /// The image has see-through pixels, whose colour means nothing.
+    #[error("the image has transparent pixels: flatten it onto a background first")]
+    Transparent,
+    /// An image for a network that takes volumes.
+    #[error("the network takes volumes: give a .npy array [N, C, D, H, W]")]
+    Volume,
+}
+
+/// An image as the network sees it, and as people do.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// `[1, C, H, W]`.
+    pub input: Tensor<4>,
+    /// The picture that lies under the input, its top left corner on the input's. It may be
+    /// smaller where the input was padded.
+    pub picture: RgbImage,
+}
+
+impl Preprocess {
+    /// Prepares `image` for the network.
+    ///
+    /// # Errors
+    /// Colours the network cannot use, transparent pixels, a network that takes no images.
+    pub fn apply(self, image: &DynamicImage, device: &Device) -> Result<Prepared, PreprocessError> {
+        if image.color().has_alpha() && image.to_rgba16().pixels().any(|p| p.0[3] != u16::MAX) {
+            return Err(PreprocessError::Transparent);
+        }
+        let gray = || image.to_luma32f().into_raw();
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let tensor = |values: Vec<f32>, channels: usize| {
+            Tensor::from_data(
+                TensorData::new(values, [1, channels, height, width]),
+                device,
+            )
+        };
+        let input = match self {
+            Self::StretchedGray => tensor(stretch(gray()), 1),
+            Self::Plain if image.color().has_color() => {
+                tensor(planes(&image.to_rgb32f(), [0, 1, 2]), 3)
+            }
+            Self::Plain => tensor(gray(), 1),
+            Self::Volume => return Err(PreprocessError::Volume),
+            Self::Retina => {
+                let prepared = if image.color().has_color() {
+                    retina(&image.to_rgb32f())
+                } else {
+                    image.to_luma8()
+                };
+                let values = prepared
+                    .pixels()
+                    .map(|p| f32::from(p.0[0]) / 255.0)
+                    .collect();
+                let pad = |side: usize| (0, side.next_multiple_of(4) - side);
+                tensor(values, 1).pad([pad(height), pad(width)], 0.0)
+            }
+            Self::Street => {
+                if !image.color().has_color() {
+                    return Err(PreprocessError::NeedsColor);
+                }
+                return Ok(street(image, device));
+            }
+        };
+        Ok(Prepared {
+            input,
+            picture: image.to_rgb8(),
+        })
+    }
+}
+
+/// To `[0, 1]`; an image of one value becomes zeros.
+fn stretch(mut values: Vec<f32>) -> Vec<f32> {
+    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let scale = if high > low { 1.0 / (high - low) } else { 0.0 };
+    values
+        .iter_mut()
+        .for_each(|value| *value = (*value - low) * scale);
+    values
+}
+
+/// Interleaved pixels to planes in the given channel order.
+fn planes(image: &Rgb32FImage, order: [usize; 3]) -> Vec<f32> {
+    order
+        .iter()
+        .flat_map(|&channel| image.pixels().map(move |p| p.0[channel]))
+        .collect()
+}
+
+fn retina(image: &Rgb32FImage) -> GrayImage {
+    let [r, g, b] = [0.299, 0.587, 0.114];
+    let gray = image
+        .pixels()
+        .map(|p| 255.0 * (r * p.0[0] + g * p.0[1] + b * p.0[2]))
+        .collect();
+    let bytes = stretch(gray)
+        .into_iter()
+        .map(|value| (value * 255.0) as u8)
+        .collect();
+    let gray =
+        GrayImage::from_raw(image.width(), image.height(), bytes).expect("one byte for each pixel");
+    let mut equalized = clahe::clahe(&gray, 8, 2.0);
+    let gamma: Vec<u8> = (0..256)
+        .map(|i| ((f64::from(i) / 255.0).powf(1.0 / 1.2) * 255.0) as u8)
+        .collect();
+    equalized
+        .iter_mut()
+        .for_each(|value| *value = gamma[usize::from(*value)]);
+    equalized
+}
+
+fn street(image: &DynamicImage, device: &Device) -> Prepared {
+    let (width, height) = (1024, 512);
+    let per_channel =
+        |values: [f32; 3]| Tensor::<1>::from_floats(values, device).reshape([1, 3, 1, 1]);
+    let mean = per_channel([72.392_31, 82.908_936, 73.158_4]);
+    let deviation = per_channel([45.319_22, 46.152_893, 44.914_833]);
+    let shape = [1, 3, image.height() as usize, image.width() as usize];
+    let bgr = TensorData::new(planes(&image.to_rgb32f(), [2, 1, 0]), shape);
+    let bgr = Tensor::<4>::from_data(bgr, device) * 255.0;
+    let input = upsample((bgr - mean) / deviation, &[height, width]) / 255.0;
+    let (width, height) = (width as u32, height as u32);
+    let picture = imageops::resize(
+        &image.to_rgb8(),
+        width,
+        height,
+        imageops::FilterType::Triangle,
+    );
+    Prepared { input, picture }
+}

@@ -1,0 +1,251 @@
+use ab_glyph::{FontRef, PxScale};
+use image::{Rgb, RgbImage, imageops};
+use imageproc::drawing::{draw_hollow_rect_mut, draw_text_mut, text_size};
+use imageproc::rect::Rect;
+
+use crate::Colormap;
+
+const INK: Rgb<u8> = Rgb([25, 25, 30]);
+const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
+const MARGIN: u32 = 16;
+const TEXT: f32 = 20.0;
+const TITLE: f32 = 28.0;
+const LINE: u32 = 24;
+const BAR_WIDTH: u32 = 14;
+/// Room for a colour bar and its numbers at the right of a panel.
+const BAR_ROOM: u32 = 96;
+
+/// A colour bar with the real scale of a map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bar {
+    /// The colours.
+    pub colormap: Colormap,
+    /// The value of the lowest colour.
+    pub low: f64,
+    /// The value of the highest colour.
+    pub high: f64,
+}
+
+/// One picture of a [`figure`].
+#[derive(Debug, Clone)]
+pub struct Panel {
+    /// The picture.
+    pub image: RgbImage,
+    /// Text below it; may have several lines.
+    pub caption: String,
+    /// The scale of its heat map, if it has one.
+    pub bar: Option<Bar>,
+}
+
+/// Panels side by side, row below row, under a title. Long captions are broken into lines.
+pub fn figure(title: &str, rows: &[Vec<Panel>]) -> RgbImage {
+    let font = font();
+    let rows: Vec<Vec<Drawn>> = rows
+        .iter()
+        .map(|row| row.iter().map(|panel| Drawn::new(panel, &font)).collect())
+        .collect();
+    let title = wrapped(title, rows_width(&rows), TITLE, &font);
+    let title_height = title.len() as u32 * (LINE + 10);
+    let height = MARGIN + title_height + rows.iter().map(|row| row_height(row)).sum::<u32>();
+    let width = rows_width(&rows) + 2 * MARGIN;
+
+    let mut canvas = RgbImage::from_pixel(width, height, PAPER);
+    for (i, line) in title.iter().enumerate() {
+        write(
+            &mut canvas,
+            MARGIN,
+            MARGIN + i as u32 * (LINE + 10),
+            TITLE,
+            &font,
+            line,
+        );
+    }
+    let mut top = MARGIN + title_height;
+    for row in &rows {
+        let mut left = MARGIN;
+        for panel in row {
+            panel.draw(&mut canvas, left, top, &font);
+            left += panel.width() + MARGIN;
+        }
+        top += row_height(row);
+    }
+    canvas
+}
+
+fn rows_width(rows: &[Vec<Drawn>]) -> u32 {
+    let width = |row: &Vec<Drawn>| row.iter().map(|panel| panel.width() + MARGIN).sum::<u32>();
+    rows.iter()
+        .map(width)
+        .max()
+        .unwrap_or(0)
+        .saturating_sub(MARGIN)
+}
+
+fn row_height(row: &[Drawn]) -> u32 {
+    row.iter().map(Drawn::height).max().unwrap_or(0) + MARGIN
+}
+
+/// A panel with its caption broken into lines.
+struct Drawn<'a> {
+    panel: &'a Panel,
+    caption: Vec<String>,
+}
+
+impl<'a> Drawn<'a> {
+    fn new(panel: &'a Panel, font: &FontRef) -> Self {
+        let room = panel.image.width() + if panel.bar.is_some() { BAR_ROOM } else { 0 };
+        let lines = panel
+            .caption
+            .lines()
+            .flat_map(|line| wrapped(line, room, TEXT, font));
+        Self {
+            panel,
+            caption: lines.collect(),
+        }
+    }
+
+    fn width(&self) -> u32 {
+        self.panel.image.width()
+            + if self.panel.bar.is_some() {
+                BAR_ROOM
+            } else {
+                0
+            }
+    }
+
+    fn height(&self) -> u32 {
+        self.panel.image.height() + 6 + self.caption.len() as u32 * LINE
+    }
+
+    fn draw(&self, canvas: &mut RgbImage, left: u32, top: u32, font: &FontRef) {
+        let image = &self.panel.image;
+        imageops::replace(canvas, image, left.into(), top.into());
+        if let Some(bar) = &self.panel.bar {
+            bar.draw(canvas, left + image.width() + 8, top, image.height(), font);
+        }
+        for (i, line) in self.caption.iter().enumerate() {
+            write(
+                canvas,
+                left,
+                top + image.height() + 6 + i as u32 * LINE,
+                TEXT,
+                font,
+                line,
+            );
+        }
+    }
+}
+
+impl Bar {
+    fn draw(&self, canvas: &mut RgbImage, left: u32, top: u32, height: u32, font: &FontRef) {
+        let share = |y: u32| 1.0 - y as f32 / height.saturating_sub(1).max(1) as f32;
+        for (y, color) in (0..height).zip(self.colormap.colors((0..height).map(share))) {
+            (left..left + BAR_WIDTH).for_each(|x| canvas.put_pixel(x, top + y, color));
+        }
+        let frame = Rect::at(left as i32, top as i32).of_size(BAR_WIDTH, height);
+        draw_hollow_rect_mut(canvas, frame, INK);
+        let text = left + BAR_WIDTH + 5;
+        write(canvas, text, top, TEXT, font, &short(self.high));
+        if height > 4 * LINE {
+            let middle = (self.low + self.high) / 2.0;
+            write(
+                canvas,
+                text,
+                top + height / 2 - LINE / 2,
+                TEXT,
+                font,
+                &short(middle),
+            );
+        }
+        if height > 2 * LINE {
+            write(
+                canvas,
+                text,
+                top + height - LINE,
+                TEXT,
+                font,
+                &short(self.low),
+            );
+        }
+    }
+}
+
+/// Three digits, with an exponent only where it is shorter.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
+        size => {
+            let decimals = (2 - size.log10().floor() as i32).max(0) as usize;
+            format!("{value:.decimals$}")
+        }
+    }
+}
+
+fn font() -> FontRef<'static> {
+    FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).expect("a font that ships whole")
+}
+
+fn write(canvas: &mut RgbImage, left: u32, top: u32, size: f32, font: &FontRef, text: &str) {
+    draw_text_mut(
+        canvas,
+        INK,
+        left as i32,
+        top as i32,
+        PxScale::from(size),
+        font,
+        text,
+    );
+}
+
+/// Breaks a line between words so that each part fits into `room` pixels.
+fn wrapped(line: &str, room: u32, size: f32, font: &FontRef) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in line.split_whitespace() {
+        let last = lines.last_mut().expect("starts with one line");
+        let longer = if last.is_empty() {
+            word.to_string()
+        } else {
+            format!("{last} {word}")
+        };
+        if last.is_empty() || text_size(PxScale::from(size), font, &longer).0 <= room {
+            *last = longer;
+        } else {
+            lines.push(word.to_string());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let texts: Vec<String> = [0.0, 1.0, 12.345, 0.012_345, 99_999.0, 1e6, -3e-7]
+            .map(short)
+            .into();
+        assert_eq!(
+            texts,
+            ["0", "1.00", "12.3", "0.0123", "99999", "1.0e6", "-3.0e-7"]
+        );
+    }
+
+    #[test]
+    fn a_figure_holds_its_panels_in_place() {
+        let red = RgbImage::from_pixel(40, 30, Rgb([255, 0, 0]));
+        let panel = Panel {
+            image: red,
+            caption: "one two three four".into(),
+            bar: None,
+        };
+        let image = figure("Title", &[vec![panel.clone(), panel]]);
+        assert_eq!(image.width(), 2 * 40 + 3 * MARGIN);
+        let reds = image
+            .pixels()
+            .filter(|pixel| pixel.0 == [255, 0, 0])
+            .count();
+        assert_eq!(reds, 2 * 40 * 30);
+    }
+}

@@ -1,0 +1,27 @@
+//! Pictures of `segcam`'s heat maps: overlays, outlines, colour bars, figures with captions.
+//!
+//! ```
+//! use image::{Rgb, RgbImage};
+//! use segcam_render::{Bar, Colormap, Panel, Plane, figure, outline, overlay};
+//!
+//! let picture = RgbImage::from_pixel(32, 32, Rgb([90, 90, 90]));
+//! let heat = Plane::from_fn(32, 32, |y, x| (y * x) as f32 / 1024.0);
+//! let mask = Plane::from_fn(32, 32, |y, x| f32::from(u8::from(y > 8 && x > 8)));
+//!
+//! let mut image = overlay(&picture, &heat, Colormap::Viridis);
+//! outline(&mut image, &mask, Rgb([255, 255, 255]));
+//! let bar = Bar { colormap: Colormap::Viridis, low: 0.0, high: 12.5 };
+//! let panel = Panel { image, caption: "Seg-HiRes-Grad-CAM at mid".into(), bar: Some(bar) };
+//! figure("One object", &[vec![panel]]).save(std::env::temp_dir().join("figure.png"))?;
+//! # Ok::<(), image::ImageError>(())
+//! ```
+
+mod colormap;
+mod figure;
+mod overlay;
+mod plane;
+
+pub use colormap::{Colormap, UnknownColormap};
+pub use figure::{Bar, Panel, figure};
+pub use overlay::{enlarge, outline, overlay};
+pub use plane::Plane;

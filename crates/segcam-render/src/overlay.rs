@@ -1,0 +1,46 @@
+use image::{Rgb, RgbImage, imageops};
+
+use crate::{Colormap, Plane};
+
+/// Where the heat is nothing the picture shows through; from this heat on it is covered most.
+const SOLID_FROM: f32 = 0.35;
+/// How much of the picture is covered at most.
+const MOST: f32 = 0.9;
+
+/// Lays heat in `[0, 1]` over a picture, the more opaque the hotter.
+/// Where `heat` does not reach, the picture stays as it is.
+pub fn overlay(picture: &RgbImage, heat: &Plane, colormap: Colormap) -> RgbImage {
+    let colors = colormap.colors(heat.values().iter().copied());
+    let mut image = picture.clone();
+    for (x, y, pixel) in image.enumerate_pixels_mut() {
+        let (y, x) = (y as usize, x as usize);
+        if y >= heat.height() || x >= heat.width() {
+            continue;
+        }
+        let cover = MOST * (heat.at(y, x) / SOLID_FROM).clamp(0.0, 1.0);
+        let color = colors[y * heat.width() + x];
+        for (below, above) in pixel.0.iter_mut().zip(color.0) {
+            *below = (f32::from(*below) * (1.0 - cover) + f32::from(above) * cover).round() as u8;
+        }
+    }
+    image
+}
+
+/// Draws the [border](Plane::border) of a mask.
+pub fn outline(image: &mut RgbImage, mask: &Plane, color: Rgb<u8>) {
+    for (y, x) in mask.border() {
+        if let Some(pixel) = image.get_pixel_mut_checked(x as u32, y as u32) {
+            *pixel = color;
+        }
+    }
+}
+
+/// Enlarges a picture by a whole factor.
+pub fn enlarge(picture: &RgbImage, factor: usize) -> RgbImage {
+    let factor = factor as u32;
+    let (width, height) = (picture.width() * factor, picture.height() * factor);
+    match factor {
+        1 => picture.clone(),
+        _ => imageops::resize(picture, width, height, imageops::FilterType::Triangle),
+    }
+}

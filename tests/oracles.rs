@@ -1,0 +1,345 @@
+//! Exact properties of the maps on small random networks, images and volumes, for every method.
+
+use burn::tensor::{Device, Distribution, Tensor};
+use proptest::prelude::*;
+use segcam::burn;
+use segcam::pixels::{Mask, Pixel};
+use segcam::{
+    CamMethod, Explainer, Explanation, GradCam, HiResCam, LayerView, Layers, Observation,
+    SegGradCam, SegHiResGradCam, SegmentationModel,
+};
+use segcam_tests::{SmallNetConfig, host, methods, relative_error};
+
+const CLASSES: usize = 3;
+const LAYERS: [&str; 3] = ["enc", "mid", "dec"];
+
+fn image(seed: u64, n: usize, sides: [usize; 2]) -> Tensor<4> {
+    let device = Device::flex();
+    device.seed(seed);
+    Tensor::random(
+        [n, 2, sides[0], sides[1]],
+        Distribution::Normal(0.0, 1.0),
+        &device,
+    )
+}
+
+fn volume(seed: u64, n: usize, sides: [usize; 3]) -> Tensor<5> {
+    let device = Device::flex();
+    device.seed(seed);
+    let [d, h, w] = sides;
+    Tensor::random([n, 2, d, h, w], Distribution::Normal(0.0, 1.0), &device)
+}
+
+fn random_mask<const D: usize>(seen: &Observation<D>) -> Tensor<D> {
+    let shape = seen.prediction().shape();
+    let uniform = Tensor::<D>::random(shape, Distribution::Uniform(0.0, 1.0), &Device::flex());
+    uniform.greater_elem(0.6).float()
+}
+
+fn total(values: &[f32]) -> f64 {
+    values.iter().copied().map(f64::from).sum()
+}
+
+fn magnitude(values: &[f32]) -> f64 {
+    values.iter().map(|value| f64::from(value.abs())).sum()
+}
+
+/// The score of `class` over `mask` when the activations of `layer` are edited.
+fn score_with<M: SegmentationModel<D>, const D: usize>(
+    model: &M,
+    input: &Tensor<D>,
+    layer: &str,
+    class: usize,
+    mask: &Tensor<D>,
+    edit: impl Fn(Tensor<D>) -> Tensor<D>,
+) -> f64 {
+    let mut visitor = |mut view: LayerView| {
+        if view.layer.name == layer
+            && let Some(tensor) = view.tensor::<D>()
+        {
+            *tensor = edit(tensor.clone());
+        }
+    };
+    let logits = model
+        .valid()
+        .forward(input.clone(), &mut Layers::visited(&mut visitor));
+    total(&host(&(logits.narrow(1, class, 1) * mask.clone())))
+}
+
+/// Oracle 1: what follows the layer is affine, so the map adds up to the score minus its offset.
+fn affine_head<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
+    let seen = Explainer::new(model.clone())
+        .observe(input.clone())
+        .expect("a pass");
+    let mask = random_mask(&seen);
+    for class in 0..CLASSES {
+        let hires = SegHiResGradCam::new(Mask::new(mask.clone()));
+        for layer in ["dec", "mid"] {
+            let map = seen.explain(&hires, layer, class).expect("a map");
+            let offset = score_with(&model, &input, layer, class, &mask, |a| a.zeros_like());
+            let score: f64 = map.score().iter().sum();
+            let raw = host(map.raw());
+            let error = (total(&raw) - (score - offset)).abs() / magnitude(&raw).max(score.abs());
+            assert!(
+                error < 1e-4,
+                "{layer}: {} against {}",
+                total(&raw),
+                score - offset
+            );
+        }
+        // A 1×1 head: zero outside the pixel set, the logit without its bias inside.
+        let map = seen.explain(&hires, "dec", class).expect("a map");
+        let bias = score_with(&model, &input, "dec", class, &mask, |a| a.zeros_like())
+            / total(&host(&mask));
+        let wanted = (seen.prediction().logit(class) - bias) * mask.clone();
+        assert!(relative_error(&host(map.raw()), &host(&wanted)) < 1e-4);
+        let outside = host(&(map.raw().clone() * (mask.clone().neg() + 1.0)));
+        assert!(outside.iter().all(|&value| value == 0.0));
+    }
+}
+
+/// Oracle 3: averaging loses N times the covariance of gradient and activation over space. And every
+/// method's map against loops over plain numbers.
+fn what_averaging_loses<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
+    let seen = Explainer::new(model).observe(input).expect("a pass");
+    let mask = random_mask(&seen);
+    for layer in LAYERS {
+        for method in methods(Mask::new(mask.clone())) {
+            let Parts {
+                activations,
+                gradients,
+                map,
+            } = parts(&seen, &*method, layer);
+            let [n, channels] = [activations.dims()[0], activations.dims()[1]];
+            let cells = activations.dims()[2..].iter().product::<usize>();
+            let (a, g, map) = (host(&activations), host(&gradients), host(&map));
+            let at = |n: usize, k: usize, u: usize| (n * channels + k) * cells + u;
+            let mut naive_hires = vec![0f64; n * cells];
+            let mut naive_grad = vec![0f64; n * cells];
+            for i in 0..n {
+                let mut covariance = 0.0;
+                for k in 0..channels {
+                    let mean = |v: &[f32]| -> f64 {
+                        (0..cells).map(|u| f64::from(v[at(i, k, u)])).sum::<f64>() / cells as f64
+                    };
+                    let (mean_a, mean_g) = (mean(&a), mean(&g));
+                    for u in 0..cells {
+                        let (a, g) = (f64::from(a[at(i, k, u)]), f64::from(g[at(i, k, u)]));
+                        naive_hires[i * cells + u] += g * a;
+                        naive_grad[i * cells + u] += mean_g * a;
+                        covariance += (g - mean_g) * (a - mean_a);
+                    }
+                }
+                let part = |v: &[f64]| v[i * cells..(i + 1) * cells].iter().sum::<f64>();
+                let lost = part(&naive_hires) - part(&naive_grad);
+                let scale = naive_hires.iter().map(|v| v.abs()).sum::<f64>().max(1e-12);
+                assert!(
+                    (lost - covariance).abs() / scale < 1e-6,
+                    "{lost} against {covariance}"
+                );
+            }
+            let wanted = if method.name().contains("hires") {
+                naive_hires
+            } else {
+                naive_grad
+            };
+            let wanted: Vec<f32> = wanted.into_iter().map(|value| value as f32).collect();
+            assert!(
+                relative_error(&map, &wanted) < 1e-4,
+                "{} at {layer}",
+                method.name()
+            );
+        }
+    }
+}
+
+struct Parts<const D: usize> {
+    activations: Tensor<D>,
+    gradients: Tensor<D>,
+    map: Tensor<D>,
+}
+
+/// Activations and gradients as a method gets them, from maps that pick out single factors.
+fn parts<const D: usize>(
+    seen: &Observation<D>,
+    method: &dyn CamMethod<D>,
+    layer: &str,
+) -> Parts<D> {
+    use std::cell::RefCell;
+    struct Spy<'a, const D: usize>(
+        &'a dyn CamMethod<D>,
+        RefCell<Option<(Tensor<D>, Tensor<D>)>>,
+    );
+    impl<const D: usize> CamMethod<D> for Spy<'_, D> {
+        fn combine(&self, a: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
+            *self.1.borrow_mut() = Some((a.clone(), g.clone()));
+            self.0.combine(a, g)
+        }
+        fn pixels(&self) -> &dyn segcam::PixelSet<D> {
+            self.0.pixels()
+        }
+    }
+    let spy = Spy(method, RefCell::new(None));
+    let map = seen.explain(&spy, layer, 1).expect("a map").raw().clone();
+    let (activations, gradients) = spy.1.into_inner().expect("combine was called");
+    Parts {
+        activations,
+        gradients,
+        map,
+    }
+}
+
+/// Oracle 4: cells on which no pixel of the set depends have exactly nothing in a HiRes map, and
+/// averaged gradients put something there.
+fn impossible_influence<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
+    let seen = Explainer::new(model).observe(input).expect("a pass");
+    let corner = vec![0; D - 2];
+    let (mut leaked, mut cells) = (0.0, 0);
+    for (layer, reach) in [("dec", 0), ("mid", 1), ("enc", 3)] {
+        let hires = seen.explain(&SegHiResGradCam::new(Pixel::new(corner.clone())), layer, 1);
+        let grad = seen.explain(&SegGradCam::new(Pixel::new(corner.clone())), layer, 1);
+        let dims = hires.as_ref().expect("a map").raw().dims();
+        let far = far_from_corner(&dims, reach);
+        let values = |map: Result<Explanation<D>, _>| host(map.expect("a map").raw());
+        for ((&far, hires), grad) in far.iter().zip(values(hires)).zip(values(grad)) {
+            if far {
+                assert_eq!(hires, 0.0, "at {layer}");
+                leaked += f64::from(grad.abs());
+                cells += 1;
+            }
+        }
+    }
+    assert!(cells > 0);
+    assert!(leaked > 0.0, "averaging should spread the gradient");
+}
+
+fn far_from_corner<const D: usize>(dims: &[usize; D], reach: usize) -> Vec<bool> {
+    (0..dims.iter().product())
+        .map(|mut index: usize| {
+            let mut far = false;
+            for &side in dims[2..].iter().rev() {
+                far |= index % side > reach;
+                index /= side;
+            }
+            far
+        })
+        .collect()
+}
+
+/// Oracle 5: maps of disjoint sets add up to the map of their union.
+fn linearity<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
+    let seen = Explainer::new(model).observe(input).expect("a pass");
+    let first = random_mask(&seen);
+    let second = random_mask(&seen) * (first.clone().neg() + 1.0);
+    let both = first.clone() + second.clone();
+    let of = |mask: &Tensor<D>| methods(Mask::new(mask.clone()));
+    let all = of(&both)
+        .into_iter()
+        .zip(of(&first))
+        .zip(of(&second))
+        .skip(2);
+    for ((both, first), second) in all {
+        for layer in LAYERS {
+            let raw = |method: &dyn CamMethod<D>| {
+                seen.explain(method, layer, 2).expect("a map").raw().clone()
+            };
+            let sum = host(&(raw(&*first) + raw(&*second)));
+            assert!(
+                relative_error(&sum, &host(&raw(&*both))) < 1e-4,
+                "{}",
+                both.name()
+            );
+        }
+    }
+}
+
+/// Oracle 6: the gradients against central differences of the score.
+fn finite_differences<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
+    let seen = Explainer::new(model.clone())
+        .observe(input.clone())
+        .expect("a pass");
+    let mask = random_mask(&seen);
+    let method = SegHiResGradCam::new(Mask::new(mask.clone()));
+    for layer in LAYERS {
+        let Parts {
+            activations,
+            gradients,
+            ..
+        } = parts(&seen, &method, layer);
+        let (count, g) = (activations.shape().num_elements(), host(&gradients));
+        let largest = g.iter().fold(0f32, |most, value| most.max(value.abs()));
+        let mut agreed = 0;
+        let places: Vec<usize> = (0..6).map(|i| (i * 7919 + 13) % count).collect();
+        for &place in &places {
+            let step = 2e-3;
+            let bump = |by: f32| {
+                score_with(&model, &input, layer, 1, &mask, |a| {
+                    let mut values = host(&a);
+                    values[place] += by;
+                    Tensor::from_data(
+                        burn::tensor::TensorData::new(values, a.dims()),
+                        &Device::flex(),
+                    )
+                })
+            };
+            let slope = (bump(step) - bump(-step)) / (2.0 * f64::from(step));
+            let error = (slope - f64::from(g[place])).abs() / f64::from(largest.max(1e-6));
+            agreed += usize::from(error < 0.02);
+        }
+        // A step may cross the kink of a ReLU now and then.
+        assert!(
+            agreed + 1 >= places.len(),
+            "{agreed} of {} at {layer}",
+            places.len()
+        );
+    }
+}
+
+macro_rules! in_two_and_three_dimensions {
+    ($($name:ident($relu:literal)),*) => {$(
+        mod $name {
+            use super::*;
+
+            proptest! {
+                #![proptest_config(ProptestConfig::with_cases(12))]
+
+                #[test]
+                fn image_network(seed: u64, n in 1..3usize, h in 4..8usize, w in 4..8usize) {
+                    let input = image(seed, n, [2 * h, 2 * w]);
+                    let config = SmallNetConfig::new(CLASSES).with_relu($relu);
+                    super::$name(config.init_2d(&Device::flex()), input);
+                }
+
+                #[test]
+                fn volume_network(seed: u64, n in 1..3usize, d in 3..5usize, h in 3..5usize) {
+                    let input = volume(seed, n, [2 * d, 2 * h, 8]);
+                    let config = SmallNetConfig::new(CLASSES).with_relu($relu);
+                    super::$name(config.init_3d(&Device::flex()), input);
+                }
+            }
+        }
+    )*};
+}
+in_two_and_three_dimensions!(
+    affine_head(false),
+    what_averaging_loses(true),
+    impossible_influence(true),
+    linearity(true),
+    finite_differences(true)
+);
+
+#[test]
+fn the_whole_image_is_a_pixel_set() {
+    let device = Device::flex();
+    let net = SmallNetConfig::new(CLASSES).init_2d(&device);
+    let seen = Explainer::new(net)
+        .observe(image(1, 2, [8, 10]))
+        .expect("a pass");
+    let ones = Mask::new(Tensor::<4>::ones(seen.prediction().shape(), &device));
+    for layer in LAYERS {
+        let raw =
+            |method: &dyn CamMethod| host(seen.explain(method, layer, 0).expect("a map").raw());
+        assert_eq!(raw(&GradCam), raw(&SegGradCam::new(ones.clone())));
+        assert_eq!(raw(&HiResCam), raw(&SegHiResGradCam::new(ones.clone())));
+    }
+}

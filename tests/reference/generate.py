@@ -1,0 +1,187 @@
+"""Writes the fixtures beside this file: random U-Nets and what captum and pytorch-grad-cam say.
+
+    python3 -m venv .venv && .venv/bin/pip install -r requirements.txt
+    .venv/bin/python generate.py
+
+Raw signed maps: captum LayerGradCam and LayerGradientXActivation of the class's logits summed over
+the pixel set. Final maps: pytorch-grad-cam GradCAM and HiResCAM with SemanticSegmentationTarget.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from captum.attr import LayerGradCam, LayerGradientXActivation
+from pytorch_grad_cam import GradCAM, HiResCAM
+from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
+from safetensors.torch import save_file
+from torch import nn
+
+HERE = Path(__file__).parent
+
+CASES = {
+    "three-classes": dict(seed=1, classes=3, channels=3, widths=[4, 6, 8], size=(2, 16, 24)),
+    "binary": dict(seed=2, classes=1, channels=1, widths=[4, 6, 8], size=(1, 19, 14)),
+    "nearest": dict(
+        seed=3, classes=2, channels=1, widths=[3, 5, 7], size=(2, 13, 18),
+        batch_norm=False, upsampling="nearest", skip_first=True, double_conv=False, head_relu=True,
+    ),
+    "deep": dict(seed=4, classes=4, channels=2, widths=[3, 4, 5, 6, 7], size=(1, 33, 21)),
+}
+
+
+class Block(nn.Module):
+    def __init__(self, c_in, c_out, batch_norm, double_conv):
+        super().__init__()
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm1 = nn.BatchNorm2d(c_out) if batch_norm else None
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1) if double_conv else None
+        self.norm2 = nn.BatchNorm2d(c_out) if batch_norm and double_conv else None
+
+    def forward(self, x):
+        for conv, norm in ((self.conv1, self.norm1), (self.conv2, self.norm2)):
+            if conv is not None:
+                x = conv(x)
+                x = F.relu(x if norm is None else norm(x))
+        return x
+
+
+class Decoder(nn.Module):
+    def __init__(self, c_in, c_skip, c_out, transposed, batch_norm, double_conv):
+        super().__init__()
+        self.up = nn.ConvTranspose2d(c_in, c_skip, 2, stride=2) if transposed else None
+        both = 2 * c_skip if transposed else c_in + c_skip
+        self.block = Block(both, c_out, batch_norm, double_conv)
+
+
+class UNet(nn.Module):
+    def __init__(self, channels, classes, widths, batch_norm=True, upsampling="transposed",
+                 skip_first=False, double_conv=True, head_relu=False):
+        super().__init__()
+        w = widths
+        ins = [channels] + w[:-1]
+        levels = range(len(w) - 1)
+        self.encoder = nn.ModuleList(Block(ins[i], w[i], batch_norm, double_conv) for i in levels)
+        self.middle = Block(w[-2], w[-1], batch_norm, double_conv)
+        transposed = upsampling == "transposed"
+        self.decoder = nn.ModuleList(
+            Decoder(w[i + 1], w[i], w[i], transposed, batch_norm, double_conv) for i in levels)
+        self.out = nn.Conv2d(w[0], classes, 1)
+        self.skip_first, self.head_relu = skip_first, head_relu
+
+    def forward(self, x):
+        skips = []
+        for block in self.encoder:
+            x = block(x)
+            skips.append(x)
+            x = F.max_pool2d(x, 2)
+        x = self.middle(x)
+        for decoder, skip in zip(reversed(self.decoder), reversed(skips)):
+            x = decoder.up(x) if decoder.up is not None else F.interpolate(x, scale_factor=2)
+            rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
+            x = F.pad(x, (columns, 0, rows, 0))
+            x = decoder.block(torch.cat([skip, x] if self.skip_first else [x, skip], 1))
+        x = self.out(x)
+        return F.relu(x) if self.head_relu else x
+
+
+def randomize(model, generator):
+    """Statistics of its own for BatchNorm, which would be nearly the identity, and convolutions
+    strong enough to carry a signal through."""
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            module.weight.data *= 1.7
+        if isinstance(module, nn.BatchNorm2d):
+            n = module.num_features
+            module.weight.data = 0.5 + torch.rand(n, generator=generator)
+            module.bias.data = 0.3 * torch.randn(n, generator=generator)
+            module.running_mean = 0.3 * torch.randn(n, generator=generator)
+            module.running_var = 0.5 + torch.rand(n, generator=generator)
+
+
+def layers_of(model):
+    layers = {f"enc{i + 1}": block for i, block in enumerate(model.encoder)}
+    layers["mid"] = model.middle
+    layers |= {f"dec{i + 1}": decoder.block for i, decoder in enumerate(model.decoder)}
+    return layers
+
+
+def pixel_sets(logits, cls, generator):
+    n, classes, h, w = logits.shape
+    if classes == 1:
+        p, predicted = logits.sigmoid(), logits > 0
+    else:
+        p, predicted = logits.softmax(1)[:, cls:cls + 1], logits.argmax(1, keepdim=True) == cls
+    predicted = predicted.float()
+    pixel = torch.zeros(n, 1, h, w)
+    pixel[..., h // 2, w // 3] = 1
+    box = torch.zeros(n, 1, h, w)
+    box[..., 2:h - 3, 1:w // 2] = 1
+    level = round(float(p.median()), 3)
+    y, x = h // 2, w // 3
+    corners = f"2,1,{h - 3},{w // 2}"
+    return {
+        "all": torch.ones(n, 1, h, w),
+        "class": predicted,
+        f"pixel:{y},{x}": pixel,
+        f"box:{corners}": box,
+        f"threshold:{level}": (p > level).float(),
+        "mask": (torch.rand(n, 1, h, w, generator=generator) > 0.6).float(),
+        f"class&box:{corners}": predicted * box,
+        f"class-pixel:{y},{x}": predicted * (1 - pixel),
+        f"class|pixel:{y},{x}": torch.maximum(predicted, pixel),
+        "!class": 1 - predicted,
+    }
+
+
+def case(name, seed, size, **config):
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    model = UNet(**config).eval()
+    randomize(model, generator)
+    n, h, w = size
+    image = torch.randn(n, config["channels"], h, w, generator=generator)
+    # Every class predicted somewhere: scores of each class around the same median.
+    scores = model(image).detach().transpose(0, 1).flatten(1)
+    model.out.bias.data -= scores.median(1).values - (0.3 if config["classes"] > 1 else 0.0)
+    logits = model(image).detach()
+    save_file({k: v for k, v in model.state_dict().items() if "num_batches" not in k},
+              HERE / f"{name}.weights.safetensors")
+
+    tensors = {"input": image, "logits": logits}
+    layers = layers_of(model)
+    for cls in range(min(config["classes"], 2)):
+        for label, mask in pixel_sets(logits, cls, generator).items():
+            if not all(mask.flatten(1).sum(1) > 0):
+                print(name, cls, label, "left out: empty in some image")
+                continue
+            if label == "mask":
+                tensors[f"mask.{cls}"] = mask
+            wrap = lambda x: (model(x) * mask).sum((2, 3))
+            some = ("mid", "dec1")
+            for layer_name in ("enc1", "dec2") + some if label in ("all", "class") else some:
+                layer = layers[layer_name]
+                key = f"{cls}/{label}/{layer_name}"
+                grad = LayerGradCam(wrap, layer).attribute(image, target=cls)
+                hires = LayerGradientXActivation(wrap, layer).attribute(image, target=cls)
+                tensors[f"raw/{key}/seg-grad-cam"] = grad.detach()
+                tensors[f"raw/{key}/seg-hires-grad-cam"] = hires.sum(1, keepdim=True).detach()
+                if label not in ("all", "class", "mask") or layer_name == "enc1":
+                    continue
+                targets = [SemanticSegmentationTarget(cls, m.numpy()) for m in mask[:, 0]]
+                for method, cam in (("seg-grad-cam", GradCAM), ("seg-hires-grad-cam", HiResCAM)):
+                    with cam(model, [layer]) as cam:
+                        final = cam(image, targets)
+                    tensors[f"final/{key}/{method}"] = torch.from_numpy(np.array(final))[:, None]
+    save_file({k: v.contiguous() for k, v in tensors.items()}, HERE / f"{name}.maps.safetensors")
+    biggest = max(t.abs().max().item() for k, t in tensors.items() if k.startswith("raw"))
+    print(name, len(tensors), "tensors, largest raw value", f"{biggest:.3g}")
+    assert math.isfinite(biggest)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name, settings in CASES.items():
+        case(name, **settings)
