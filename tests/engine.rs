@@ -1,31 +1,26 @@
 //! The rules of meaning: what an observation and a map are, and the errors that bad input gets.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 use segcam::pixels::{Mask, Pixel, Region, Threshold};
 use segcam::{
     AllPixels, CamError, CamMethod, Explainer, GradCam, HiResCam, Layers, MapStatus, Normalize,
     PixelSet, PredictedClass, Prediction, Quantity, SegGradCam, SegHiResGradCam, SegmentationModel,
 };
-use segcam_tests::{SmallNet2d, SmallNetConfig, host, methods, relative_error};
-
-fn device() -> Device {
-    let device = Device::flex();
-    device.seed(11);
-    device
-}
+use segcam_tests::{SmallNet2d, SmallNetConfig, host, methods, relative_error, seeded_net};
 
 fn noise<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device())
+    segcam_tests::noise(11, shape)
 }
 
 fn small_net() -> SmallNet2d {
-    SmallNetConfig::new(3).init_2d(&device())
+    seeded_net(12, |device| SmallNetConfig::new(3).init_2d(device))
 }
 
 /// Two convolutions with whatever a case needs between them.
@@ -49,23 +44,27 @@ const USED_TWICE: u8 = 6;
 const TWO_PATHS: u8 = 7;
 
 fn probe(kind: u8) -> Probe {
-    let device = device();
-    Probe {
-        first: Conv2dConfig::new([2, 4], [3, 3]).init(&device),
-        norm: BatchNormConfig::new(4).init(&device),
+    seeded_net(13, |device| Probe {
+        first: Conv2dConfig::new([2, 4], [3, 3]).init(device),
+        norm: BatchNormConfig::new(4).init(device),
         dropout: DropoutConfig::new(0.5).init(),
-        head: Conv2dConfig::new([4, 2], [1, 1]).init(&device),
-        linear: LinearConfig::new(4, 4).init(&device),
+        head: Conv2dConfig::new([4, 2], [1, 1]).init(device),
+        linear: LinearConfig::new(4, 4).init(device),
         kind,
-    }
+    })
+}
+
+thread_local! {
+    /// Whether what comes before the layer `first` is on the tape, and whether the layer is.
+    static TRACKED: Cell<(bool, bool)> = const { Cell::new((false, false)) };
 }
 
 impl SegmentationModel for Probe {
     fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
-        let x = self
-            .dropout
-            .forward(self.norm.forward(self.first.forward(image)));
+        let x = self.dropout.forward(self.norm.forward(self.first.forward(image)));
+        let before = x.is_tracked();
         let x = layers.name("first", relu(x));
+        TRACKED.set((before, x.is_tracked()));
         match self.kind {
             SAME_NAME_TWICE => self.head.forward(layers.name("first", x)),
             RETURNED_TENSOR_IGNORED => {
@@ -76,8 +75,7 @@ impl SegmentationModel for Probe {
                 let [n, c, h, w] = x.dims();
                 let tokens: Tensor<3> = x.reshape([n, c, h * w]).swap_dims(1, 2);
                 let tokens = layers.name("tokens", self.linear.forward(tokens));
-                self.head
-                    .forward(tokens.swap_dims(1, 2).reshape([n, c, h, w]))
+                self.head.forward(tokens.swap_dims(1, 2).reshape([n, c, h, w]))
             }
             NOT_A_NUMBER => self.head.forward(x).log(),
             BATCH_LOST => self.head.forward(x).narrow(0, 0, 1),
@@ -91,15 +89,11 @@ impl SegmentationModel for Probe {
         }
     }
 
-    fn check_input(&self, [_, channels, h, w]: [usize; 4]) -> Result<(), CamError> {
+    fn check_input(&self, [n, channels, h, w]: [usize; 4]) -> Result<(), CamError> {
         if channels == 2 {
             return Ok(());
         }
-        Err(CamError::WrongChannels {
-            wanted: 2,
-            given: channels,
-            shape: vec![channels, h, w],
-        })
+        Err(CamError::WrongChannels { wanted: 2, given: channels, shape: vec![n, channels, h, w] })
     }
 }
 
@@ -110,18 +104,13 @@ fn batch_norm_and_dropout_never_train() {
     // The trap is real: on the tape a fresh module trains (and changes its running statistics).
     let model = probe(PLAIN);
     let inference = infer(&model);
-    let on_tape = model.forward(
-        image.clone().autodiff().require_grad(),
-        &mut Layers::ignored(),
-    );
+    let on_tape = model.forward(image.clone().autodiff().require_grad(), &mut Layers::ignored());
     assert!(relative_error(&host(&on_tape.inner()), &inference) > 0.1);
 
     let model = probe(PLAIN);
     let inference = infer(&model);
     for fresh in [model.clone(), model.train()] {
-        let seen = Explainer::new(fresh)
-            .observe(image.clone())
-            .expect("a pass");
+        let seen = Explainer::new(fresh).observe(image.clone()).expect("a pass");
         assert_eq!(host(&seen.logits()), inference);
         // With a 1×1 head the map inside the set is logit minus bias: the very same forward pass.
         let map = seen.explain(&HiResCam, "first", 1).expect("a map");
@@ -131,32 +120,33 @@ fn batch_norm_and_dropout_never_train() {
 }
 
 #[test]
+fn only_what_follows_the_layer_is_on_the_tape() {
+    // Even where the user trains: parameters and input on an autodiff device.
+    let model = probe(PLAIN).train();
+    let seen = Explainer::new(model).observe(noise([1, 2, 6, 6]).autodiff()).expect("a pass");
+    assert_eq!(TRACKED.get(), (false, false));
+    let map = seen.explain(&HiResCam, "first", 1).expect("a map");
+    assert_eq!(TRACKED.get(), (false, true));
+    assert!(!map.raw().is_autodiff() && !seen.logits().is_autodiff());
+}
+
+#[test]
 fn a_layer_used_twice_has_the_gradient_of_both_paths() {
     let image = noise([1, 2, 6, 6]);
     let maps = |kind: u8, layer: &str| {
-        let seen = Explainer::new(probe(kind))
-            .observe(image.clone())
-            .expect("a pass");
+        let seen = Explainer::new(probe(kind)).observe(image.clone()).expect("a pass");
         host(seen.explain(&HiResCam, layer, 0).expect("a map").raw())
     };
-    let sum: Vec<f32> = maps(TWO_PATHS, "a")
-        .into_iter()
-        .zip(maps(TWO_PATHS, "b"))
-        .map(|(a, b)| a + b)
-        .collect();
+    let sum: Vec<f32> =
+        maps(TWO_PATHS, "a").into_iter().zip(maps(TWO_PATHS, "b")).map(|(a, b)| a + b).collect();
     assert!(relative_error(&maps(USED_TWICE, "first"), &sum) < 1e-5);
 }
 
 #[test]
 fn layers_are_listed_in_order_with_shapes() {
-    let seen = Explainer::new(small_net())
-        .observe(noise([2, 2, 8, 12]))
-        .expect("a pass");
-    let layers: Vec<(&str, &[usize])> = seen
-        .layers()
-        .iter()
-        .map(|layer| (layer.name.as_str(), &layer.shape[..]))
-        .collect();
+    let seen = Explainer::new(small_net()).observe(noise([2, 2, 8, 12])).expect("a pass");
+    let layers: Vec<(&str, &[usize])> =
+        seen.layers().iter().map(|layer| (layer.name.as_str(), &layer.shape[..])).collect();
     assert_eq!(
         layers,
         [
@@ -171,8 +161,8 @@ fn layers_are_listed_in_order_with_shapes() {
 #[test]
 fn a_batch_gives_the_maps_of_its_images() {
     let explainer = Explainer::new(small_net());
-    let batch =
-        noise([3, 2, 8, 8]) * Tensor::from_floats([[[[1.0]]], [[[5.0]]], [[[0.2]]]], &device());
+    let batch = noise([3, 2, 8, 8])
+        * Tensor::from_floats([[[[1.0]]], [[[5.0]]], [[[0.2]]]], &Device::flex());
     let together = explainer.observe(batch.clone()).expect("a pass");
     for method in methods(AllPixels) {
         let map = together.explain(&*method, "mid", 2).expect("a map");
@@ -207,35 +197,23 @@ impl CamMethod for Fixed {
 
 #[test]
 fn empty_maps_stay_empty_and_say_so() {
-    let seen = Explainer::new(small_net())
-        .observe(noise([1, 2, 4, 4]))
-        .expect("a pass");
+    let seen = Explainer::new(small_net()).observe(noise([1, 2, 4, 4])).expect("a pass");
     for (values, status) in [
         ([0.0, 0.0, 0.0, 0.0], MapStatus::AllZero),
         ([-1.0, -2.0, 0.0, -1e-9], MapStatus::AllNegative),
     ] {
-        let map = seen
-            .explain(&Fixed(values.to_vec()), "mid", 0)
-            .expect("a map");
+        let map = seen.explain(&Fixed(values.to_vec()), "mid", 0).expect("a map");
         assert_eq!(map.status(), [status]);
         for normalize in [Normalize::Max, Normalize::MinMax, Normalize::None] {
-            assert!(
-                host(&map.heat_map(normalize))
-                    .iter()
-                    .all(|&value| value == 0.0)
-            );
+            assert!(host(&map.heat_map(normalize)).iter().all(|&value| value == 0.0));
         }
     }
 }
 
 #[test]
 fn heat_maps_follow_their_scale() {
-    let seen = Explainer::new(small_net())
-        .observe(noise([1, 2, 4, 4]))
-        .expect("a pass");
-    let map = seen
-        .explain(&Fixed(vec![1.0, 4.0, -3.0, 2.0]), "mid", 0)
-        .expect("a map");
+    let seen = Explainer::new(small_net()).observe(noise([1, 2, 4, 4])).expect("a pass");
+    let map = seen.explain(&Fixed(vec![1.0, 4.0, -3.0, 2.0]), "mid", 0).expect("a map");
     assert_eq!(map.status(), [MapStatus::Positive]);
     assert_eq!(map.range(), [(-3.0, 4.0)]);
     let heat = |normalize| host(&map.heat_map(normalize));
@@ -244,36 +222,23 @@ fn heat_maps_follow_their_scale() {
     assert_eq!(corners(heat(Normalize::None)), [1.0, 4.0, 0.0, 2.0]);
     assert_eq!(corners(heat(Normalize::Max)), [0.25, 1.0, 0.0, 0.5]);
     assert_eq!(corners(heat(Normalize::MinMax)), [0.25, 1.0, 0.0, 0.5]);
-    let lifted = seen
-        .explain(&Fixed(vec![1.0, 4.0, 2.0, 3.0]), "mid", 0)
-        .expect("a map");
+    let lifted = seen.explain(&Fixed(vec![1.0, 4.0, 2.0, 3.0]), "mid", 0).expect("a map");
     let lifted = host(&lifted.heat_map(Normalize::MinMax));
     assert_eq!((lifted[0], lifted[3]), (0.0, 1.0));
-    let tiny = seen
-        .explain(&Fixed(vec![1e-38, 0.0, 0.0, 0.0]), "mid", 0)
-        .expect("a map");
-    assert!(
-        host(&tiny.heat_map(Normalize::Max))
-            .iter()
-            .all(|value| (0.0..=1.0).contains(value))
-    );
+    let tiny = seen.explain(&Fixed(vec![1e-38, 0.0, 0.0, 0.0]), "mid", 0).expect("a map");
+    assert!(host(&tiny.heat_map(Normalize::Max)).iter().all(|value| (0.0..=1.0).contains(value)));
 }
 
 #[test]
 fn closures_and_references_are_pixel_sets() {
-    let seen = Explainer::new(small_net())
-        .observe(noise([1, 2, 8, 8]))
-        .expect("a pass");
+    let seen = Explainer::new(small_net()).observe(noise([1, 2, 8, 8])).expect("a pass");
     let top = |view: &Prediction, _class: usize| {
         let ones = Tensor::<4>::ones(view.shape(), &view.device());
         ones.slice_fill([0..1, 0..1, 4..8, 0..8], 0.0)
     };
     let region = Region::new([0, 0], [4, 8]);
-    let wanted = host(
-        seen.explain(&SegGradCam::new(region.clone()), "mid", 1)
-            .expect("a map")
-            .raw(),
-    );
+    let wanted =
+        host(seen.explain(&SegGradCam::new(region.clone()), "mid", 1).expect("a map").raw());
     let boxed: Box<dyn PixelSet> = Box::new(region.clone());
     let shared: Arc<dyn PixelSet> = Arc::new(region.clone());
     let by_reference: &dyn PixelSet = &region;
@@ -293,7 +258,7 @@ fn closures_and_references_are_pixel_sets() {
 
 #[test]
 fn a_binary_network_has_class_zero() {
-    let logits = Tensor::<4>::from_floats([[[[-1.0, 2.0, 0.0]]]], &device());
+    let logits = Tensor::<4>::from_floats([[[[-1.0, 2.0, 0.0]]]], &Device::flex());
     let view = Prediction::new(logits, [1, 1, 1, 3]);
     assert_eq!(host(&view.predicted(0)), [0.0, 1.0, 0.0]);
     assert!((host(&view.probability(0))[1] - 0.880_797).abs() < 1e-6);
@@ -306,8 +271,7 @@ fn bad_questions_get_typed_errors() {
     let explainer = Explainer::new(small_net());
     let seen = explainer.observe(noise([2, 2, 8, 8])).expect("a pass");
     let error = |method: &dyn CamMethod, layer: &str, class: usize| {
-        seen.explain(method, layer, class)
-            .expect_err("should not work")
+        seen.explain(method, layer, class).expect_err("should not work")
     };
     assert_eq!(
         error(&GradCam, "midd", 0),
@@ -317,50 +281,23 @@ fn bad_questions_get_typed_errors() {
             known: ["enc", "mid", "dec", "out"].map(String::from).to_vec(),
         }
     );
-    assert_eq!(
-        error(&GradCam, "mid", 99),
-        CamError::ClassOutOfRange {
-            class: 99,
-            classes: 3
-        }
-    );
+    assert_eq!(error(&GradCam, "mid", 99), CamError::ClassOutOfRange { class: 99, classes: 3 });
     let nothing = SegHiResGradCam::new(Threshold(1.0));
-    let CamError::EmptyPixelSet { samples, .. } = error(&nothing, "mid", 0) else {
-        panic!()
-    };
+    let CamError::EmptyPixelSet { samples, .. } = error(&nothing, "mid", 0) else { panic!() };
     assert_eq!(samples, [0, 1]);
     let outside = SegGradCam::new(Pixel::new([8, 0]));
-    assert!(matches!(
-        error(&outside, "mid", 0),
-        CamError::OutsideImage { .. }
-    ));
-    let mask = SegGradCam::new(Mask::new(Tensor::<4>::ones([2, 1, 8, 7], &device())));
-    assert!(matches!(
-        error(&mask, "mid", 0),
-        CamError::ShapeMismatch {
-            what: "the mask",
-            ..
-        }
-    ));
+    assert!(matches!(error(&outside, "mid", 0), CamError::OutsideImage { .. }));
+    let mask = SegGradCam::new(Mask::new(Tensor::<4>::ones([2, 1, 8, 7], &Device::flex())));
+    assert!(matches!(error(&mask, "mid", 0), CamError::ShapeMismatch { what: "the mask", .. }));
     let mask = SegGradCam::new(|view: &Prediction, _: usize| view.logits());
-    assert!(matches!(
-        error(&mask, "mid", 0),
-        CamError::ShapeMismatch { .. }
-    ));
+    assert!(matches!(error(&mask, "mid", 0), CamError::ShapeMismatch { .. }));
     let nan = SegGradCam::new(|view: &Prediction, c: usize| view.logit(c) * f32::NAN);
-    let CamError::NonFinite {
-        what: Quantity::PixelSet(_),
-        count: 128,
-    } = error(&nan, "mid", 0)
+    let CamError::NonFinite { what: Quantity::PixelSet(_), count: 128 } = error(&nan, "mid", 0)
     else {
         panic!()
     };
     let nan = Fixed(vec![f32::INFINITY; 2 * 16]);
-    let CamError::NonFinite {
-        what: Quantity::Map(name),
-        ..
-    } = error(&nan, "mid", 0)
-    else {
+    let CamError::NonFinite { what: Quantity::Map(name), .. } = error(&nan, "mid", 0) else {
         panic!()
     };
     assert_eq!(name, "Fixed");
@@ -372,67 +309,31 @@ fn bad_inputs_get_typed_errors() {
     let error = |input: Tensor<4>| explainer.observe(input).err().expect("should not work");
     assert!(matches!(
         error(noise([1, 3, 8, 8])),
-        CamError::WrongChannels {
-            wanted: 2,
-            given: 3,
-            ..
-        }
+        CamError::WrongChannels { wanted: 2, given: 3, .. }
     ));
     assert!(matches!(
-        error(Tensor::zeros([0, 2, 8, 8], &device())),
+        error(Tensor::zeros([0, 2, 8, 8], &Device::flex())),
         CamError::EmptyInput { .. }
     ));
     let nan = noise([1, 2, 8, 8]).slice_fill([0..1, 0..1, 0..1, 0..2], f32::NAN);
-    assert_eq!(
-        error(nan),
-        CamError::NonFinite {
-            what: Quantity::Input,
-            count: 2
-        }
-    );
+    assert_eq!(error(nan), CamError::NonFinite { what: Quantity::Input, count: 2 });
 }
 
 #[test]
 fn bad_models_get_typed_errors() {
     let observe = |kind| Explainer::new(probe(kind)).observe(noise([2, 2, 8, 8]));
     let failed = |kind| observe(kind).err().expect("should not work");
-    assert_eq!(
-        failed(SAME_NAME_TWICE),
-        CamError::DuplicateLayer {
-            name: "first".into()
-        }
-    );
-    assert!(matches!(
-        failed(NOT_A_NUMBER),
-        CamError::NonFinite {
-            what: Quantity::Logits,
-            ..
-        }
-    ));
+    assert_eq!(failed(SAME_NAME_TWICE), CamError::DuplicateLayer { name: "first".into() });
+    assert!(matches!(failed(NOT_A_NUMBER), CamError::NonFinite { what: Quantity::Logits, .. }));
     assert!(matches!(failed(BATCH_LOST), CamError::ShapeMismatch { .. }));
 
     let seen = observe(RETURNED_TENSOR_IGNORED).expect("a pass");
     let error = seen.explain(&GradCam, "lost", 1).expect_err("no path");
-    assert_eq!(
-        error,
-        CamError::NoPath {
-            layer: "lost".into(),
-            class: 1
-        }
-    );
+    assert_eq!(error, CamError::NoPath { layer: "lost".into(), class: 1 });
 
     let seen = observe(OTHER_RANK).expect("a pass");
-    let error = seen
-        .explain(&GradCam, "tokens", 1)
-        .expect_err("another rank");
-    assert_eq!(
-        error,
-        CamError::LayerRank {
-            layer: "tokens".into(),
-            wanted: 4,
-            given: 3
-        }
-    );
+    let error = seen.explain(&GradCam, "tokens", 1).expect_err("another rank");
+    assert_eq!(error, CamError::LayerRank { layer: "tokens".into(), wanted: 4, given: 3 });
     assert!(seen.explain(&GradCam, "first", 1).is_ok());
 }
 
@@ -447,14 +348,8 @@ fn errors_say_what_would_work() {
         text.to_string(),
         "no layer is named `midd` (did you mean `mid`?); known layers: enc mid"
     );
-    let text = CamError::ClassOutOfRange {
-        class: 99,
-        classes: 20,
-    };
-    assert_eq!(
-        text.to_string(),
-        "class 99 does not exist: the network has 20, numbered 0 to 19"
-    );
+    let text = CamError::ClassOutOfRange { class: 99, classes: 20 };
+    assert_eq!(text.to_string(), "class 99 does not exist: the network has 20, numbered 0 to 19");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use burn::config::Config;
 use burn::module::Module;
@@ -11,7 +12,7 @@ use burn::nn::conv::{
 };
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d, PaddingConfig3d};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use segcam::SegmentationModel;
 use segcam::{CamMethod, GradCam, HiResCam, Layers, PixelSet, SegGradCam, SegHiResGradCam};
@@ -95,6 +96,29 @@ small_net!(
     PaddingConfig3d::Explicit(1, 1, 1)
 );
 
+/// Makes something random, the same for the same seed: the generator is one for all threads.
+pub fn seeded<T>(seed: u64, make: impl FnOnce(&Device) -> T) -> T {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    let device = Device::flex();
+    device.seed(seed);
+    make(&device)
+}
+
+/// A network with random weights, drawn now and not at first use.
+pub fn seeded_net<M: Module>(seed: u64, init: impl FnOnce(&Device) -> M) -> M {
+    seeded(seed, |device| {
+        let net = init(device);
+        let _drawn = net.valid();
+        net
+    })
+}
+
+/// Normally distributed numbers.
+pub fn noise<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
+    seeded(seed, |device| Tensor::random(shape, Distribution::Normal(0.0, 1.0), device))
+}
+
 /// Every method; the Seg methods explain `pixels`.
 pub fn methods<const D: usize>(
     pixels: impl PixelSet<D> + Clone + 'static,
@@ -118,9 +142,7 @@ pub fn host<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
 /// If the lengths differ or a value is not finite.
 pub fn relative_error(given: &[f32], wanted: &[f32]) -> f32 {
     assert_eq!(given.len(), wanted.len(), "another number of values");
-    let largest = wanted
-        .iter()
-        .fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
+    let largest = wanted.iter().fold(f32::MIN_POSITIVE, |most, value| most.max(value.abs()));
     let difference = given.iter().zip(wanted).map(|(a, b)| (a - b).abs());
     let error = difference.fold(0.0, |most: f32, value| {
         assert!(value.is_finite());
@@ -150,12 +172,8 @@ impl Fixture {
 
     /// Names of all tensors, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .tensors()
-            .names()
-            .into_iter()
-            .map(ToString::to_string)
-            .collect();
+        let mut names: Vec<String> =
+            self.tensors().names().into_iter().map(ToString::to_string).collect();
         names.sort();
         names
     }
@@ -166,20 +184,14 @@ impl Fixture {
     /// If it is not there or has another rank.
     pub fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
         let tensors = self.tensors();
-        let view = tensors
-            .tensor(name)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let view = tensors.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         let values: Vec<f32> = match view.dtype() {
             Dtype::F32 => {
                 let number = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
                 view.data().chunks_exact(4).map(number).collect()
             }
             Dtype::U8 => view.data().iter().map(|&byte| f32::from(byte)).collect(),
-            Dtype::I64 => view
-                .data()
-                .chunks_exact(8)
-                .map(|b| f32::from(b[0]))
-                .collect(),
+            Dtype::I64 => view.data().chunks_exact(8).map(|b| f32::from(b[0])).collect(),
             other => panic!("{name} is {other:?}"),
         };
         let shape: [usize; D] = view.shape().try_into().expect("the rank");
@@ -206,11 +218,7 @@ pub fn real_data(folder: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    assert!(
-        std::env::var_os("SEGCAM_REQUIRE_DATA").is_none(),
-        "{} is missing",
-        path.display()
-    );
+    assert!(std::env::var_os("SEGCAM_REQUIRE_DATA").is_none(), "{} is missing", path.display());
     // Past the test harness, which hides what passing tests print.
     let _ = writeln!(std::io::stderr(), "SKIPPED: no {}", path.display());
     None

@@ -1,6 +1,6 @@
 //! Exact properties of the maps on small random networks, images and volumes, for every method.
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
 use segcam::burn;
 use segcam::pixels::{Mask, Pixel};
@@ -8,32 +8,13 @@ use segcam::{
     CamMethod, Explainer, Explanation, GradCam, HiResCam, LayerView, Layers, Observation,
     SegGradCam, SegHiResGradCam, SegmentationModel,
 };
-use segcam_tests::{SmallNetConfig, host, methods, relative_error};
+use segcam_tests::{SmallNetConfig, host, methods, noise, relative_error, seeded_net};
 
 const CLASSES: usize = 3;
 const LAYERS: [&str; 3] = ["enc", "mid", "dec"];
 
-fn image(seed: u64, n: usize, sides: [usize; 2]) -> Tensor<4> {
-    let device = Device::flex();
-    device.seed(seed);
-    Tensor::random(
-        [n, 2, sides[0], sides[1]],
-        Distribution::Normal(0.0, 1.0),
-        &device,
-    )
-}
-
-fn volume(seed: u64, n: usize, sides: [usize; 3]) -> Tensor<5> {
-    let device = Device::flex();
-    device.seed(seed);
-    let [d, h, w] = sides;
-    Tensor::random([n, 2, d, h, w], Distribution::Normal(0.0, 1.0), &device)
-}
-
-fn random_mask<const D: usize>(seen: &Observation<D>) -> Tensor<D> {
-    let shape = seen.prediction().shape();
-    let uniform = Tensor::<D>::random(shape, Distribution::Uniform(0.0, 1.0), &Device::flex());
-    uniform.greater_elem(0.6).float()
+fn random_mask<const D: usize>(seed: u64, seen: &Observation<D>) -> Tensor<D> {
+    noise(seed, seen.prediction().shape()).greater_elem(0.3).float()
 }
 
 fn total(values: &[f32]) -> f64 {
@@ -60,18 +41,14 @@ fn score_with<M: SegmentationModel<D>, const D: usize>(
             *tensor = edit(tensor.clone());
         }
     };
-    let logits = model
-        .valid()
-        .forward(input.clone(), &mut Layers::visited(&mut visitor));
+    let logits = model.valid().forward(input.clone(), &mut Layers::visited(&mut visitor));
     total(&host(&(logits.narrow(1, class, 1) * mask.clone())))
 }
 
 /// Oracle 1: what follows the layer is affine, so the map adds up to the score minus its offset.
 fn affine_head<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
-    let seen = Explainer::new(model.clone())
-        .observe(input.clone())
-        .expect("a pass");
-    let mask = random_mask(&seen);
+    let seen = Explainer::new(model.clone()).observe(input.clone()).expect("a pass");
+    let mask = random_mask(1, &seen);
     for class in 0..CLASSES {
         let hires = SegHiResGradCam::new(Mask::new(mask.clone()));
         for layer in ["dec", "mid"] {
@@ -80,12 +57,7 @@ fn affine_head<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<
             let score: f64 = map.score().iter().sum();
             let raw = host(map.raw());
             let error = (total(&raw) - (score - offset)).abs() / magnitude(&raw).max(score.abs());
-            assert!(
-                error < 1e-4,
-                "{layer}: {} against {}",
-                total(&raw),
-                score - offset
-            );
+            assert!(error < 1e-4, "{layer}: {} against {}", total(&raw), score - offset);
         }
         // A 1×1 head: zero outside the pixel set, the logit without its bias inside.
         let map = seen.explain(&hires, "dec", class).expect("a map");
@@ -102,14 +74,10 @@ fn affine_head<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<
 /// method's map against loops over plain numbers.
 fn what_averaging_loses<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
     let seen = Explainer::new(model).observe(input).expect("a pass");
-    let mask = random_mask(&seen);
+    let mask = random_mask(1, &seen);
     for layer in LAYERS {
         for method in methods(Mask::new(mask.clone())) {
-            let Parts {
-                activations,
-                gradients,
-                map,
-            } = parts(&seen, &*method, layer);
+            let Parts { activations, gradients, map } = parts(&seen, &*method, layer);
             let [n, channels] = [activations.dims()[0], activations.dims()[1]];
             let cells = activations.dims()[2..].iter().product::<usize>();
             let (a, g, map) = (host(&activations), host(&gradients), host(&map));
@@ -133,22 +101,11 @@ fn what_averaging_loses<M: SegmentationModel<D>, const D: usize>(model: M, input
                 let part = |v: &[f64]| v[i * cells..(i + 1) * cells].iter().sum::<f64>();
                 let lost = part(&naive_hires) - part(&naive_grad);
                 let scale = naive_hires.iter().map(|v| v.abs()).sum::<f64>().max(1e-12);
-                assert!(
-                    (lost - covariance).abs() / scale < 1e-6,
-                    "{lost} against {covariance}"
-                );
+                assert!((lost - covariance).abs() / scale < 1e-6, "{lost} against {covariance}");
             }
-            let wanted = if method.name().contains("hires") {
-                naive_hires
-            } else {
-                naive_grad
-            };
+            let wanted = if method.name().contains("hires") { naive_hires } else { naive_grad };
             let wanted: Vec<f32> = wanted.into_iter().map(|value| value as f32).collect();
-            assert!(
-                relative_error(&map, &wanted) < 1e-4,
-                "{} at {layer}",
-                method.name()
-            );
+            assert!(relative_error(&map, &wanted) < 1e-4, "{} at {layer}", method.name());
         }
     }
 }
@@ -166,10 +123,7 @@ fn parts<const D: usize>(
     layer: &str,
 ) -> Parts<D> {
     use std::cell::RefCell;
-    struct Spy<'a, const D: usize>(
-        &'a dyn CamMethod<D>,
-        RefCell<Option<(Tensor<D>, Tensor<D>)>>,
-    );
+    struct Spy<'a, const D: usize>(&'a dyn CamMethod<D>, RefCell<Option<(Tensor<D>, Tensor<D>)>>);
     impl<const D: usize> CamMethod<D> for Spy<'_, D> {
         fn combine(&self, a: Tensor<D>, g: Tensor<D>) -> Tensor<D> {
             *self.1.borrow_mut() = Some((a.clone(), g.clone()));
@@ -182,11 +136,7 @@ fn parts<const D: usize>(
     let spy = Spy(method, RefCell::new(None));
     let map = seen.explain(&spy, layer, 1).expect("a map").raw().clone();
     let (activations, gradients) = spy.1.into_inner().expect("combine was called");
-    Parts {
-        activations,
-        gradients,
-        map,
-    }
+    Parts { activations, gradients, map }
 }
 
 /// Oracle 4: cells on which no pixel of the set depends have exactly nothing in a HiRes map, and
@@ -229,69 +179,53 @@ fn far_from_corner<const D: usize>(dims: &[usize; D], reach: usize) -> Vec<bool>
 /// Oracle 5: maps of disjoint sets add up to the map of their union.
 fn linearity<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
     let seen = Explainer::new(model).observe(input).expect("a pass");
-    let first = random_mask(&seen);
-    let second = random_mask(&seen) * (first.clone().neg() + 1.0);
+    let first = random_mask(1, &seen);
+    let second = random_mask(2, &seen) * (first.clone().neg() + 1.0);
     let both = first.clone() + second.clone();
     let of = |mask: &Tensor<D>| methods(Mask::new(mask.clone()));
-    let all = of(&both)
-        .into_iter()
-        .zip(of(&first))
-        .zip(of(&second))
-        .skip(2);
+    let all = of(&both).into_iter().zip(of(&first)).zip(of(&second)).skip(2);
     for ((both, first), second) in all {
         for layer in LAYERS {
             let raw = |method: &dyn CamMethod<D>| {
                 seen.explain(method, layer, 2).expect("a map").raw().clone()
             };
             let sum = host(&(raw(&*first) + raw(&*second)));
-            assert!(
-                relative_error(&sum, &host(&raw(&*both))) < 1e-4,
-                "{}",
-                both.name()
-            );
+            assert!(relative_error(&sum, &host(&raw(&*both))) < 1e-4, "{}", both.name());
         }
     }
 }
 
 /// Oracle 6: the gradients against central differences of the score.
 fn finite_differences<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
-    let seen = Explainer::new(model.clone())
-        .observe(input.clone())
-        .expect("a pass");
-    let mask = random_mask(&seen);
+    let seen = Explainer::new(model.clone()).observe(input.clone()).expect("a pass");
+    let mask = random_mask(1, &seen);
     let method = SegHiResGradCam::new(Mask::new(mask.clone()));
     for layer in LAYERS {
-        let Parts {
-            activations,
-            gradients,
-            ..
-        } = parts(&seen, &method, layer);
-        let (count, g) = (activations.shape().num_elements(), host(&gradients));
+        let Parts { gradients, .. } = parts(&seen, &method, layer);
+        let g = host(&gradients);
         let largest = g.iter().fold(0f32, |most, value| most.max(value.abs()));
+        if largest < 1e-4 {
+            continue;
+        }
+        let strong: Vec<usize> = (0..g.len()).filter(|&i| g[i].abs() > 0.2 * largest).collect();
+        let places: Vec<usize> = (0..8).map(|i| strong[(i * 7919 + 13) % strong.len()]).collect();
         let mut agreed = 0;
-        let places: Vec<usize> = (0..6).map(|i| (i * 7919 + 13) % count).collect();
         for &place in &places {
             let step = 2e-3;
             let bump = |by: f32| {
                 score_with(&model, &input, layer, 1, &mask, |a| {
                     let mut values = host(&a);
                     values[place] += by;
-                    Tensor::from_data(
-                        burn::tensor::TensorData::new(values, a.dims()),
-                        &Device::flex(),
-                    )
+                    let data = burn::tensor::TensorData::new(values, a.dims());
+                    Tensor::from_data(data, &Device::flex())
                 })
             };
             let slope = (bump(step) - bump(-step)) / (2.0 * f64::from(step));
-            let error = (slope - f64::from(g[place])).abs() / f64::from(largest.max(1e-6));
-            agreed += usize::from(error < 0.02);
+            let gradient = f64::from(g[place]);
+            agreed += usize::from((slope - gradient).abs() < 0.05 * gradient.abs());
         }
         // A step may cross the kink of a ReLU now and then.
-        assert!(
-            agreed + 1 >= places.len(),
-            "{agreed} of {} at {layer}",
-            places.len()
-        );
+        assert!(agreed + 2 >= places.len(), "{agreed} of {} at {layer}", places.len());
     }
 }
 
@@ -305,16 +239,16 @@ macro_rules! in_two_and_three_dimensions {
 
                 #[test]
                 fn image_network(seed: u64, n in 1..3usize, h in 4..8usize, w in 4..8usize) {
-                    let input = image(seed, n, [2 * h, 2 * w]);
+                    let input = noise(seed, [n, 2, 2 * h, 2 * w]);
                     let config = SmallNetConfig::new(CLASSES).with_relu($relu);
-                    super::$name(config.init_2d(&Device::flex()), input);
+                    super::$name(seeded_net(!seed, |device| config.init_2d(device)), input);
                 }
 
                 #[test]
                 fn volume_network(seed: u64, n in 1..3usize, d in 3..5usize, h in 3..5usize) {
-                    let input = volume(seed, n, [2 * d, 2 * h, 8]);
+                    let input = noise(seed, [n, 2, 2 * d, 2 * h, 8]);
                     let config = SmallNetConfig::new(CLASSES).with_relu($relu);
-                    super::$name(config.init_3d(&Device::flex()), input);
+                    super::$name(seeded_net(!seed, |device| config.init_3d(device)), input);
                 }
             }
         }
@@ -331,10 +265,8 @@ in_two_and_three_dimensions!(
 #[test]
 fn the_whole_image_is_a_pixel_set() {
     let device = Device::flex();
-    let net = SmallNetConfig::new(CLASSES).init_2d(&device);
-    let seen = Explainer::new(net)
-        .observe(image(1, 2, [8, 10]))
-        .expect("a pass");
+    let net = seeded_net(3, |device| SmallNetConfig::new(CLASSES).init_2d(device));
+    let seen = Explainer::new(net).observe(noise(4, [2, 2, 8, 10])).expect("a pass");
     let ones = Mask::new(Tensor::<4>::ones(seen.prediction().shape(), &device));
     for layer in LAYERS {
         let raw =

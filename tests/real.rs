@@ -17,10 +17,7 @@ use segcam_tests::{Fixture, host, real_data, relative_error};
 const NUDGES: u32 = 24;
 
 fn image_network(model: Pretrained, weights: &Path) -> Explainer {
-    match model
-        .load(Some(weights), &Device::flex())
-        .expect("weights that fit")
-    {
+    match model.load(Some(weights), &Device::flex()).expect("weights that fit") {
         Network::Image(explainer) => explainer,
         Network::Volume(_) => panic!("{model} labels images"),
     }
@@ -28,10 +25,7 @@ fn image_network(model: Pretrained, weights: &Path) -> Explainer {
 
 fn prepare(model: Pretrained, image: &Path) -> Prepared {
     let image = image::open(image).expect("an image");
-    model
-        .preprocess()
-        .apply(&image, &Device::flex())
-        .expect("an image for the network")
+    model.preprocess().apply(&image, &Device::flex()).expect("an image for the network")
 }
 
 fn assert_parity(given: &[f32], fixture: &Fixture, name: &str, model: Pretrained) {
@@ -74,9 +68,7 @@ fn meshnet_logits() {
     };
     let weights = data.join("meshnet5_gwm.safetensors");
     let network = Pretrained::MeshNet.load(Some(&weights), &Device::flex());
-    let Network::Volume(explainer) = network.expect("weights that fit") else {
-        panic!()
-    };
+    let Network::Volume(explainer) = network.expect("weights that fit") else { panic!() };
     let fixture = Fixture::open(&data.join("parity.safetensors"));
     let seen = explainer.observe(fixture.tensor("input")).expect("a pass");
     let error = relative_error(&host(&seen.logits()), &host(&fixture.tensor::<5>("logits")));
@@ -87,10 +79,7 @@ fn meshnet_logits() {
 /// The input with every value moved by at most one unit in its last place.
 fn nudged(input: &Tensor<4>, seed: u32) -> Tensor<4> {
     let values = host(input).into_iter().enumerate().map(|(i, value)| {
-        let hash = (i as u32)
-            .wrapping_mul(2_654_435_761)
-            .wrapping_add(seed * 40_503)
-            >> 7;
+        let hash = (i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503) >> 7;
         value * (1.0 + ((hash % 3) as f32 - 1.0) * f32::EPSILON)
     });
     let data = TensorData::new(values.collect::<Vec<f32>>(), input.dims());
@@ -114,9 +103,7 @@ fn retina_maps_of_captum_and_pytorch_grad_cam() {
     let at = host(&golden.tensor::<1>("pixel_yx"));
     let pixel = Pixel::new([at[0] as usize, at[1] as usize]);
     let predicted = host(&golden.tensor::<3>("predicted_mask"));
-    let given = PredictedClass
-        .weights(seen[0].prediction(), 1)
-        .expect("weights");
+    let given = PredictedClass.weights(seen[0].prediction(), 1).expect("weights");
     assert_eq!(host(&given), predicted);
     let predicted = golden.tensor::<3>("predicted_mask").unsqueeze_dim(1);
 
@@ -132,10 +119,7 @@ fn retina_maps_of_captum_and_pytorch_grad_cam() {
             };
             let methods: [(&str, Box<dyn CamMethod>); 2] = [
                 ("seg_grad_cam", Box::new(SegGradCam::new(pixels()))),
-                (
-                    "seg_hires_grad_cam",
-                    Box::new(SegHiResGradCam::new(pixels())),
-                ),
+                ("seg_hires_grad_cam", Box::new(SegHiResGradCam::new(pixels()))),
             ];
             for (name, method) in methods {
                 let key = format!("{set}.{layer}.{name}");
@@ -187,20 +171,10 @@ fn retina_preprocessing_and_dice() {
         let file = |folder: &str| data.join(folder).join(format!("{number}.png"));
         let input = prepare(model, &file("images")).input;
         let theirs = host(&prepare(model, &file("prep")).input);
-        let differing = host(&input)
-            .iter()
-            .zip(&theirs)
-            .filter(|(a, b)| a != b)
-            .count();
-        println!(
-            "retina {number}: {differing} of {} prepared pixels differ",
-            theirs.len()
-        );
-        let largest = host(&input)
-            .iter()
-            .zip(&theirs)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
+        let differing = host(&input).iter().zip(&theirs).filter(|(a, b)| a != b).count();
+        println!("retina {number}: {differing} of {} prepared pixels differ", theirs.len());
+        let largest =
+            host(&input).iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(largest < 2.5 / 255.0, "{largest}");
 
         let seen = explainer.observe(input).expect("a pass");
@@ -234,20 +208,13 @@ fn espnet_pixel_accuracy() {
     let explainer = image_network(model, &data.join("espnet_p_2_q_8.pth"));
     let frame = "frankfurt_000001_058914";
     let prepared = prepare(model, &data.join(format!("images/{frame}_leftImg8bit.png")));
-    let labels: Tensor<4> = explainer
-        .observe(prepared.input)
-        .expect("a pass")
-        .prediction()
-        .labels()
-        .float();
+    let labels: Tensor<4> =
+        explainer.observe(prepared.input).expect("a pass").prediction().labels().float();
     let labels = host(&labels);
     let truth = image::open(data.join(format!("labels/{frame}_trainIds.png")));
     let truth = truth.expect("an image").to_luma8();
     let (mut right, mut all) = (0u32, 0u32);
-    for (x, y, pixel) in truth
-        .enumerate_pixels()
-        .filter(|(_, _, pixel)| pixel.0[0] < 19)
-    {
+    for (x, y, pixel) in truth.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] < 19) {
         let at = |at: u32, side: u32, sides: u32| (at * sides / side) as usize;
         let (y, x) = (at(y, truth.height(), 512), at(x, truth.width(), 1024));
         right += u32::from(labels[y * 1024 + x] == f32::from(pixel.0[0]));
@@ -264,10 +231,7 @@ fn weights_of_another_network() {
         return;
     };
     let error = Pretrained::RetinaUNet
-        .load(
-            Some(&data.join("espnet_p_2_q_8.safetensors")),
-            &Device::flex(),
-        )
+        .load(Some(&data.join("espnet_p_2_q_8.safetensors")), &Device::flex())
         .err()
         .expect("should not fit")
         .to_string();

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use segcam::models::{UNetConfig, Upsampling, load_weights};
 use segcam::pixels::{Mask, PixelSpec};
 use segcam::{CamMethod, Explainer, Normalize, Observation, PixelSet, SegGradCam, SegHiResGradCam};
-use segcam_tests::{Fixture, host, reference, relative_error};
+use segcam_tests::{Fixture, host, noise, reference, relative_error};
 
 fn check(name: &str, config: UNetConfig) {
     let device = Device::flex();
@@ -14,9 +14,7 @@ fn check(name: &str, config: UNetConfig) {
     let unet =
         load_weights(config.init(&device), &weights, str::to_string).expect("weights that fit");
     let fixture = Fixture::open(&reference().join(format!("{name}.maps.safetensors")));
-    let seen = Explainer::new(unet)
-        .observe(fixture.tensor("input"))
-        .expect("a pass");
+    let seen = Explainer::new(unet).observe(fixture.tensor("input")).expect("a pass");
 
     let logits = host(&fixture.tensor::<4>("logits"));
     let error = relative_error(&host(&seen.logits()), &logits);
@@ -28,11 +26,8 @@ fn check(name: &str, config: UNetConfig) {
         let Some((kind, key_rest)) = key.split_once('/') else {
             continue;
         };
-        let [class, set, layer, method] = key_rest
-            .split('/')
-            .collect::<Vec<_>>()
-            .try_into()
-            .expect("four parts");
+        let [class, set, layer, method] =
+            key_rest.split('/').collect::<Vec<_>>().try_into().expect("four parts");
         let class = class.parse().expect("a class");
         let map = explain(&seen, &fixture, class, set, layer, method);
         let wanted = host(&fixture.tensor::<4>(&key));
@@ -48,10 +43,7 @@ fn check(name: &str, config: UNetConfig) {
             final_maps += 1;
         }
     }
-    assert!(
-        raw_maps >= 40 && final_maps >= 8,
-        "{raw_maps} and {final_maps} maps"
-    );
+    assert!(raw_maps >= 40 && final_maps >= 8, "{raw_maps} and {final_maps} maps");
     println!(
         "{name}: {raw_maps} raw maps {worst_raw:.1e}, {final_maps} final maps {worst_final:.1e}"
     );
@@ -74,16 +66,23 @@ fn explain(
         "seg-hires-grad-cam" => Box::new(SegHiResGradCam::new(pixels)),
         other => panic!("{other}"),
     };
-    seen.explain(&*method, layer, class)
-        .unwrap_or_else(|error| panic!("{set} {layer}: {error}"))
+    seen.explain(&*method, layer, class).unwrap_or_else(|error| panic!("{set} {layer}: {error}"))
 }
 
 #[test]
 fn three_classes_and_a_batch() {
-    check(
-        "three-classes",
-        UNetConfig::new(3, 3).with_widths(vec![4, 6, 8]),
-    );
+    check("three-classes", UNetConfig::new(3, 3).with_widths(vec![4, 6, 8]));
+}
+
+#[test]
+fn a_checkpoint_below_a_prefix_is_the_same_network() {
+    let load = |file: &str| {
+        let unet = UNetConfig::new(1, 1).with_widths(vec![4, 6, 8]).init(&Device::flex());
+        let unet = load_weights(unet, &reference().join(file), str::to_string);
+        let seen = Explainer::new(unet.expect("weights that fit")).observe(noise(5, [1, 1, 9, 8]));
+        host(&seen.expect("a pass").logits())
+    };
+    assert_eq!(load("binary.pth"), load("binary.weights.safetensors"));
 }
 
 #[test]
@@ -105,8 +104,5 @@ fn nearest_upsampling_without_batch_norm() {
 
 #[test]
 fn four_levels_of_odd_sides() {
-    check(
-        "deep",
-        UNetConfig::new(2, 4).with_widths(vec![3, 4, 5, 6, 7]),
-    );
+    check("deep", UNetConfig::new(2, 4).with_widths(vec![3, 4, 5, 6, 7]));
 }

@@ -150,6 +150,10 @@ def case(name, seed, size, **config):
     save_file({k: v for k, v in model.state_dict().items() if "num_batches" not in k},
               HERE / f"{name}.weights.safetensors")
 
+    if name == "binary":  # as training scripts save: below prefixes, beside other things
+        wrapped = {f"module.{k}": v for k, v in model.state_dict().items()}
+        torch.save({"epoch": 3, "state_dict": wrapped}, HERE / f"{name}.pth")
+
     tensors = {"input": image, "logits": logits}
     layers = layers_of(model)
     for cls in range(min(config["classes"], 2)):

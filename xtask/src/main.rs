@@ -28,10 +28,7 @@ fn main() -> ExitCode {
 fn check() -> Result<()> {
     cargo("fmt --all --check", &[])?;
     cargo("clippy --workspace --all-targets -- -D warnings", &[])?;
-    cargo(
-        "doc --workspace --no-deps",
-        &[("RUSTDOCFLAGS", "-D warnings")],
-    )?;
+    cargo("doc --workspace --no-deps", &[("RUSTDOCFLAGS", "-D warnings")])?;
     cargo("test --workspace --quiet", &[])?;
     cargo("deny check licenses bans sources", &[])
         .context("is cargo-deny there? `cargo install cargo-deny --locked`")

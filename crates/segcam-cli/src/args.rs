@@ -1,6 +1,8 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::ProgressBar;
 use segcam::models::Pretrained;
 use segcam::pixels::PixelSpec;
 use segcam::render::Colormap;
@@ -37,6 +39,19 @@ pub(crate) enum Talk {
     Quiet,
     Json,
     Tables,
+}
+
+impl Talk {
+    /// Shows that something goes on which has no steps to count.
+    pub(crate) fn wait<T>(self, what: &'static str, work: impl FnOnce() -> T) -> T {
+        let bar =
+            if self == Self::Quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let result = work();
+        bar.finish_and_clear();
+        result
+    }
 }
 
 impl Args {
@@ -138,15 +153,16 @@ pub(crate) struct ExplainArgs {
     #[arg(long = "layer", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_value = "auto")]
     pub(crate) layers: Vec<String>,
 
-    /// Class to explain, from 0 [default: the most frequent predicted one that is not background]
-    #[arg(long, value_name = "N")]
-    pub(crate) class: Option<usize>,
+    /// Class to explain: its number, from 0, or its name [default: the most frequent predicted one
+    /// that is not background]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) class: Option<String>,
 
     /// CAM methods; see `segcam methods`
     #[arg(long = "method", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_values = ["seg-grad-cam", "seg-hires-grad-cam"])]
     pub(crate) methods: Vec<MethodName>,
 
-    /// Pixels whose score the Seg methods explain, see below
+    /// Pixels whose score the Seg methods explain, see below; the others take the whole image
     #[arg(long, value_name = "SPEC", default_value = "class")]
     pub(crate) pixels: PixelSpec,
 
@@ -173,7 +189,7 @@ pub(crate) enum Save {
     Raw,
     /// `<method>.<layer>.heat.npy`: float32 [N,1,H,W], at input resolution
     Heat,
-    /// `prediction.npy`: uint8 [N,1,H,W], the predicted class of each pixel
+    /// `prediction.npy`: int32 [N,1,H,W], the predicted class of each pixel (binary networks: 1 or 0)
     Prediction,
 }
 

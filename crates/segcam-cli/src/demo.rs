@@ -7,13 +7,13 @@ use rand_chacha::ChaCha8Rng;
 use segcam::models::{Network, Pretrained};
 use segcam::pixels::PixelSpec;
 use segcam::render::{Colormap, figure};
-use segcam::{Normalize, device};
+use segcam::{Normalize, PixelSet, PredictedClass, device};
 
 use crate::args::{DemoArgs, Talk};
-use crate::explain::{Request, class_name, explain_all, finish, predicted_pixels};
+use crate::explain::{Request, class_name, command_line, explain_all, finish, predicted_pixels};
 use crate::method::MethodName;
 use crate::output::Folder;
-use crate::picture::{Canvas, LEGEND, for_figure};
+use crate::picture::{Canvas, Size};
 use crate::report::{MapReport, Report};
 
 const SIDE: u32 = 256;
@@ -30,17 +30,12 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     };
     let out = Folder::create(&args.out)?;
     let (image, nuclei) = cells(args.seed);
-    let prepared = model
-        .preprocess()
-        .apply(&DynamicImage::ImageLuma8(image), &device)?;
+    let prepared = model.preprocess().apply(&DynamicImage::ImageLuma8(image), &device)?;
     let seen = explainer.observe(prepared.input.clone())?;
 
     let one = large_and_alone(&nuclei).context("no nucleus stands alone: try another --seed")?;
     let one: PixelSpec = one.pixel_set().parse()?;
-    let sets = [
-        ("nucleus", "one nucleus", one),
-        ("class", "every nucleus", PixelSpec::Class),
-    ];
+    let sets = [("nucleus", "one nucleus", one), ("class", "every nucleus", PixelSpec::Class)];
     let mut requests = vec![];
     for (name, _, pixels) in &sets {
         for layer in LAYERS {
@@ -54,47 +49,34 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     }
     let maps = explain_all(&seen, NUCLEUS, &requests, talk)?;
 
-    let canvas = Canvas::new(
-        &prepared.input,
-        Some(&prepared.picture),
-        seen.prediction(),
-        NUCLEUS,
-        0,
-    );
+    let prediction = seen.prediction();
+    let explained = PredictedClass.weights(prediction, NUCLEUS)?;
+    let picture = Some(&prepared.picture);
+    let canvas = Canvas::new(&prepared.input, picture, prediction, NUCLEUS, &explained, 0);
     let (normalize, colormap) = (Normalize::Max, Colormap::default());
     let mut reports: Vec<MapReport> = vec![];
     let mut rows = vec![];
     for ((_, what, _), maps) in sets.iter().zip(maps.chunks(LAYERS.len() * METHODS.len())) {
         let mut row = vec![];
         for map in maps {
-            let mut panel = map.panel(&seen, &canvas, normalize, colormap)?;
+            let mut panel = map.panel(&seen, &canvas, normalize, colormap, Size::InFigure)?;
             panel.caption = format!("{what}: {}", panel.caption);
             let file = format!("{}.png", map.stem);
-            out.png(
-                &file,
-                &figure(&class_name(model, NUCLEUS), &[vec![panel.clone()]]),
-            )?;
-            reports.push(MapReport {
-                files: vec![file],
-                ..map.report()
-            });
-            row.push(for_figure(panel));
+            out.png(&file, &figure(&class_name(model, NUCLEUS), &[vec![panel.clone()]]))?;
+            reports.push(MapReport { files: vec![file], ..map.report() });
+            row.push(panel);
         }
-        let first = if rows.is_empty() {
-            canvas.plain()
-        } else {
-            canvas.prediction()
-        };
-        row.insert(0, for_figure(first));
+        let first = if rows.is_empty() { canvas.plain() } else { canvas.prediction() };
+        row.insert(0, first);
         rows.push(row);
     }
-    let title = format!("Why are these pixels nuclei? {LEGEND}");
+    let title = format!("Why are these pixels nuclei? {}", canvas.legend(&explained));
     out.png("compare.png", &figure(&title, &rows))?;
     out.png("input.png", &prepared.picture)?;
 
     let report = Report {
         segcam: env!("CARGO_PKG_VERSION"),
-        command: std::env::args().collect(),
+        command: command_line(),
         model: model.to_string(),
         weights: "embedded".into(),
         input: format!("generated, seed {}", args.seed),
@@ -108,10 +90,9 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
         colormap: colormap.to_string(),
         engine: seen.engine().to_string(),
         device: args.device.name.clone(),
+        slices: None,
         maps: reports,
-        files: ["compare.png", "input.png", "report.json"]
-            .map(String::from)
-            .to_vec(),
+        files: ["compare.png", "input.png", "report.json"].map(String::from).to_vec(),
     };
     finish(&report, &out, talk)
 }
@@ -173,14 +154,9 @@ impl Nucleus {
 /// The largest nucleus with room around it.
 fn large_and_alone(nuclei: &[Nucleus]) -> Option<&Nucleus> {
     let alone = |one: &&Nucleus| {
-        nuclei
-            .iter()
-            .all(|other| std::ptr::eq(*one, other) || one.box_is_clear_of(other))
+        nuclei.iter().all(|other| std::ptr::eq(*one, other) || one.box_is_clear_of(other))
     };
-    nuclei
-        .iter()
-        .filter(alone)
-        .max_by(|a, b| a.long.total_cmp(&b.long))
+    nuclei.iter().filter(alone).max_by(|a, b| a.long.total_cmp(&b.long))
 }
 
 /// A picture like those of a fluorescence microscope: nuclei on a hazy, noisy background.

@@ -8,13 +8,13 @@ use segcam::burn::tensor::Tensor;
 use segcam::models::{Network, Pretrained};
 use segcam::pixels::PixelSpec;
 use segcam::render::{Colormap, Panel, figure};
-use segcam::{CamError, Explanation, Normalize, Observation, device};
+use segcam::{CamError, Explanation, Normalize, Observation, PixelSet, UnknownName, device};
 
 use crate::args::{ExplainArgs, Save, Talk};
 use crate::input;
 use crate::method::MethodName;
-use crate::output::Folder;
-use crate::picture::{Canvas, LEGEND, for_figure, members};
+use crate::output::{Folder, say};
+use crate::picture::{Canvas, Size};
 use crate::report::{MapReport, Report};
 
 /// `segcam explain`
@@ -22,25 +22,17 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<()> {
     let model = args.network.model;
     let device = device(&args.network.device.name)?;
     let weights = args.network.weights.as_deref();
-    let out = Folder::create(&args.out)?;
     let path = || args.input.display().to_string();
     match model.load(weights, &device)? {
         Network::Image(explainer) => {
             let image = input::image(&args.input, model.preprocess(), &device)?;
-            let seen = explainer.observe(image.tensor.clone()).with_context(path)?;
-            explain(
-                args,
-                talk,
-                &out,
-                &seen,
-                &image.tensor,
-                image.picture.as_ref(),
-            )
+            let seen = talk.wait("forward pass", || explainer.observe(image.tensor.clone()));
+            explain(args, talk, &seen.with_context(path)?, &image.tensor, image.picture.as_ref())
         }
         Network::Volume(explainer) => {
             let volume = input::volume(&args.input, &device)?;
-            let seen = explainer.observe(volume.clone()).with_context(path)?;
-            explain(args, talk, &out, &seen, &volume, None)
+            let seen = talk.wait("forward pass", || explainer.observe(volume.clone()));
+            explain(args, talk, &seen.with_context(path)?, &volume, None)
         }
     }
 }
@@ -48,63 +40,60 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<()> {
 fn explain<const D: usize>(
     args: &ExplainArgs,
     talk: Talk,
-    out: &Folder,
     seen: &Observation<D>,
     input: &Tensor<D>,
     picture: Option<&RgbImage>,
 ) -> Result<()> {
     let model = args.network.model;
     let predicted_pixels = predicted_pixels(seen);
-    let class = match args.class {
-        Some(class) => class,
+    let class = match &args.class {
+        Some(class) => named_class(class, model, seen.prediction().classes())?,
         None => most_frequent(&predicted_pixels, model)?,
     };
+    let explained = args.pixels.weights(seen.prediction(), class)?;
     let requests = requests(args);
     let methods = requests.len() / layers(args).len();
+    let out = Folder::create(&args.out)?;
     let maps = explain_all(seen, class, &requests, talk)?;
 
     let (normalize, samples) = (Normalize::from(args.normalize), input.dims()[0]);
     let name = class_name(model, class);
-    let mut files = vec![];
+    let (mut files, mut slices) = (vec![], vec![]);
     let mut reports: Vec<MapReport> = maps.iter().map(Map::report).collect();
     for sample in 0..samples {
-        let number = if samples > 1 {
-            format!(".{sample}")
-        } else {
-            String::new()
-        };
-        let canvas = Canvas::new(input, picture, seen.prediction(), class, sample);
+        let number = if samples > 1 { format!(".{sample}") } else { String::new() };
+        let canvas = Canvas::new(input, picture, seen.prediction(), class, &explained, sample);
+        let legend = canvas.legend(&explained);
         let mut panels = vec![];
         for (map, report) in maps.iter().zip(&mut reports) {
-            let panel = map.panel(seen, &canvas, normalize, args.colormap)?;
+            let panel = |size| map.panel(seen, &canvas, normalize, args.colormap, size);
             let file = format!("{}{number}.png", map.stem);
-            let title = format!(
-                "{name}, {} explained pixels",
-                map.found.pixels().sizes[sample]
-            );
-            out.png(&file, &figure(&title, &[vec![panel.clone()]]))?;
+            let set = map.found.pixels();
+            let title = format!("{name}, {} pixels of set {}", set.sizes[sample], set.name);
+            out.png(&file, &figure(&title, &[vec![panel(Size::Alone)?]]))?;
             report.files.push(file);
-            panels.push(for_figure(panel));
+            panels.push(panel(Size::InFigure)?);
         }
-        let title = format!("{name}, pixel set {}: {LEGEND}", args.pixels);
+        let title = format!("{name}, pixel set {}; {legend}", args.pixels);
         let file = format!("compare{number}.png");
         out.png(&file, &figure(&title, &in_rows(&canvas, panels, methods)))?;
         files.push(file);
+        slices.extend(canvas.slice());
     }
     for (map, report) in maps.iter().zip(&mut reports) {
-        map.save(out, args, normalize, report)?;
+        map.save(&out, args, normalize, report)?;
     }
     if args.save.contains(&Save::Prediction) {
         let labels = seen.prediction().labels();
         let shape = labels.dims();
-        let bytes: Vec<u8> = labels.into_data().iter::<u8>().collect();
-        out.npy("prediction.npy", &shape, &bytes)?;
+        let labels: Vec<i32> = labels.into_data().iter::<i32>().collect();
+        out.npy("prediction.npy", &shape, &labels)?;
         files.push("prediction.npy".into());
     }
     files.push("report.json".into());
     let report = Report {
         segcam: env!("CARGO_PKG_VERSION"),
-        command: std::env::args().collect(),
+        command: command_line(),
         model: model.to_string(),
         weights: match &args.network.weights {
             Some(path) => path.display().to_string(),
@@ -115,20 +104,17 @@ fn explain<const D: usize>(
         classes: seen.prediction().classes(),
         class,
         class_name: model.class_names().get(class).map(ToString::to_string),
-        class_chosen: if args.class.is_some() {
-            "asked"
-        } else {
-            "most frequent prediction"
-        },
+        class_chosen: if args.class.is_some() { "asked" } else { "most frequent prediction" },
         predicted_pixels,
         normalize: normalize.to_string(),
         colormap: args.colormap.to_string(),
         engine: seen.engine().to_string(),
         device: args.network.device.name.clone(),
+        slices: (D == 5).then_some(slices),
         maps: reports,
         files,
     };
-    finish(&report, out, talk)
+    finish(&report, &out, talk)
 }
 
 /// What is asked about one map.
@@ -187,12 +173,9 @@ pub(crate) fn explain_all<const D: usize>(
     requests: &[Request],
     talk: Talk,
 ) -> Result<Vec<Map<D>>, CamError> {
-    let bar = if talk == Talk::Quiet {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::no_length()
-    };
-    bar.set_length(requests.len() as u64);
+    let length = requests.len() as u64;
+    let bar = if talk == Talk::Quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
+    bar.tick();
     let maps = requests
         .iter()
         .map(|request| {
@@ -216,12 +199,13 @@ impl<const D: usize> Map<D> {
     pub(crate) fn panel(
         &self,
         seen: &Observation<D>,
-        canvas: &Canvas,
+        canvas: &Canvas<D>,
         normalize: Normalize,
         colormap: Colormap,
+        size: Size,
     ) -> Result<Panel> {
-        let explained = members(&self.pixels, seen.prediction(), self.found.class())?;
-        Ok(canvas.map(&self.found, normalize, colormap, &explained))
+        let explained = self.pixels.weights(seen.prediction(), self.found.class())?;
+        Ok(canvas.map(&self.found, &explained, normalize, colormap, size))
     }
 
     pub(crate) fn report(&self) -> MapReport {
@@ -276,13 +260,25 @@ pub(crate) fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Vec<Vec
             rows.int().sum_dim(1).into_data().iter::<i64>().collect()
         })
         .collect();
-    let of = |sample: usize| {
-        per_class
-            .iter()
-            .map(|counts| counts[sample] as usize)
-            .collect()
-    };
+    let of = |sample: usize| per_class.iter().map(|counts| counts[sample] as usize).collect();
     (0..samples).map(of).collect()
+}
+
+/// A class by number or by name. Whether the network has that number, `explain` says.
+fn named_class(text: &str, model: Pretrained, classes: usize) -> Result<usize> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let names = model.class_names();
+    let found = names.iter().position(|name| *name == text);
+    let numbers = (0..classes).map(|number| number.to_string());
+    let known = || numbers.chain(names.iter().map(ToString::to_string));
+    Ok(found.ok_or_else(|| UnknownName::new("class", text, known()))?)
+}
+
+/// The arguments, as far as they are text.
+pub(crate) fn command_line() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
 fn most_frequent(predicted: &[Vec<usize>], model: Pretrained) -> Result<usize> {
@@ -303,16 +299,18 @@ pub(crate) fn class_name(model: Pretrained, class: usize) -> String {
 }
 
 /// One row for each method and one column for each layer; the first column is the image.
-fn in_rows(canvas: &Canvas, panels: Vec<Panel>, methods: usize) -> Vec<Vec<Panel>> {
+fn in_rows<const D: usize>(
+    canvas: &Canvas<D>,
+    panels: Vec<Panel>,
+    methods: usize,
+) -> Vec<Vec<Panel>> {
     let first = |row: usize| match (row, methods) {
         (0, 2..) => canvas.plain(),
         _ => canvas.prediction(),
     };
     let row = |row: usize| {
         let maps = panels.iter().skip(row).step_by(methods).cloned();
-        std::iter::once(for_figure(first(row)))
-            .chain(maps)
-            .collect()
+        std::iter::once(first(row)).chain(maps).collect()
     };
     (0..methods).map(row).collect()
 }
@@ -323,16 +321,15 @@ pub(crate) fn finish(report: &Report, out: &Folder, talk: Talk) -> Result<()> {
     out.write("report.json", json.as_bytes())?;
     match talk {
         Talk::Quiet => {}
-        Talk::Json => println!("{json}"),
+        Talk::Json => say(json)?,
         Talk::Tables => {
             let name = report.class_name.as_deref().unwrap_or("unnamed");
-            println!(
-                "{} on {} {:?}",
-                report.model, report.input, report.input_shape
-            );
-            println!("class {} ({name}), {}", report.class, report.class_chosen);
-            println!("{}", table(&report.maps).trim_fmt());
-            println!("{}", out.path(&report.files[0]).display());
+            say(format!("{} on {} {:?}", report.model, report.input, report.input_shape))?;
+            say(format!("class {} ({name}), {}", report.class, report.class_chosen))?;
+            say(table(&report.maps).trim_fmt())?;
+            for file in report.files.iter().filter(|file| file.starts_with("compare")) {
+                say(out.path(file).display())?;
+            }
         }
     }
     Ok(())
@@ -342,28 +339,32 @@ fn table(maps: &[MapReport]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([
+        "image",
         "method",
         "layer",
         "pixel set",
         "pixels",
         "score",
+        "smallest",
         "largest",
         "status",
     ]);
     for map in maps {
         for sample in 0..map.pixels.len() {
             table.add_row([
+                sample.to_string(),
                 map.method.clone(),
                 map.layer.clone(),
                 map.pixel_set.clone(),
                 map.pixels[sample].to_string(),
                 format!("{:.4e}", map.score[sample]),
+                format!("{:.3e}", map.raw_min[sample]),
                 format!("{:.3e}", map.raw_max[sample]),
                 map.status[sample].clone(),
             ]);
         }
     }
-    for column in 3..6 {
+    for column in 4..8 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -3,7 +3,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use image::{DynamicImage, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use npyz::{DType, NpyFile, Order, TypeChar};
 use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::models::Preprocess;
@@ -22,10 +22,7 @@ pub(crate) fn image(path: &Path, preprocess: Preprocess, device: &Device) -> Res
 /// Reads a `.npy` array `[N, C, D, H, W]`.
 pub(crate) fn volume(path: &Path, device: &Device) -> Result<Tensor<5>> {
     let read = || -> Result<Tensor<5>> {
-        ensure!(
-            is_npy(path),
-            "the network takes volumes: give a .npy array [N, C, D, H, W]"
-        );
+        ensure!(is_npy(path), "the network takes volumes: give a .npy array [N, C, D, H, W]");
         let (values, shape) = array(path)?;
         let wanted = "the network takes volumes [N, C, D, H, W]";
         let shape: [usize; 5] = shape
@@ -37,17 +34,13 @@ pub(crate) fn volume(path: &Path, device: &Device) -> Result<Tensor<5>> {
 }
 
 fn is_npy(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
 }
 
 fn read_image(path: &Path, preprocess: Preprocess, device: &Device) -> Result<ImageInput> {
     if !is_npy(path) {
         let prepared = preprocess.apply(&picture(path)?, device)?;
-        return Ok(ImageInput {
-            tensor: prepared.input,
-            picture: Some(prepared.picture),
-        });
+        return Ok(ImageInput { tensor: prepared.input, picture: Some(prepared.picture) });
     }
     let (values, shape) = array(path)?;
     let shape = match shape[..] {
@@ -58,19 +51,20 @@ fn read_image(path: &Path, preprocess: Preprocess, device: &Device) -> Result<Im
         ),
     };
     let tensor = Tensor::from_data(TensorData::new(values, shape), device);
-    Ok(ImageInput {
-        tensor,
-        picture: None,
-    })
+    Ok(ImageInput { tensor, picture: None })
 }
 
 fn picture(path: &Path) -> Result<DynamicImage> {
     let reader = ImageReader::new(BufReader::new(File::open(path)?)).with_guessed_format()?;
-    ensure!(
-        reader.format().is_some(),
-        "it is no PNG, JPEG or TIFF image and no .npy array"
-    );
-    Ok(reader.decode()?)
+    let known = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff];
+    let known = reader.format().is_some_and(|format| known.contains(&format));
+    ensure!(known, "it is no PNG, JPEG or TIFF image and no .npy array");
+    let mut decoder = reader.into_decoder()?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    // As the camera was held, and as viewers show it.
+    image.apply_orientation(orientation);
+    Ok(image)
 }
 
 /// Values and shape of a float32 array.
@@ -82,28 +76,12 @@ fn array(path: &Path) -> Result<(Vec<f32>, Vec<usize>)> {
         DType::Plain(kind) => kind.type_char() == TypeChar::Float && kind.size_field() == 4,
         _ => false,
     };
-    ensure!(
-        float32,
-        "the array must be float32, it is {}",
-        npy.dtype().descr()
-    );
-    ensure!(
-        npy.order() == Order::C,
-        "the array must be in C order, it is in Fortran order"
-    );
+    ensure!(float32, "the array must be float32, it is {}", npy.dtype().descr());
+    ensure!(npy.order() == Order::C, "the array must be in C order, it is in Fortran order");
     let shape: Vec<usize> = npy.shape().iter().map(|&side| side as usize).collect();
     // Before memory is taken on the word of the header.
-    let needed = npy
-        .shape()
-        .iter()
-        .try_fold(4u64, |size, &side| size.checked_mul(side));
+    let needed = npy.shape().iter().try_fold(4u64, |size, &side| size.checked_mul(side));
     let whole = needed.is_some_and(|needed| needed < bytes);
-    ensure!(
-        whole,
-        "the array is cut off: {bytes} bytes are too few for shape {shape:?}"
-    );
-    Ok((
-        npy.into_vec::<f32>().context("the array is cut off")?,
-        shape,
-    ))
+    ensure!(whole, "the array is cut off: {bytes} bytes are too few for shape {shape:?}");
+    Ok((npy.into_vec::<f32>().context("the array is cut off")?, shape))
 }

@@ -8,13 +8,19 @@ use serde::Serialize;
 use crate::args::{LayersArgs, Talk};
 use crate::input;
 use crate::method::MethodName;
+use crate::output::say;
 
 /// `segcam layers`
 pub(crate) fn layers(args: &LayersArgs, talk: Talk) -> Result<()> {
     let network = &args.network;
     let device = device(&network.device.name)?;
     let preprocess = network.model.preprocess();
-    let layers = match network.model.load(network.weights.as_deref(), &device)? {
+    // Names and shapes need no weights, but a file may set the channels.
+    let loaded = match &network.weights {
+        Some(path) => network.model.load(Some(path), &device)?,
+        None => network.model.untrained(&device)?,
+    };
+    let layers = match loaded {
         Network::Image(explainer) => match &args.input {
             Some(path) => explainer.observe(input::image(path, preprocess, &device)?.tensor),
             None => observe_blank(&explainer, [1, 1, 64, 64], &device),
@@ -38,15 +44,10 @@ pub(crate) fn layers(args: &LayersArgs, talk: Talk) -> Result<()> {
         layer: layer.name,
         shape: layer.shape,
     });
-    print(
-        talk,
-        &["layer", "shape", ""],
-        &rows.collect::<Vec<_>>(),
-        |row| {
-            let auto = if row.auto { "auto" } else { "" };
-            vec![row.layer.clone(), format!("{:?}", row.shape), auto.into()]
-        },
-    )
+    print(talk, &["layer", "shape", ""], &rows.collect::<Vec<_>>(), |row| {
+        let auto = if row.auto { "auto" } else { "" };
+        vec![row.layer.clone(), format!("{:?}", row.shape), auto.into()]
+    })
 }
 
 /// Looks at zeros with as many channels as the network takes.
@@ -77,18 +78,13 @@ pub(crate) fn models(talk: Talk) -> Result<()> {
         description: model.description(),
         classes: model.class_names(),
     });
-    print(
-        talk,
-        &["model", "what it segments", "classes"],
-        &rows,
-        |row| {
-            let classes = match row.classes {
-                [] => "yours".to_string(),
-                names => names.join(", "),
-            };
-            vec![row.model.clone(), row.description.into(), classes]
-        },
-    )
+    print(talk, &["model", "what it segments", "classes"], &rows, |row| {
+        let classes = match row.classes {
+            [] => "yours".to_string(),
+            names => names.join(", "),
+        };
+        vec![row.model.clone(), row.description.into(), classes]
+    })
 }
 
 /// `segcam methods`
@@ -111,9 +107,7 @@ pub(crate) fn methods(talk: Talk) -> Result<()> {
 
 /// `segcam devices`
 pub(crate) fn devices(talk: Talk) -> Result<()> {
-    print(talk, &["device"], device_names(), |name| {
-        vec![name.to_string()]
-    })
+    print(talk, &["device"], device_names(), |name| vec![name.to_string()])
 }
 
 fn print<R: Serialize>(
@@ -124,14 +118,14 @@ fn print<R: Serialize>(
 ) -> Result<()> {
     match talk {
         Talk::Quiet => {}
-        Talk::Json => println!("{}", serde_json::to_string_pretty(rows)?),
+        Talk::Json => say(serde_json::to_string_pretty(rows)?)?,
         Talk::Tables => {
             let mut table = Table::new();
             table.load_style(presets::NOTHING).set_header(header);
             rows.iter().for_each(|row| {
                 table.add_row(cells(row));
             });
-            println!("{}", table.trim_fmt());
+            say(table.trim_fmt())?;
         }
     }
     Ok(())

@@ -22,16 +22,13 @@ fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) =>
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
-            print!("{error}");
+            let _ = output::say(error);
             return ExitCode::SUCCESS;
         }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            print!("{error}");
+            let _ = output::say(error);
             return ExitCode::from(2);
         }
         Err(error) => {
@@ -40,21 +37,14 @@ fn main() -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|panic| {
-        let text = panic
-            .to_string()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let text = panic.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         eprintln!("internal error, please report it: {text}");
     }));
     match catch_unwind(|| run(args)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let text = format!("{error:#}");
-            eprintln!(
-                "error: {}",
-                text.split_whitespace().collect::<Vec<_>>().join(" ")
-            );
+            eprintln!("error: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
             ExitCode::from(2)
         }
         Err(_) => ExitCode::FAILURE,
@@ -82,5 +72,15 @@ fn usage_in_one_line(text: &str) -> String {
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .filter(|line| !line.is_empty())
         .collect();
-    format!("{} (see --help)", said.join(" "))
+    let words: Vec<String> = said.iter().flat_map(|line| line.split(' ')).map(shortened).collect();
+    format!("{} (see --help)", words.join(" "))
+}
+
+/// clap repeats what was typed, however long.
+fn shortened(word: &str) -> String {
+    const LONG: usize = 120;
+    match word.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_string(),
+    }
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use segcam::pixels::PixelSpec;
-use segcam::{CamMethod, GradCam, HiResCam, SegGradCam, SegHiResGradCam, closest};
+use segcam::{CamMethod, GradCam, HiResCam, SegGradCam, SegHiResGradCam, UnknownName};
 
 /// The CAM methods by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,21 +59,9 @@ impl fmt::Display for MethodName {
 }
 
 impl FromStr for MethodName {
-    type Err = String;
+    type Err = UnknownName;
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(|method| method.to_string());
-        Self::ALL
-            .into_iter()
-            .find(|method| method.to_string() == name)
-            .ok_or_else(|| {
-                let hint = closest(name, names.iter().map(String::as_str))
-                    .map(|name| format!(" (did you mean `{name}`?)"))
-                    .unwrap_or_default();
-                format!(
-                    "no method is named `{name}`{hint}; known methods: {}",
-                    names.join(" ")
-                )
-            })
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        UnknownName::find("method", name, &Self::ALL)
     }
 }

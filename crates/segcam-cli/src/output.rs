@@ -1,5 +1,6 @@
+use std::fmt::Display;
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -7,19 +8,37 @@ use image::{ImageFormat, RgbImage};
 use npyz::WriterBuilder;
 use tempfile::{Builder, NamedTempFile};
 
+/// Prints a line. A reader that went away, as `head` does, wants no more of them.
+pub(crate) fn say(text: impl Display) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot print"),
+    }
+}
+
 /// The folder that receives the results. A file is there whole or not at all.
 pub(crate) struct Folder {
     path: PathBuf,
+    /// Whether it was not there before.
+    new: bool,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.new {
+            // Only an empty folder can be removed: a failed run leaves nothing behind.
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
 }
 
 impl Folder {
     /// Makes the folder and checks that it can be written, before any work is done.
     pub(crate) fn create(path: &Path) -> Result<Self> {
+        let new = !path.exists();
         fs::create_dir_all(path)
             .with_context(|| format!("cannot make the output folder {}", path.display()))?;
-        let folder = Self {
-            path: path.to_path_buf(),
-        };
+        let folder = Self { path: path.to_path_buf(), new };
         folder.temporary()?;
         Ok(folder)
     }

@@ -1,175 +1,180 @@
-use anyhow::Result;
 use image::{DynamicImage, Rgb, RgbImage, imageops};
 use segcam::burn::tensor::Tensor;
-use segcam::pixels::PixelSpec;
-use segcam::render::{Bar, Colormap, Panel, Plane, enlarge, outline, overlay};
-use segcam::{CamError, Explanation, MapStatus, Normalize, PixelSet, Prediction};
+use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay};
+use segcam::{Explanation, MapStatus, Normalize, Prediction};
 
 /// Outline of the pixels that are explained.
 const EXPLAINED: Rgb<u8> = Rgb([255, 255, 255]);
 /// Outline of the predicted class.
 const PREDICTED: Rgb<u8> = Rgb([0, 200, 255]);
-/// What the outlines mean, for titles.
-pub(crate) const LEGEND: &str = "white: explained pixels, blue: predicted class";
 /// Brightness of the picture under the heat.
 const BACKDROP: f32 = 0.8;
-/// Small images are enlarged until their longer side has about so many pixels.
+/// Small images are enlarged by a whole factor while their longer side stays within this; in figures
+/// of many panels large ones are shrunk to it.
 const GOOD_SIDE: u32 = 512;
-/// Panels of a figure are not wider or higher than this.
-const PANEL_SIDE: u32 = 512;
+
+/// How large a panel is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// For a picture of its own: as large as the image, or enlarged.
+    Alone,
+    /// For a figure of many panels.
+    InFigure,
+}
 
 /// What lies under the maps of one image of the batch, and the outlines on top of them.
-pub(crate) struct Canvas {
+pub(crate) struct Canvas<const D: usize> {
     picture: RgbImage,
-    /// The picture in dim grey, so that the colours of the heat stand out.
     backdrop: RgbImage,
-    predicted: Plane,
+    predicted: Tensor<D>,
     sample: usize,
     /// The slice that is shown of a volume.
     slice: Option<usize>,
-    /// How many times larger the pictures are than the image.
-    factor: usize,
+    /// Height and width of the network's input; the picture may be smaller where it was padded.
+    input_size: [usize; 2],
 }
 
-impl Canvas {
-    /// `picture` is what lies under the input; without one the input itself is drawn.
-    pub(crate) fn new<const D: usize>(
+impl<const D: usize> Canvas<D> {
+    /// `picture` is what lies under the input; without one the input itself is drawn. Of a volume the
+    /// slice with most of the `explained` pixels is shown, or most of the predicted class if they are
+    /// everywhere.
+    pub(crate) fn new(
         input: &Tensor<D>,
         picture: Option<&RgbImage>,
         prediction: &Prediction<D>,
         class: usize,
+        explained: &Tensor<D>,
         sample: usize,
     ) -> Self {
         let predicted = prediction.predicted(class);
-        let slice = (D == 5).then(|| fullest_slice(&predicted, sample));
-        let [_, _, height, width] = flat(input, sample, slice).dims();
-        let picture = picture
-            .cloned()
-            .unwrap_or_else(|| gray(&flat(input, sample, slice)));
-        let factor = (GOOD_SIDE / picture.width().max(picture.height())).max(1) as usize;
-        let mut canvas = Self {
-            predicted: Plane::from_fn(0, 0, |_, _| 0.0),
-            backdrop: dim(&enlarge(&picture, factor)),
-            picture: enlarge(&picture, factor),
-            factor,
-            sample,
-            slice,
-        };
-        canvas.predicted = canvas.mask(&predicted, [height, width]);
-        canvas
+        let slice = (D == 5).then(|| {
+            fullest_slice(explained, sample)
+                .or_else(|| fullest_slice(&predicted, sample))
+                .unwrap_or(predicted.dims()[2] / 2)
+        });
+        let shown = flat(input, sample, slice);
+        let [_, _, height, width] = shown.dims();
+        let picture = picture.cloned().unwrap_or_else(|| draw(&shown));
+        let backdrop = dim(&picture);
+        Self { picture, backdrop, predicted, sample, slice, input_size: [height, width] }
+    }
+
+    /// The slice that is shown of a volume.
+    pub(crate) fn slice(&self) -> Option<usize> {
+        self.slice
     }
 
     /// The picture as it is.
     pub(crate) fn plain(&self) -> Panel {
         Panel {
-            image: self.picture.clone(),
-            caption: "input".into(),
+            image: self.resized(&self.picture, Size::InFigure),
+            caption: format!("input{}", self.slice_name()),
             bar: None,
         }
     }
 
     /// The picture with the outline of the predicted class.
     pub(crate) fn prediction(&self) -> Panel {
-        let mut image = self.picture.clone();
-        outline(&mut image, &self.predicted, PREDICTED);
-        Panel {
-            image,
-            caption: "prediction".into(),
-            bar: None,
-        }
+        let mut image = self.resized(&self.picture, Size::InFigure);
+        outline(&mut image, &self.mask(&self.predicted, Size::InFigure), PREDICTED);
+        Panel { image, caption: format!("prediction{}", self.slice_name()), bar: None }
     }
 
-    /// One map on the picture.
-    pub(crate) fn map<const D: usize>(
+    /// One map on the dimmed picture, with the outlines of its pixel set and of the predicted class.
+    pub(crate) fn map(
         &self,
         map: &Explanation<D>,
+        explained: &Tensor<D>,
         normalize: Normalize,
         colormap: Colormap,
-        explained: &Tensor<D>,
+        size: Size,
     ) -> Panel {
-        let heat = map.heat_map(normalize);
-        let shown = flat(&heat, self.sample, self.slice);
-        let [_, _, height, width] = shown.dims();
-        let size = [height * self.factor, width * self.factor];
-        let plane = Plane::from_tensor(&shown, 0, size);
-        let plane = plane.crop(
-            self.picture.height() as usize,
-            self.picture.width() as usize,
-        );
-        // The scale that colours and bar share: heat 1 unless the map keeps its unit.
-        let top = match normalize {
-            Normalize::None => heat.narrow(0, self.sample, 1).max().into_scalar(),
-            _ => 1.0,
-        };
-        let scaled = Plane::from_fn(plane.height(), plane.width(), |y, x| match top {
-            0.0 => 0.0,
-            top => plane.at(y, x) / top,
-        });
-        let mut image = overlay(&self.backdrop, &scaled, colormap);
-        let explained = self.mask(explained, [height, width]);
-        for (mask, color) in [(&self.predicted, PREDICTED), (&explained, EXPLAINED)] {
+        // Heat 1 is the value at the top of the colour bar.
+        let heat =
+            map.heat_map(if normalize == Normalize::MinMax { normalize } else { Normalize::Max });
+        let mut image =
+            overlay(&self.resized(&self.backdrop, size), &self.heat(&heat, size), colormap);
+        for (mask, color) in [(&self.predicted, PREDICTED), (explained, EXPLAINED)] {
+            let mask = self.mask(mask, size);
             if !mask.is_thin() {
-                outline(&mut image, mask, color);
+                outline(&mut image, &mask, color);
             }
         }
-
         let status = map.status()[self.sample];
-        let (low, high) = map.range()[self.sample];
-        let bar = match (status, normalize) {
-            (MapStatus::Positive, Normalize::MinMax) => (low.max(0.0), high),
-            (MapStatus::Positive, Normalize::None) => (0.0, f64::from(top)),
-            _ => (0.0, high.max(0.0)),
+        let (low, high) = match normalize {
+            Normalize::MinMax => {
+                let upsampled = map.heat_map(Normalize::None).narrow(0, self.sample, 1);
+                (upsampled.clone().min().into_scalar(), upsampled.max().into_scalar())
+            }
+            _ => (0.0, map.range()[self.sample].1),
         };
-        let nothing = match status {
+        let whole = if map.pixels().name == "all" { ", whole image" } else { "" };
+        let empty = match status {
             MapStatus::Positive => String::new(),
-            empty => format!("\n{empty}: nothing speaks for the class here"),
+            status => format!("\n{status}: nothing speaks for the class here"),
         };
-        let slice = self
-            .slice
-            .map(|z| format!(", slice {z}"))
-            .unwrap_or_default();
         Panel {
             image,
-            caption: format!("{} at {}{slice}{nothing}", title(map.method()), map.layer()),
-            bar: Some(Bar {
-                colormap,
-                low: bar.0,
-                high: bar.1,
-            }),
+            caption: format!(
+                "{} at {}{whole}{}{empty}",
+                title(map.method()),
+                map.layer(),
+                self.slice_name()
+            ),
+            bar: (status == MapStatus::Positive).then_some(Bar { colormap, low, high }),
         }
     }
 
-    /// A mask at the size of the pictures, from one at the size of the logits.
-    fn mask<const D: usize>(&self, mask: &Tensor<D>, [height, width]: [usize; 2]) -> Plane {
+    /// What the outlines mean, as far as they are drawn.
+    pub(crate) fn legend(&self, explained: &Tensor<D>) -> String {
+        let drawn = |mask: &Tensor<D>| !self.mask(mask, Size::InFigure).is_thin();
+        let white = if drawn(explained) { "white outline: explained pixels, " } else { "" };
+        format!("{white}blue outline: predicted class")
+    }
+
+    fn slice_name(&self) -> String {
+        self.slice.map(|slice| format!(", slice {slice}")).unwrap_or_default()
+    }
+
+    /// How many times larger than the image a panel is.
+    fn scale(&self, size: Size) -> f64 {
+        let longest = self.picture.width().max(self.picture.height());
+        match size {
+            Size::InFigure if longest > GOOD_SIDE => f64::from(GOOD_SIDE) / f64::from(longest),
+            _ => f64::from((GOOD_SIDE / longest).max(1)),
+        }
+    }
+
+    fn scaled(&self, side: usize, size: Size) -> usize {
+        ((side as f64 * self.scale(size)).round() as usize).max(1)
+    }
+
+    fn resized(&self, picture: &RgbImage, size: Size) -> RgbImage {
+        let side = |side: u32| self.scaled(side as usize, size) as u32;
+        let (width, height) = (side(picture.width()), side(picture.height()));
+        if (width, height) == picture.dimensions() {
+            return picture.clone();
+        }
+        imageops::resize(picture, width, height, imageops::FilterType::Triangle)
+    }
+
+    /// The heat at the size of a panel: interpolated where it is enlarged, the hottest of the covered
+    /// pixels where it is shrunk.
+    fn heat(&self, heat: &Tensor<D>, size: Size) -> Plane {
+        let heat = flat(heat, self.sample, self.slice);
+        let to = self.input_size.map(|side| self.scaled(side, size));
+        let large = [0, 1].map(|axis| to[axis].max(self.input_size[axis]));
+        Plane::from_tensor(&heat, 0, large).cover(to)
+    }
+
+    fn mask(&self, mask: &Tensor<D>, size: Size) -> Plane {
         let mask = flat(mask, self.sample, self.slice);
-        let [_, _, rows, columns] = mask.dims();
-        let mask = Plane::from_tensor(&mask, 0, [rows, columns]);
-        let size = |side: usize| side * self.factor;
-        Plane::from_fn(size(height), size(width), |y, x| {
-            mask.at(y * rows / size(height), x * columns / size(width))
-        })
+        let [_, _, height, width] = mask.dims();
+        let to = self.input_size.map(|side| self.scaled(side, size));
+        let [rows, columns] = [self.picture.height(), self.picture.width()]
+            .map(|side| self.scaled(side as usize, size));
+        Plane::from_tensor(&mask, 0, [height, width]).cover(to).crop(rows, columns)
     }
-}
-
-/// Shrinks a panel's picture where a figure would become too large.
-pub(crate) fn for_figure(mut panel: Panel) -> Panel {
-    let (width, height) = panel.image.dimensions();
-    let longest = width.max(height);
-    if longest > PANEL_SIDE {
-        let side = |side: u32| (side * PANEL_SIDE / longest).max(1);
-        let filter = imageops::FilterType::CatmullRom;
-        panel.image = imageops::resize(&panel.image, side(width), side(height), filter);
-    }
-    panel
-}
-
-/// The weights of a pixel set on a prediction.
-pub(crate) fn members<const D: usize>(
-    set: &PixelSpec,
-    prediction: &Prediction<D>,
-    class: usize,
-) -> Result<Tensor<D>, CamError> {
-    set.weights(prediction, class)
 }
 
 fn title(method: &str) -> &str {
@@ -192,46 +197,31 @@ fn flat<const D: usize>(tensor: &Tensor<D>, sample: usize, slice: Option<usize>)
     tensor.reshape([1, dims[1], dims[D - 2], dims[D - 1]])
 }
 
+/// The slice with the most members; `None` if all have equally many.
+fn fullest_slice<const D: usize>(mask: &Tensor<D>, sample: usize) -> Option<usize> {
+    let depth = mask.dims()[2] as i32;
+    let one = mask.clone().narrow(0, sample, 1).reshape([depth, -1]);
+    let counts: Vec<f32> = one.sum_dim(1).into_data().iter::<f32>().collect();
+    let most = counts.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let fullest = counts.iter().position(|&count| count == most);
+    fullest.filter(|_| counts.iter().any(|&count| count < most))
+}
+
 fn dim(picture: &RgbImage) -> RgbImage {
     let mut gray = DynamicImage::ImageLuma8(imageops::grayscale(picture)).into_rgb8();
-    gray.iter_mut()
-        .for_each(|value| *value = (f32::from(*value) * BACKDROP) as u8);
+    gray.iter_mut().for_each(|value| *value = (f32::from(*value) * BACKDROP) as u8);
     gray
 }
 
-/// The slice with the most members; the middle one if there are none.
-fn fullest_slice<const D: usize>(mask: &Tensor<D>, sample: usize) -> usize {
-    let depth = mask.dims()[2];
-    let one = mask
-        .clone()
-        .narrow(0, sample, 1)
-        .reshape([depth as i32, -1]);
-    let counts: Vec<f32> = one.sum_dim(1).into_data().iter::<f32>().collect();
-    let most = counts.iter().copied().fold(0.0, f32::max);
-    if most == 0.0 {
-        depth / 2
-    } else {
-        counts.iter().position(|&n| n == most).unwrap_or(0)
-    }
-}
-
-/// A picture of a tensor `[1, C, H, W]`, stretched to the range of its values: colours if it has
-/// three channels, otherwise its first one.
-fn gray(tensor: &Tensor<4>) -> RgbImage {
+/// A picture of a tensor `[1, C, H, W]`, stretched to the range of its values: its channels as red,
+/// green and blue if it has three, otherwise its first one in grey.
+fn draw(tensor: &Tensor<4>) -> RgbImage {
     let [_, channels, height, width] = tensor.dims();
     let plane = |channel: usize| {
         Plane::from_tensor(&tensor.clone().narrow(1, channel, 1), 0, [height, width])
     };
-    let planes = if channels == 3 {
-        [plane(0), plane(1), plane(2)]
-    } else {
-        [0; 3].map(plane)
-    };
-    let values = || {
-        planes
-            .iter()
-            .flat_map(|plane| plane.values().iter().copied())
-    };
+    let planes = if channels == 3 { [0, 1, 2].map(plane) } else { [0; 3].map(plane) };
+    let values = || planes.iter().flat_map(|plane| plane.values().iter().copied());
     let low = values().fold(f32::INFINITY, f32::min);
     let range = (values().fold(f32::NEG_INFINITY, f32::max) - low).max(f32::MIN_POSITIVE);
     RgbImage::from_fn(width as u32, height as u32, |x, y| {

@@ -25,6 +25,8 @@ pub(crate) struct Report {
     pub(crate) colormap: String,
     pub(crate) engine: String,
     pub(crate) device: String,
+    /// Of a volume, the slice in the pictures, for each image of the batch.
+    pub(crate) slices: Option<Vec<usize>>,
     pub(crate) maps: Vec<MapReport>,
     pub(crate) files: Vec<String>,
 }

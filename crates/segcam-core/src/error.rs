@@ -117,13 +117,13 @@ pub enum CamError {
     },
 
     /// The input has another number of channels than the network takes.
-    #[error("the network takes {wanted} channel(s), the input has {given} (shape {shape:?})")]
+    #[error("the network takes {wanted} channel(s), the input has {given}: its shape is {shape:?}")]
     WrongChannels {
         /// Channels the network takes.
         wanted: usize,
         /// Channels of the input.
         given: usize,
-        /// Shape of the input.
+        /// Shape of the input, `[N, C, …]`.
         shape: Vec<usize>,
     },
 
@@ -150,7 +150,7 @@ pub enum CamError {
     },
 
     /// NaN or infinity where a number was needed.
-    #[error("{what} hold(s) {count} NaN or infinite value(s)")]
+    #[error("{count} NaN or infinite value(s) in {what}")]
     NonFinite {
         /// Which quantity.
         what: Quantity,
@@ -190,28 +190,67 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// The candidate most like `wanted`, if any is close enough to be a typo.
+/// A name that nothing has: of a model, a method, a device, a colour map.
 ///
 /// # Example
 /// ```
-/// assert_eq!(segcam_core::closest("midd", ["enc1", "mid"]), Some("mid".to_string()));
-/// assert_eq!(segcam_core::closest("zzz", ["enc1", "mid"]), None);
+/// let error = segcam_core::UnknownName::new("device", "flx", ["flex"]);
+/// assert_eq!(error.to_string(), "no device is named `flx` (did you mean `flex`?); known: flex");
 /// ```
-pub fn closest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no {kind} is named `{wanted}`{}; known: {}", Hint(.closest), known.join(" "))]
+#[non_exhaustive]
+pub struct UnknownName {
+    /// What kind of thing was looked for.
+    pub kind: &'static str,
+    /// The name asked for.
+    pub wanted: String,
+    /// The known name most like it, if one is close.
+    pub closest: Option<String>,
+    /// Every known name.
+    pub known: Vec<String>,
+}
+
+impl UnknownName {
+    /// For a `wanted` name that is not among the `known` ones.
+    pub fn new<S: ToString>(
+        kind: &'static str,
+        wanted: &str,
+        known: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let known: Vec<String> = known.into_iter().map(|name| name.to_string()).collect();
+        let closest = closest(wanted, &known);
+        Self { kind, wanted: wanted.to_string(), closest, known }
+    }
+
+    /// The one of `all` that prints as `wanted`.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn find<T: Copy + ToString>(
+        kind: &'static str,
+        wanted: &str,
+        all: &[T],
+    ) -> Result<T, Self> {
+        let found = all.iter().find(|item| item.to_string() == wanted).copied();
+        found.ok_or_else(|| Self::new(kind, wanted, all.iter().copied()))
+    }
+}
+
+/// The known name most like `wanted`, if any is close enough to be a typo.
+pub(crate) fn closest(wanted: &str, known: &[String]) -> Option<String> {
     known
-        .into_iter()
+        .iter()
         .map(|name| (strsim::jaro_winkler(wanted, name), name))
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.to_string())
+        .map(|(_, name)| name.clone())
 }
 
 struct Hint<'a>(&'a Option<String>);
 impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .as_ref()
-            .map_or(Ok(()), |name| write!(f, " (did you mean `{name}`?)"))
+        self.0.as_ref().map_or(Ok(()), |name| write!(f, " (did you mean `{name}`?)"))
     }
 }
 
@@ -228,11 +267,7 @@ impl fmt::Display for ClassRange {
 struct InSamples<'a>(&'a [usize]);
 impl fmt::Display for InSamples<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == [0] {
-            Ok(())
-        } else {
-            write!(f, " in images {:?} of the batch", self.0)
-        }
+        if self.0 == [0] { Ok(()) } else { write!(f, " in images {:?} of the batch", self.0) }
     }
 }
 

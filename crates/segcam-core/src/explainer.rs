@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, kind::Numeric};
+use burn::tensor::Tensor;
 
 use crate::{
     CamError, CamMethod, Engine, Explanation, Layer, Pass, PixelSetSummary, Prediction, Quantity,
-    SegmentationModel, TapeEngine, Target, closest,
+    SegmentationModel, TapeEngine, Target, error::closest,
 };
 
 /// Explains one network. The network is held in inference mode.
@@ -23,9 +23,7 @@ impl<const D: usize> Explainer<D> {
 
     /// Takes an engine that already holds its network.
     pub fn with_engine(engine: impl Engine<D> + 'static) -> Self {
-        Self {
-            engine: Arc::new(engine),
-        }
+        Self { engine: Arc::new(engine) }
     }
 
     /// One forward pass. The observation can then be explained any number of times.
@@ -39,9 +37,7 @@ impl<const D: usize> Explainer<D> {
     pub fn observe(&self, input: Tensor<D>) -> Result<Observation<D>, CamError> {
         let shape = input.dims();
         if shape.contains(&0) {
-            return Err(CamError::EmptyInput {
-                shape: shape.to_vec(),
-            });
+            return Err(CamError::EmptyInput { shape: shape.to_vec() });
         }
         finite(&input, || Quantity::Input)?;
         let pass = self.engine.observe(input)?;
@@ -51,11 +47,7 @@ impl<const D: usize> Explainer<D> {
             let given = logits.dims().to_vec();
             let mut wanted = given.clone();
             wanted[0] = shape[0];
-            return Err(CamError::ShapeMismatch {
-                what: "the network's output",
-                wanted,
-                given,
-            });
+            return Err(CamError::ShapeMismatch { what: "the network's output", wanted, given });
         }
         Ok(Observation {
             engine: self.engine.name(),
@@ -111,9 +103,7 @@ impl<const D: usize> Observation<D> {
         let layer = self.layer(layer)?;
         let (target, pixels) = self.target(method, class)?;
         let found = self.pass.gradients(&layer.name, &target)?;
-        finite(&found.activations, || {
-            Quantity::Activations(layer.name.clone())
-        })?;
+        finite(&found.activations, || Quantity::Activations(layer.name.clone()))?;
         finite(&found.gradients, || Quantity::Gradients(layer.name.clone()))?;
 
         let mut shape = found.activations.dims();
@@ -141,18 +131,14 @@ impl<const D: usize> Observation<D> {
             let known: Vec<String> = explainable().map(|layer| layer.name.clone()).collect();
             return Err(CamError::UnknownLayer {
                 wanted: wanted.to_string(),
-                closest: closest(wanted, known.iter().map(String::as_str)),
+                closest: closest(wanted, &known),
                 known,
             });
         };
         if layer.shape.len() != D {
             let layer_name = layer.name.clone();
             let given = layer.shape.len();
-            return Err(CamError::LayerRank {
-                layer: layer_name,
-                wanted: D,
-                given,
-            });
+            return Err(CamError::LayerRank { layer: layer_name, wanted: D, given });
         }
         Ok(layer)
     }
@@ -172,20 +158,15 @@ impl<const D: usize> Observation<D> {
         finite(&weights, || Quantity::PixelSet(set.name()))?;
         let pixels = PixelSetSummary {
             name: set.name(),
-            sizes: per_sample_sum(weights.clone().not_equal_elem(0.0).int())
+            sizes: per_sample_sum(weights.clone().not_equal_elem(0.0).float())
                 .into_iter()
                 .map(|size| size as usize)
                 .collect(),
         };
-        let samples: Vec<usize> = (0..pixels.sizes.len())
-            .filter(|&sample| pixels.sizes[sample] == 0)
-            .collect();
+        let samples: Vec<usize> =
+            (0..pixels.sizes.len()).filter(|&sample| pixels.sizes[sample] == 0).collect();
         if !samples.is_empty() {
-            return Err(CamError::EmptyPixelSet {
-                set: pixels.name,
-                class,
-                samples,
-            });
+            return Err(CamError::EmptyPixelSet { set: pixels.name, class, samples });
         }
         Ok((Target { class, weights }, pixels))
     }
@@ -200,37 +181,20 @@ fn expect_shape<const D: usize>(
     if given == wanted {
         return Ok(());
     }
-    Err(CamError::ShapeMismatch {
-        what,
-        wanted: wanted.to_vec(),
-        given: given.to_vec(),
-    })
+    Err(CamError::ShapeMismatch { what, wanted: wanted.to_vec(), given: given.to_vec() })
 }
 
 fn finite<const D: usize>(
     tensor: &Tensor<D>,
     what: impl FnOnce() -> Quantity,
 ) -> Result<(), CamError> {
-    let count = tensor
-        .clone()
-        .is_finite()
-        .bool_not()
-        .int()
-        .sum()
-        .into_scalar::<i64>() as usize;
-    if count == 0 {
-        Ok(())
-    } else {
-        Err(CamError::NonFinite {
-            what: what(),
-            count,
-        })
-    }
+    let count = tensor.clone().is_finite().bool_not().int().sum().into_scalar::<i64>() as usize;
+    if count == 0 { Ok(()) } else { Err(CamError::NonFinite { what: what(), count }) }
 }
 
 /// Sums each image of the batch: `[N, …]` to N numbers.
-fn per_sample_sum<const D: usize, K: Numeric>(tensor: Tensor<D, K>) -> Vec<f64> {
-    let samples = tensor.dims()[0] as i32;
-    let sums: Tensor<2, K> = tensor.reshape([samples, -1]).sum_dim(1);
-    sums.into_data().iter::<f64>().collect()
+fn per_sample_sum<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    let size = tensor.shape().num_elements() / tensor.dims()[0];
+    let values: Vec<f64> = tensor.into_data().iter::<f64>().collect();
+    values.chunks(size).map(|image| image.iter().sum()).collect()
 }

@@ -33,18 +33,12 @@ impl<'a> Layers<'a> {
     /// assert_eq!(y.dims(), [1, 1, 2, 2]);
     /// ```
     pub fn ignored() -> Self {
-        Self {
-            prefix: String::new(),
-            visitor: None,
-        }
+        Self { prefix: String::new(), visitor: None }
     }
 
     /// For engines: `visitor` sees every named layer in forward order and may replace its tensor.
     pub fn visited(visitor: &'a mut dyn FnMut(LayerView<'_>)) -> Self {
-        Self {
-            prefix: String::new(),
-            visitor: Some(visitor),
-        }
+        Self { prefix: String::new(), visitor: Some(visitor) }
     }
 
     /// Names `tensor` and hands it back. Go on with the returned tensor.
@@ -54,10 +48,7 @@ impl<'a> Layers<'a> {
         if let Some(visitor) = &mut self.visitor {
             let name = format!("{}{name}", self.prefix);
             let shape = tensor.dims().to_vec();
-            visitor(LayerView {
-                layer: Layer { name, shape },
-                tensor: &mut tensor,
-            });
+            visitor(LayerView { layer: Layer { name, shape }, tensor: &mut tensor });
         }
         tensor
     }

@@ -29,7 +29,7 @@ mod tape;
 mod upsample;
 
 pub use engine::{Engine, Gradients, Pass, Target};
-pub use error::{CamError, Quantity, closest};
+pub use error::{CamError, Quantity, UnknownName};
 pub use explainer::{Explainer, Observation};
 pub use explanation::{Explanation, MapStatus, Normalize, PixelSetSummary};
 pub use layers::{Layer, LayerView, Layers};

@@ -14,10 +14,7 @@ pub struct Prediction<const D: usize = 4> {
 impl<const D: usize> Prediction<D> {
     /// From logits `[N, classes, …]` and the shape of the input `[N, C, …]`.
     pub fn new(logits: Tensor<D>, input_shape: [usize; D]) -> Self {
-        Self {
-            logits,
-            input_shape,
-        }
+        Self { logits, input_shape }
     }
 
     /// The class scores before softmax or sigmoid, `[N, classes, …]`.

@@ -23,9 +23,7 @@ impl<M> TapeEngine<M> {
     where
         M: SegmentationModel<D>,
     {
-        Self {
-            model: Arc::new(model.valid()),
-        }
+        Self { model: Arc::new(model.valid()) }
     }
 }
 
@@ -39,21 +37,12 @@ impl<M: SegmentationModel<D>, const D: usize> Engine<D> for TapeEngine<M> {
         let input = input.inner();
         let mut layers: Vec<Layer> = vec![];
         let mut visitor = |view: LayerView| layers.push(view.layer);
-        let logits = self
-            .model
-            .forward(input.clone(), &mut Layers::visited(&mut visitor));
+        let logits = self.model.forward(input.clone(), &mut Layers::visited(&mut visitor));
         let mut names = HashSet::new();
         if let Some(twice) = layers.iter().find(|layer| !names.insert(&layer.name)) {
-            return Err(CamError::DuplicateLayer {
-                name: twice.name.clone(),
-            });
+            return Err(CamError::DuplicateLayer { name: twice.name.clone() });
         }
-        Ok(Box::new(TapePass {
-            model: self.model.clone(),
-            input,
-            logits,
-            layers,
-        }))
+        Ok(Box::new(TapePass { model: self.model.clone(), input, logits, layers }))
     }
 }
 
@@ -74,10 +63,7 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
     }
 
     fn gradients(&self, layer: &str, target: &Target<D>) -> Result<Gradients<D>, CamError> {
-        let no_path = || CamError::NoPath {
-            layer: layer.to_string(),
-            class: target.class,
-        };
+        let no_path = || CamError::NoPath { layer: layer.to_string(), class: target.class };
         let mut leaf: Option<Tensor<D>> = None;
         let mut visitor = |mut view: LayerView| {
             if view.layer.name == layer
@@ -87,9 +73,7 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
                 leaf = Some(tensor.clone());
             }
         };
-        let logits = self
-            .model
-            .forward(self.input.clone(), &mut Layers::visited(&mut visitor));
+        let logits = self.model.forward(self.input.clone(), &mut Layers::visited(&mut visitor));
         let leaf = leaf.ok_or_else(no_path)?;
         if !logits.is_tracked() {
             return Err(no_path());
@@ -98,9 +82,6 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
         let score = (logits.narrow(1, target.class, 1) * weights).sum();
         let mut tape = score.backward();
         let gradients = leaf.grad_remove(&mut tape).ok_or_else(no_path)?;
-        Ok(Gradients {
-            activations: leaf.inner(),
-            gradients,
-        })
+        Ok(Gradients { activations: leaf.inner(), gradients })
     }
 }

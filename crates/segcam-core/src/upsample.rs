@@ -57,9 +57,7 @@ pub fn half_pixel_taps<F: Float>(from: usize, to: usize) -> Vec<(usize, usize, F
     let last = from.saturating_sub(1);
     (0..to)
         .map(|i| {
-            let at = ((number(i) + half) * scale - half)
-                .max(F::zero())
-                .min(number(last));
+            let at = ((number(i) + half) * scale - half).max(F::zero()).min(number(last));
             let below = at.floor().to_usize().unwrap_or(last).min(last);
             (below, (below + 1).min(last), at - number(below))
         })
@@ -99,11 +97,7 @@ mod tests {
 
     #[test]
     fn trilinear_agrees_with_the_definition() {
-        for (from, to) in [
-            ([2, 3, 4], [5, 6, 4]),
-            ([1, 2, 3], [4, 7, 8]),
-            ([4, 4, 4], [3, 2, 9]),
-        ] {
+        for (from, to) in [([2, 3, 4], [5, 6, 4]), ([1, 2, 3], [4, 7, 8]), ([4, 4, 4], [3, 2, 9])] {
             let shape = [1, 1, from[0], from[1], from[2]];
             let map = Tensor::<5>::random(shape, Distribution::Default, &Device::flex());
             let values: Vec<f32> = map.to_data().iter::<f32>().collect();

@@ -28,10 +28,7 @@ struct Args {
     #[arg(long)]
     data: PathBuf,
     /// Where to write the weights.
-    #[arg(
-        long,
-        default_value = "crates/segcam-models/weights/nuclei-unet.safetensors"
-    )]
+    #[arg(long, default_value = "crates/segcam-models/weights/nuclei-unet.safetensors")]
     out: PathBuf,
     /// Passes over the training images; each takes four crops of every image.
     #[arg(long, default_value_t = 60)]
@@ -73,9 +70,7 @@ fn main() -> Result<()> {
     let mut order: Vec<usize> = (0..4 * train.len()).map(|i| i % train.len()).collect();
     let steps = args.epochs * order.len().div_ceil(BATCH);
     let bar = ProgressBar::new(steps as u64);
-    bar.set_style(ProgressStyle::with_template(
-        "{wide_bar} {pos}/{len} {msg} {eta}",
-    )?);
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} {eta}")?);
     println!("{} parameters, {} steps", model.num_params(), steps);
     let mut step = 0;
     for epoch in 0..args.epochs {
@@ -105,11 +100,7 @@ fn main() -> Result<()> {
 
     let model = model.valid();
     println!("train Dice {:.4}", dice(&model, train));
-    println!(
-        "held-out Dice {:.4} over {} images",
-        dice(&model, held_out),
-        held_out.len()
-    );
+    println!("held-out Dice {:.4} over {} images", dice(&model, held_out), held_out.len());
     let mut store = SafetensorsStore::from_file(&args.out)
         .overwrite(true)
         .with_to_adapter(BurnToPyTorchAdapter)
@@ -130,17 +121,19 @@ fn load(folder: &Path) -> Result<Vec<Sample>> {
         .into_iter()
         .map(|name| {
             let image = image::open(images.join(&name))?;
-            let mask = image::open(folder.join("masks").join(&name))?.to_luma8();
+            let mask = image::open(folder.join("masks").join(&name))?;
+            let sides = |of: &image::DynamicImage| (of.height() as usize, of.width() as usize);
+            let (height, width) = sides(&image);
+            ensure!(height.min(width) >= CROP, "{name:?} is smaller than {CROP}×{CROP}");
+            ensure!(sides(&mask) == (height, width), "{name:?} and its mask differ in size");
+            let mask = mask.to_luma8();
             let device = Device::flex();
             let input = Preprocess::StretchedGray.apply(&image, &device)?.input;
             Ok(Sample {
                 image: input.into_data().try_to_vec::<f32>()?,
-                mask: mask
-                    .pixels()
-                    .map(|p| f32::from(u8::from(p.0[0] > 0)))
-                    .collect(),
-                height: mask.height() as usize,
-                width: mask.width() as usize,
+                mask: mask.pixels().map(|p| f32::from(u8::from(p.0[0] > 0))).collect(),
+                height,
+                width,
             })
         })
         .collect()
@@ -167,10 +160,7 @@ fn crop(sample: &Sample, rng: &mut impl Rng) -> Crop {
         .iter()
         .map(|&at| sample.image[at].powf(gamma) + noise * (rng.random::<f32>() - 0.5))
         .collect();
-    Crop {
-        image,
-        mask: places.iter().map(|&at| sample.mask[at]).collect(),
-    }
+    Crop { image, mask: places.iter().map(|&at| sample.mask[at]).collect() }
 }
 
 /// Cross-entropy plus one minus the soft Dice of the nuclei.
@@ -195,10 +185,7 @@ fn dice(model: &UNet, samples: &[Sample]) -> f64 {
     let model = model.valid();
     let device = Device::flex();
     let tensor = |values: &[f32], s: &Sample| -> Tensor<4> {
-        Tensor::from_data(
-            TensorData::new(values.to_vec(), [1, 1, s.height, s.width]),
-            &device,
-        )
+        Tensor::from_data(TensorData::new(values.to_vec(), [1, 1, s.height, s.width]), &device)
     };
     let total: f64 = samples
         .iter()
@@ -208,11 +195,7 @@ fn dice(model: &UNet, samples: &[Sample]) -> f64 {
             let mask = tensor(&sample.mask, sample);
             let both: f64 = (predicted.clone() * mask.clone()).sum().into_scalar();
             let sizes: f64 = (predicted + mask).sum().into_scalar();
-            if sizes == 0.0 {
-                1.0
-            } else {
-                2.0 * both / sizes
-            }
+            if sizes == 0.0 { 1.0 } else { 2.0 * both / sizes }
         })
         .sum();
     total / samples.len() as f64

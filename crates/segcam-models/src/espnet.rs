@@ -56,9 +56,7 @@ impl EspNetConfig {
                 classifier: conv(256, classes, 1, 1, 1, device),
             },
             level3_c: conv(131, classes, 1, 1, 1, device),
-            br: BatchNormConfig::new(classes)
-                .with_epsilon(1e-3)
-                .init(device),
+            br: BatchNormConfig::new(classes).with_epsilon(1e-3).init(device),
             up_l3: double(),
             combine: BnAct::new(2 * classes, device),
             combine_esp: esp(2 * classes, classes, 1, false),
@@ -77,8 +75,8 @@ impl EspNetConfig {
 /// ESPNet, made by [`EspNetConfig::init`].
 ///
 /// Its layers are `enc1` (½ of the resolution), `enc2` (¼), `mid` (⅛), `dec2` (¼), `dec1` (½) and
-/// `out`; `enc2.esp1 …` and `mid.esp1 …` are the ESP modules. Inputs are RGB-like `[N, 3, H, W]` with
-/// sides that are multiples of 8.
+/// `out`; `enc2.esp1 …` and `mid.esp1 …` are the ESP modules. Inputs are normalised BGR `[N, 3, H, W]`,
+/// see [`Preprocess::Street`](crate::Preprocess::Street), with sides that are multiples of 8.
 #[derive(Module, Debug)]
 pub struct EspNet {
     encoder: Encoder,
@@ -133,12 +131,8 @@ impl SegmentationModel for EspNet {
         let x = modules(&encoder.level3, down.clone(), "mid", layers);
         let mid = layers.name("mid", encoder.b3.forward(cat(vec![down, x])));
 
-        let x = self
-            .up_l3
-            .forward(self.br.forward(encoder.classifier.forward(mid)));
-        let x = self
-            .combine
-            .forward(cat(vec![self.level3_c.forward(enc2), x]));
+        let x = self.up_l3.forward(self.br.forward(encoder.classifier.forward(mid)));
+        let x = self.combine.forward(cat(vec![self.level3_c.forward(enc2), x]));
         let dec2 = layers.name("dec2", self.combine_esp.forward(x));
 
         let x = self.up_l2_br.forward(self.up_l2.forward(dec2));
@@ -146,20 +140,16 @@ impl SegmentationModel for EspNet {
         layers.name("out", self.classifier.forward(dec1))
     }
 
-    fn check_input(&self, [_, channels, height, width]: [usize; 4]) -> Result<(), CamError> {
+    fn check_input(
+        &self,
+        shape @ [_, channels, height, width]: [usize; 4],
+    ) -> Result<(), CamError> {
         if channels != 3 {
-            let shape = vec![channels, height, width];
-            return Err(CamError::WrongChannels {
-                wanted: 3,
-                given: channels,
-                shape,
-            });
+            let shape = shape.to_vec();
+            return Err(CamError::WrongChannels { wanted: 3, given: channels, shape });
         }
         if height % 8 != 0 || width % 8 != 0 {
-            return Err(CamError::NotAMultiple {
-                multiple: 8,
-                given: vec![height, width],
-            });
+            return Err(CamError::NotAMultiple { multiple: 8, given: vec![height, width] });
         }
         Ok(())
     }
@@ -251,12 +241,8 @@ struct BnAct {
 impl BnAct {
     fn new(channels: usize, device: &Device) -> Self {
         Self {
-            bn: BatchNormConfig::new(channels)
-                .with_epsilon(1e-3)
-                .init(device),
-            act: PReluConfig::new()
-                .with_num_parameters(channels)
-                .init(device),
+            bn: BatchNormConfig::new(channels).with_epsilon(1e-3).init(device),
+            act: PReluConfig::new().with_num_parameters(channels).init(device),
         }
     }
 
@@ -275,11 +261,7 @@ struct ConvBnAct {
 impl ConvBnAct {
     fn new(from: usize, to: usize, stride: usize, device: &Device) -> Self {
         let BnAct { bn, act } = BnAct::new(to, device);
-        Self {
-            conv: conv(from, to, 3, stride, 1, device),
-            bn,
-            act,
-        }
+        Self { conv: conv(from, to, 3, stride, 1, device), bn, act }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {

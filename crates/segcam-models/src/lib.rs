@@ -15,6 +15,6 @@ mod weights;
 pub use espnet::{EspNet, EspNetConfig};
 pub use meshnet::{MeshNet, MeshNetConfig};
 pub use preprocess::{Prepared, Preprocess, PreprocessError};
-pub use pretrained::{Network, Pretrained, UnknownModel};
+pub use pretrained::{Network, Pretrained};
 pub use unet::{UNet, UNetConfig, Upsampling};
 pub use weights::{Misfit, WeightsError, load_weights};

@@ -71,15 +71,11 @@ impl SegmentationModel<5> for MeshNet {
         layers.name("out", self.out.forward(x))
     }
 
-    fn check_input(&self, [_, channels, d, h, w]: [usize; 5]) -> Result<(), CamError> {
-        if channels == self.channels {
+    fn check_input(&self, shape: [usize; 5]) -> Result<(), CamError> {
+        let (wanted, given) = (self.channels, shape[1]);
+        if given == wanted {
             return Ok(());
         }
-        let shape = vec![channels, d, h, w];
-        Err(CamError::WrongChannels {
-            wanted: self.channels,
-            given: channels,
-            shape,
-        })
+        Err(CamError::WrongChannels { wanted, given, shape: shape.to_vec() })
     }
 }

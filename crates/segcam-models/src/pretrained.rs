@@ -2,8 +2,9 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use burn::module::Module;
 use burn::tensor::Device;
-use segcam_core::{Explainer, closest};
+use segcam_core::{Explainer, SegmentationModel, UnknownName};
 
 use crate::weights::Weights;
 use crate::{
@@ -41,7 +42,7 @@ pub enum Pretrained {
     NucleiUNet,
     /// Retinal vessels, orobix/retina-unet.
     RetinaUNet,
-    /// The vanilla U-Net of Rheude et al. with your weights.
+    /// The vanilla U-Net as Rheude et al. describe it, with your weights.
     VanillaUNet,
     /// Street scenes, sacmehta/ESPNet p=2 q=8.
     EspNet,
@@ -56,13 +57,8 @@ fn same(path: &str) -> String {
 
 impl Pretrained {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::NucleiUNet,
-        Self::RetinaUNet,
-        Self::VanillaUNet,
-        Self::EspNet,
-        Self::MeshNet,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::NucleiUNet, Self::RetinaUNet, Self::VanillaUNet, Self::EspNet, Self::MeshNet];
 
     /// Architecture of the network for cell nuclei.
     pub fn nuclei_config() -> UNetConfig {
@@ -80,42 +76,65 @@ impl Pretrained {
             (None, Self::NucleiUNet) => Weights::from_bytes(&model, NUCLEI_WEIGHTS)?,
             (None, _) => return Err(WeightsError::Needed { model }),
         };
-        Ok(match self {
-            Self::NucleiUNet => {
-                let net = Self::nuclei_config().init(device);
-                Network::Image(Explainer::new(weights.load(&model, net, same)?))
-            }
+        self.build(Some(weights), device)
+    }
+
+    /// The network with random weights, to look at its layers.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn untrained(self, device: &Device) -> Result<Network, WeightsError> {
+        self.build(None, device)
+    }
+
+    fn build(self, weights: Option<Weights>, device: &Device) -> Result<Network, WeightsError> {
+        match self {
+            Self::NucleiUNet => self.image(Self::nuclei_config().init(device), weights, same),
             Self::RetinaUNet => {
                 let config = UNetConfig::new(1, 2)
                     .with_widths(vec![32, 64, 128])
                     .with_batch_norm(false)
                     .with_upsampling(Upsampling::Nearest)
                     .with_head_relu(true);
-                let net = config.init(device);
-                Network::Image(Explainer::new(weights.load(&model, net, retina_key)?))
+                self.image(config.init(device), weights, retina_key)
             }
             Self::VanillaUNet => {
-                let channels = weights
-                    .shape("encoder.0.conv1.weight")
-                    .and_then(|s| s.get(1).copied());
-                let classes = weights.shape("out.weight").and_then(|s| s.first().copied());
-                let config = UNetConfig::new(channels.unwrap_or(1), classes.unwrap_or(1));
-                let net = config.init(device);
-                Network::Image(Explainer::new(weights.load(&model, net, same)?))
+                // Channels and classes are the file's.
+                let side = |name: &str, dim: usize| {
+                    let shape = weights.as_ref()?.shape(name)?;
+                    shape.get(dim).copied().filter(|&side| side > 0)
+                };
+                let channels = side("encoder.0.conv1.weight", 1).unwrap_or(1);
+                let classes = side("out.weight", 0).unwrap_or(1);
+                self.image(UNetConfig::new(channels, classes).init(device), weights, same)
             }
-            Self::EspNet => {
-                let net = EspNetConfig::new().init(device);
-                Network::Image(Explainer::new(weights.load(
-                    &model,
-                    net,
-                    EspNet::file_key,
-                )?))
-            }
+            Self::EspNet => self.image(EspNetConfig::new().init(device), weights, EspNet::file_key),
             Self::MeshNet => {
-                let net = MeshNetConfig::new().init(device);
-                Network::Volume(Explainer::new(weights.load(&model, net, meshnet_key)?))
+                let net = self.fill(MeshNetConfig::new().init(device), weights, meshnet_key)?;
+                Ok(Network::Volume(Explainer::new(net)))
             }
-        })
+        }
+    }
+
+    fn image<M: SegmentationModel>(
+        self,
+        model: M,
+        weights: Option<Weights>,
+        file_key: fn(&str) -> String,
+    ) -> Result<Network, WeightsError> {
+        Ok(Network::Image(Explainer::new(self.fill(model, weights, file_key)?)))
+    }
+
+    fn fill<M: Module>(
+        self,
+        model: M,
+        weights: Option<Weights>,
+        file_key: fn(&str) -> String,
+    ) -> Result<M, WeightsError> {
+        match weights {
+            Some(weights) => weights.load(&self.to_string(), model, file_key),
+            None => Ok(model),
+        }
     }
 
     /// One line that says what it segments.
@@ -123,7 +142,7 @@ impl Pretrained {
         match self {
             Self::NucleiUNet => "cell nuclei in fluorescence images; weights included",
             Self::RetinaUNet => "retinal vessels (orobix/retina-unet)",
-            Self::VanillaUNet => "the vanilla U-Net of the paper, with your weights",
+            Self::VanillaUNet => "the vanilla U-Net as the paper describes it, with your weights",
             Self::EspNet => "street scenes, 19 Cityscapes classes (sacmehta/ESPNet)",
             Self::MeshNet => "white and grey matter in T1 volumes (neuroneural/brainchop)",
         }
@@ -202,8 +221,7 @@ fn retina_key(path: &str) -> String {
 
 fn meshnet_key(path: &str) -> String {
     let last = MeshNetConfig::new().dilations.len();
-    path.replace("hidden.", "conv")
-        .replace("out.", &format!("conv{last}."))
+    path.replace("hidden.", "conv").replace("out.", &format!("conv{last}."))
 }
 
 impl fmt::Display for Pretrained {
@@ -218,31 +236,10 @@ impl fmt::Display for Pretrained {
     }
 }
 
-/// There is no network of this name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no model is named `{wanted}`{}; known models: {}",
-    closest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default(),
-    Pretrained::ALL.map(|model| model.to_string()).join(" ")
-)]
-pub struct UnknownModel {
-    /// The name asked for.
-    pub wanted: String,
-    /// The known name most like it, if one is close.
-    pub closest: Option<String>,
-}
-
 impl FromStr for Pretrained {
-    type Err = UnknownModel;
+    type Err = UnknownName;
 
-    fn from_str(name: &str) -> Result<Self, UnknownModel> {
-        let names = Self::ALL.map(|model| model.to_string());
-        Self::ALL
-            .into_iter()
-            .find(|model| model.to_string() == name)
-            .ok_or_else(|| UnknownModel {
-                wanted: name.to_string(),
-                closest: closest(name, names.iter().map(String::as_str)),
-            })
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        UnknownName::find("model", name, &Self::ALL)
     }
 }

@@ -20,7 +20,7 @@ pub enum Upsampling {
 
 /// A 2-D U-Net (Ronneberger et al. 2015, [arXiv 1505.04597](https://arxiv.org/abs/1505.04597)).
 ///
-/// The default is the vanilla U-Net of Rheude et al.: five blocks of conv-BN-ReLU ×2 with 64 to
+/// The default is the vanilla U-Net as Rheude et al. describe it: five blocks of conv-BN-ReLU ×2 with 64 to
 /// 1024 channels and transposed 2×2 upsampling. Where halving an odd side lost a row or column,
 /// the decoder pads a zero one before the first, as that paper does.
 ///
@@ -88,10 +88,9 @@ impl UNetConfig {
                         ),
                         block: block(2 * width(i), width(i)),
                     },
-                    Upsampling::Nearest => Decoder {
-                        up: None,
-                        block: block(width(i + 1) + width(i), width(i)),
-                    },
+                    Upsampling::Nearest => {
+                        Decoder { up: None, block: block(width(i + 1) + width(i), width(i)) }
+                    }
                 })
                 .collect(),
             out: Conv2dConfig::new([width(0), self.classes], [1, 1]).init(device),
@@ -141,32 +140,25 @@ impl SegmentationModel for UNet {
                 None => self.nearest.forward(x),
             };
             let up = layers.name(&format!("{name}.up"), pad_to(up, skip.dims()));
-            let both = if self.skip_first {
-                vec![skip, up]
-            } else {
-                vec![up, skip]
-            };
+            let both = if self.skip_first { vec![skip, up] } else { vec![up, skip] };
             x = decoder.block.forward(Tensor::cat(both, 1), &name, layers);
         }
         x = self.out.forward(x);
         layers.name("out", if self.head_relu { relu(x) } else { x })
     }
 
-    fn check_input(&self, [_, channels, height, width]: [usize; 4]) -> Result<(), CamError> {
+    fn check_input(
+        &self,
+        shape @ [_, channels, height, width]: [usize; 4],
+    ) -> Result<(), CamError> {
         if channels != self.channels {
-            return Err(CamError::WrongChannels {
-                wanted: self.channels,
-                given: channels,
-                shape: vec![channels, height, width],
-            });
+            let (wanted, shape) = (self.channels, shape.to_vec());
+            return Err(CamError::WrongChannels { wanted, given: channels, shape });
         }
         let smallest = 1 << self.encoder.len();
         if height.min(width) < smallest {
             let minimum = vec![smallest; 2];
-            return Err(CamError::InputTooSmall {
-                minimum,
-                given: vec![height, width],
-            });
+            return Err(CamError::InputTooSmall { minimum, given: vec![height, width] });
         }
         Ok(())
     }
@@ -194,11 +186,7 @@ impl Block {
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
                 .init(device)
         };
-        let norm = || {
-            config
-                .batch_norm
-                .then(|| BatchNormConfig::new(to).init(device))
-        };
+        let norm = || config.batch_norm.then(|| BatchNormConfig::new(to).init(device));
         Self {
             conv1: conv(from),
             norm1: norm(),

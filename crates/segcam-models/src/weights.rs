@@ -17,7 +17,7 @@ pub enum WeightsError {
     },
 
     /// The file cannot be opened.
-    #[error("cannot open {}: {source}", path.display())]
+    #[error("cannot open {}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -26,7 +26,7 @@ pub enum WeightsError {
     },
 
     /// The file is not what its name says, or is damaged.
-    #[error("cannot read weights from {}: {}", path.display(), one_line(.source))]
+    #[error("cannot read weights from {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -108,14 +108,8 @@ impl Weights {
     pub(crate) fn open(path: &Path) -> Result<Self, WeightsError> {
         std::fs::File::open(path)
             .and_then(|file| file.metadata())
-            .map_err(|source| WeightsError::Open {
-                path: path.into(),
-                source,
-            })?;
-        let extension = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default();
+            .map_err(|source| WeightsError::Open { path: path.into(), source })?;
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         match extension.to_ascii_lowercase().as_str() {
             "safetensors" => Self::read(path, SafetensorsStore::from_file(path)),
             "pth" | "pt" => Self::read(path, PytorchStore::from_file(path)),
@@ -125,10 +119,7 @@ impl Weights {
 
     /// Reads safetensors from memory; `name` stands for the path in errors.
     pub(crate) fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
-        Self::read(
-            Path::new(name),
-            SafetensorsStore::from_bytes(Some(bytes.to_vec())),
-        )
+        Self::read(Path::new(name), SafetensorsStore::from_bytes(Some(bytes.to_vec())))
     }
 
     fn read<S>(path: &Path, mut store: S) -> Result<Self, WeightsError>
@@ -138,24 +129,39 @@ impl Weights {
     {
         let entries = store
             .get_all_tensors()
-            .map_err(|source| WeightsError::Read {
-                path: path.into(),
-                source: source.into(),
-            })?
+            .map_err(|source| WeightsError::Read { path: path.into(), source: source.into() })?
             .iter()
             // A counter that PyTorch keeps for training only.
             .filter(|(name, _)| !name.ends_with("num_batches_tracked"))
             .map(|(name, entry)| (name.clone(), entry.clone()))
             .collect();
-        Ok(Self {
-            path: path.into(),
-            entries,
-        })
+        Ok(Self { path: path.into(), entries })
     }
 
-    /// Shape of an entry, if it is there.
+    /// Shape of an entry, if it is there, as it is or below a prefix.
     pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.entries.get(name).map(|entry| entry.shape.to_vec())
+        let below = format!(".{name}");
+        let mut entries = self.entries.iter();
+        let found = entries.find(|(entry, _)| *entry == name || entry.ends_with(&below));
+        found.map(|(_, entry)| entry.shape.to_vec())
+    }
+
+    /// Training scripts save a network below a prefix (`state_dict.`, `module.`), at times beside an
+    /// optimiser. If none of the wanted names is there as it is, but one is below a prefix, what lies
+    /// below it is the network.
+    fn unwrap(&mut self, wanted: &[String]) {
+        if wanted.iter().any(|name| self.entries.contains_key(name)) {
+            return;
+        }
+        let prefix_of = |entry: &String| -> Option<String> {
+            let before = |name: &String| entry.strip_suffix(name.as_str()).map(str::to_string);
+            wanted.iter().find_map(before).filter(|prefix| prefix.ends_with('.'))
+        };
+        let Some(prefix) = self.entries.keys().find_map(prefix_of) else { return };
+        self.entries = std::mem::take(&mut self.entries)
+            .into_iter()
+            .filter_map(|(name, entry)| Some((name.strip_prefix(&prefix)?.to_string(), entry)))
+            .collect();
     }
 
     /// Puts the weights into `module`. `file_key` gives the name a parameter has in the file, from
@@ -167,18 +173,17 @@ impl Weights {
         file_key: impl Fn(&str) -> String,
     ) -> Result<M, WeightsError> {
         let (mut missing, mut misfits, mut fitting) = (vec![], vec![], vec![]);
-        for wanted in module.collect(None, None, true) {
-            let name = file_key(&pytorch_name(&wanted.name));
+        let wanted = module.collect(None, None, true);
+        let names: Vec<String> =
+            wanted.iter().map(|entry| file_key(&pytorch_name(&entry.name))).collect();
+        self.unwrap(&names);
+        for (wanted, name) in wanted.into_iter().zip(names) {
             let Some(mut entry) = self.entries.remove(&name) else {
                 missing.push(name);
                 continue;
             };
             if (entry.dtype, &entry.shape) != (wanted.dtype, &wanted.shape) {
-                misfits.push(Misfit {
-                    name,
-                    wanted: kind(&wanted),
-                    given: kind(&entry),
-                });
+                misfits.push(Misfit { name, wanted: kind(&wanted), given: kind(&entry) });
                 continue;
             }
             entry.name = wanted.name;
@@ -197,10 +202,7 @@ impl Weights {
         }
         let result = module.apply(fitting, None, None, true);
         match result.errors.into_iter().next() {
-            Some(error) => Err(WeightsError::Read {
-                path: self.path,
-                source: error.into(),
-            }),
+            Some(error) => Err(WeightsError::Read { path: self.path, source: error.into() }),
             None => Ok(module),
         }
     }
@@ -219,14 +221,6 @@ fn pytorch_name(path: &str) -> String {
     }
 }
 
-fn one_line(error: &impl fmt::Display) -> String {
-    error
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 /// How many names of each kind an error message spells out; the error's fields hold all of them.
 const SHOWN: usize = 3;
 
@@ -240,11 +234,9 @@ impl fmt::Display for Differences<'_> {
             .map(|m| format!("{} (needs {}, has {})", m.name, m.wanted, m.given))
             .collect();
         let mut separator = "";
-        for (what, names) in [
-            ("missing", self.0),
-            ("unexpected", self.1),
-            ("of another shape", &misfits),
-        ] {
+        for (what, names) in
+            [("missing", self.0), ("unexpected", self.1), ("of another shape or type", &misfits)]
+        {
             if names.is_empty() {
                 continue;
             }

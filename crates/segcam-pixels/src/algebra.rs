@@ -57,19 +57,11 @@ macro_rules! binary_operation {
         impl<A: PixelSet<D>, B: PixelSet<D>, const D: usize> PixelSet<D> for $name<A, B> {
             fn weights(&self, view: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
                 let combine: fn(Tensor<D>, Tensor<D>) -> Tensor<D> = $combine;
-                Ok(combine(
-                    self.0.weights(view, class)?,
-                    self.1.weights(view, class)?,
-                ))
+                Ok(combine(self.0.weights(view, class)?, self.1.weights(view, class)?))
             }
 
             fn name(&self) -> String {
-                format!(
-                    "{}{}{}",
-                    grouped(self.0.name()),
-                    $symbol,
-                    grouped(self.1.name())
-                )
+                format!("{}{}{}", grouped(self.0.name()), $symbol, grouped(self.1.name()))
             }
         }
     };
@@ -90,9 +82,5 @@ impl<A: PixelSet<D>, const D: usize> PixelSet<D> for Not<A> {
 
 /// In parentheses if the name is itself a combination.
 fn grouped(name: String) -> String {
-    if name.contains(['&', '|', '-']) {
-        format!("({name})")
-    } else {
-        name
-    }
+    if name.contains(['&', '|', '-']) { format!("({name})") } else { name }
 }

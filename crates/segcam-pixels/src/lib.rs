@@ -10,8 +10,8 @@
 //! | [`Mask`] | | a tensor of yours |
 //! | [`and`](PixelAlgebra::and) [`or`](PixelAlgebra::or) [`minus`](PixelAlgebra::minus) [`not`](PixelAlgebra::not) | `a&b` `a\|b` `a-b` `!a` | combinations |
 //!
-//! Coordinates are those of the network's output, rows before columns (`z,y,x` in volumes), counted
-//! from 0. [`PixelSpec`] reads and writes the text form.
+//! Coordinates are those of the network's output, which for most networks has the size of the input;
+//! rows come before columns (`z,y,x` in volumes), counted from 0. [`PixelSpec`] reads and writes the text form.
 //!
 //! ```
 //! use segcam_core::{PredictedClass, SegHiResGradCam};
@@ -41,9 +41,5 @@ pub use threshold::Threshold;
 
 /// `1,2,3`
 fn comma_separated<T: ToString>(values: &[T]) -> String {
-    values
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

@@ -20,18 +20,12 @@ pub struct Mask<const D: usize = 4> {
 impl<const D: usize> Mask<D> {
     /// `weights` are `[N, 1, …]` at the size of the network's output: 1 inside, 0 outside.
     pub fn new(weights: Tensor<D>) -> Self {
-        Self {
-            weights,
-            name: "mask".into(),
-        }
+        Self { weights, name: "mask".into() }
     }
 
     /// The name it has in reports.
     pub fn named(self, name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            ..self
-        }
+        Self { name: name.into(), ..self }
     }
 }
 
@@ -42,11 +36,7 @@ impl<const D: usize> PixelSet<D> for Mask<D> {
             return Ok(self.weights.clone().to_device(&prediction.device()));
         }
         let (wanted, given) = (wanted.to_vec(), given.to_vec());
-        Err(CamError::ShapeMismatch {
-            what: "the mask",
-            wanted,
-            given,
-        })
+        Err(CamError::ShapeMismatch { what: "the mask", wanted, given })
     }
 
     fn name(&self) -> String {

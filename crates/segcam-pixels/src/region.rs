@@ -26,10 +26,7 @@ pub struct Region {
 impl Region {
     /// `start` and `end` are `[y, x]` or `[z, y, x]`; `end` lies outside the box.
     pub fn new(start: impl Into<Vec<usize>>, end: impl Into<Vec<usize>>) -> Self {
-        Self {
-            start: start.into(),
-            end: end.into(),
-        }
+        Self { start: start.into(), end: end.into() }
     }
 
     /// Ones inside; errors speak of `set`.
@@ -39,30 +36,16 @@ impl Region {
         set: &impl fmt::Display,
     ) -> Result<Tensor<D>, CamError> {
         let image = prediction.size();
-        if let Some(given) = [&self.start, &self.end]
-            .map(Vec::len)
-            .into_iter()
-            .find(|&n| n != D - 2)
+        if let Some(given) =
+            [&self.start, &self.end].map(Vec::len).into_iter().find(|&n| n != D - 2)
         {
-            return Err(CamError::SetRank {
-                set: set.to_string(),
-                wanted: D - 2,
-                given,
-            });
+            return Err(CamError::SetRank { set: set.to_string(), wanted: D - 2, given });
         }
         if self.end.iter().zip(&image).any(|(end, side)| end > side) {
-            return Err(CamError::OutsideImage {
-                set: set.to_string(),
-                image,
-            });
+            return Err(CamError::OutsideImage { set: set.to_string(), image });
         }
         let zeros = Tensor::zeros(prediction.shape(), &prediction.device());
-        if self
-            .start
-            .iter()
-            .zip(&self.end)
-            .any(|(start, end)| start >= end)
-        {
+        if self.start.iter().zip(&self.end).any(|(start, end)| start >= end) {
             return Ok(zeros);
         }
         let inside: [Slice; D] = std::array::from_fn(|dim| match dim.checked_sub(2) {
@@ -85,11 +68,6 @@ impl<const D: usize> PixelSet<D> for Region {
 
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "box:{},{}",
-            comma_separated(&self.start),
-            comma_separated(&self.end)
-        )
+        write!(f, "box:{},{}", comma_separated(&self.start), comma_separated(&self.end))
     }
 }

@@ -101,7 +101,7 @@ impl fmt::Display for PixelSpec {
 
 /// A text that is no pixel set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("column {column} of pixel set `{text}`: expected {wanted}")]
+#[error("column {column} of pixel set `{}`: expected {wanted}", Excerpt(.text, *.column))]
 pub struct SpecError {
     /// The whole text.
     pub text: String,
@@ -111,19 +111,29 @@ pub struct SpecError {
     pub wanted: &'static str,
 }
 
+/// The text, or of a long one what lies around the column.
+struct Excerpt<'a>(&'a str, usize);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const AROUND: usize = 30;
+        let start = self.1.saturating_sub(AROUND);
+        let shown: String = self.0.chars().skip(start).take(2 * AROUND).collect();
+        let before = if start > 0 { "…" } else { "" };
+        let after = if start + 2 * AROUND < self.0.chars().count() { "…" } else { "" };
+        write!(f, "{before}{shown}{after}")
+    }
+}
+
 const ATOM: &str = "all, class, pixel:y,x, box:y0,x0,y1,x1, threshold:p, ! or (";
-/// Deeper nesting than anyone writes, shallower than the stack.
-const MAX_DEPTH: usize = 64;
+/// More operators than anyone writes, fewer than the stack can follow: sets are trees.
+const MAX_OPERATORS: usize = 256;
 
 impl FromStr for PixelSpec {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let mut parser = Parser {
-            text,
-            at: 0,
-            depth: 0,
-        };
+        let mut parser = Parser { text, at: 0, operators: 0 };
         let set = parser.set()?;
         match parser.peek() {
             None => Ok(set),
@@ -135,13 +145,14 @@ impl FromStr for PixelSpec {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
-    depth: usize,
+    operators: usize,
 }
 
 impl<'a> Parser<'a> {
     fn set(&mut self) -> Result<PixelSpec, SpecError> {
         let mut left = self.factor()?;
         while let Some(symbol @ ('&' | '-' | '|')) = self.peek() {
+            self.count_operator()?;
             self.at += 1;
             let (a, b) = (Box::new(left), Box::new(self.factor()?));
             left = match symbol {
@@ -158,12 +169,9 @@ impl<'a> Parser<'a> {
         if !matches!(prefix, Some('!' | '(')) {
             return self.atom();
         }
-        if self.depth == MAX_DEPTH {
-            return self.fail("fewer nested sets");
-        }
-        self.depth += 1;
+        self.count_operator()?;
         self.at += 1;
-        let set = if prefix == Some('!') {
+        Ok(if prefix == Some('!') {
             PixelSpec::Not(Box::new(self.factor()?))
         } else {
             let set = self.set()?;
@@ -172,9 +180,15 @@ impl<'a> Parser<'a> {
             }
             self.at += 1;
             set
-        };
-        self.depth -= 1;
-        Ok(set)
+        })
+    }
+
+    fn count_operator(&mut self) -> Result<(), SpecError> {
+        if self.operators == MAX_OPERATORS {
+            return self.fail("the end: a set may have 256 operators");
+        }
+        self.operators += 1;
+        Ok(())
     }
 
     fn atom(&mut self) -> Result<PixelSpec, SpecError> {
@@ -210,6 +224,10 @@ impl<'a> Parser<'a> {
             ("pixel", 2 | 3) => Ok(PixelSpec::Pixel(Pixel::new(numbers))),
             ("box", 4 | 6) => {
                 let end = numbers.split_off(numbers.len() / 2);
+                if numbers.iter().zip(&end).any(|(start, end)| start >= end) {
+                    return self
+                        .fail("a last corner that lies beyond the first in every direction");
+                }
                 Ok(PixelSpec::Box(Region::new(numbers, end)))
             }
             ("pixel", _) => self.fail("2 numbers y,x (3 in volumes)"),
@@ -251,10 +269,6 @@ impl<'a> Parser<'a> {
 
     fn fail<T>(&self, wanted: &'static str) -> Result<T, SpecError> {
         let column = self.text[..self.at].chars().count() + 1;
-        Err(SpecError {
-            text: self.text.to_string(),
-            column,
-            wanted,
-        })
+        Err(SpecError { text: self.text.to_string(), column, wanted })
     }
 }

@@ -13,8 +13,10 @@ fn atom() -> impl Strategy<Value = PixelSpec> {
         Just(PixelSpec::All),
         Just(PixelSpec::Class),
         (at(), at()).prop_map(|(y, x)| PixelSpec::Pixel(Pixel::new([y, x]))),
-        (at(), at(), 0..=SIDE, 0..=SIDE)
-            .prop_map(|(a, b, c, d)| PixelSpec::Box(Region::new([a, b], [c, d]))),
+        (at(), at(), 1..=SIDE, 1..=SIDE).prop_map(|(y, x, h, w)| {
+            let end = [(y + h).min(SIDE), (x + w).min(SIDE)];
+            PixelSpec::Box(Region::new([y, x], end))
+        }),
         (0..100u32).prop_map(|p| PixelSpec::Threshold(Threshold(f64::from(p) / 100.0))),
     ]
 }
@@ -38,11 +40,7 @@ fn prediction(values: &[f32]) -> Prediction {
 
 fn members(set: &impl PixelSet, view: &Prediction) -> Vec<bool> {
     let weights = set.weights(view, 1).expect("a set inside the image");
-    weights
-        .into_data()
-        .iter::<f32>()
-        .map(|weight| weight == 1.0)
-        .collect()
+    weights.into_data().iter::<f32>().map(|weight| weight == 1.0).collect()
 }
 
 /// What the text form means, pixel by pixel.
@@ -50,14 +48,9 @@ fn naive(set: &PixelSpec, logits: &[f32], y: usize, x: usize) -> bool {
     let score = |class: usize| logits[(class * SIDE + y) * SIDE + x];
     let inside = |set: &dyn std::fmt::Display| {
         let text = set.to_string();
-        let numbers = text
-            .split_once(':')
-            .map(|(_, numbers)| numbers)
-            .unwrap_or_default();
-        let numbers: Vec<usize> = numbers
-            .split(',')
-            .map(|n| n.parse().expect("a number"))
-            .collect();
+        let numbers = text.split_once(':').map(|(_, numbers)| numbers).unwrap_or_default();
+        let numbers: Vec<usize> =
+            numbers.split(',').map(|n| n.parse().expect("a number")).collect();
         match numbers[..] {
             [a, b] => (a, b) == (y, x),
             [a, b, c, d] => (a..c).contains(&y) && (b..d).contains(&x),
@@ -126,6 +119,7 @@ fn errors_point_at_the_column() {
         ("pixel:3", 8),
         ("pixel:3,", 9),
         ("box:1,2,3", 10),
+        ("box:5,5,5,9", 12),
         ("threshold:1.5", 11),
         ("pixel 3,4", 7),
         ("(class", 7),
@@ -135,25 +129,23 @@ fn errors_point_at_the_column() {
         let error = text.parse::<PixelSpec>().expect_err(text);
         assert_eq!(error.column, column, "{error}");
     }
-    assert!("!".repeat(100_000).parse::<PixelSpec>().is_err());
+    for endless in ["!".repeat(100_000), format!("all{}", "|all".repeat(20_000))] {
+        assert!(endless.parse::<PixelSpec>().is_err());
+    }
+    // The longest that is taken can be printed, asked and dropped.
+    let long: PixelSpec = format!("all{}", "-pixel:1,2".repeat(256)).parse().expect("a set");
+    let view = prediction(&[0.0; 2 * SIDE * SIDE]);
+    assert_eq!(members(&long, &view).iter().filter(|&&member| member).count(), 24);
+    assert_eq!(long.to_string().parse::<PixelSpec>().as_ref(), Ok(&long));
 }
 
 #[test]
 fn sets_that_do_not_fit_the_image_are_errors() {
     let view = prediction(&[0.0; 2 * SIDE * SIDE]);
     let weights = |set: &dyn PixelSet| set.weights(&view, 0).map(|_| ());
-    assert!(matches!(
-        weights(&Pixel::new([5, 0])),
-        Err(CamError::OutsideImage { .. })
-    ));
-    assert!(matches!(
-        weights(&Pixel::new([usize::MAX, 0])),
-        Err(CamError::OutsideImage { .. })
-    ));
-    assert!(matches!(
-        weights(&Pixel::new([1, 2, 3])),
-        Err(CamError::SetRank { wanted: 2, .. })
-    ));
+    assert!(matches!(weights(&Pixel::new([5, 0])), Err(CamError::OutsideImage { .. })));
+    assert!(matches!(weights(&Pixel::new([usize::MAX, 0])), Err(CamError::OutsideImage { .. })));
+    assert!(matches!(weights(&Pixel::new([1, 2, 3])), Err(CamError::SetRank { wanted: 2, .. })));
     assert!(matches!(
         weights(&Region::new([0, 0], [2, 6])),
         Err(CamError::OutsideImage { image, .. }) if image == [5, 5]

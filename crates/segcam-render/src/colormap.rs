@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use colorgrad::{Gradient, GradientBuilder, LinearGradient, preset};
 use image::Rgb;
-use segcam_core::closest;
+use segcam_core::UnknownName;
 
 /// From a number in `[0, 1]` to a colour.
 ///
@@ -32,13 +32,7 @@ pub enum Colormap {
 
 impl Colormap {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Viridis,
-        Self::Magma,
-        Self::Inferno,
-        Self::Turbo,
-        Self::Jet,
-    ];
+    pub const ALL: [Self; 5] = [Self::Viridis, Self::Magma, Self::Inferno, Self::Turbo, Self::Jet];
 
     /// Colours of `values`; values outside `[0, 1]` take the nearest end.
     pub fn colors(self, values: impl IntoIterator<Item = f32>) -> Vec<Rgb<u8>> {
@@ -60,9 +54,7 @@ impl Colormap {
 /// Breakpoints as in matplotlib.
 fn jet() -> LinearGradient {
     GradientBuilder::new()
-        .html_colors(&[
-            "#000080", "#0000ff", "#00ffff", "#ffff00", "#ff0000", "#800000",
-        ])
+        .html_colors(&["#000080", "#0000ff", "#00ffff", "#ffff00", "#ff0000", "#800000"])
         .domain(&[0.0, 0.125, 0.375, 0.625, 0.875, 1.0])
         .build()
         .expect("six colours at six places")
@@ -80,31 +72,10 @@ impl fmt::Display for Colormap {
     }
 }
 
-/// There is no colour map of this name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no colour map is named `{wanted}`{}; known colour maps: {}",
-    closest.as_ref().map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default(),
-    Colormap::ALL.map(|map| map.to_string()).join(" ")
-)]
-pub struct UnknownColormap {
-    /// The name asked for.
-    pub wanted: String,
-    /// The known name most like it, if one is close.
-    pub closest: Option<String>,
-}
-
 impl FromStr for Colormap {
-    type Err = UnknownColormap;
+    type Err = UnknownName;
 
-    fn from_str(name: &str) -> Result<Self, UnknownColormap> {
-        let names = Self::ALL.map(|map| map.to_string());
-        Self::ALL
-            .into_iter()
-            .find(|map| map.to_string() == name)
-            .ok_or_else(|| UnknownColormap {
-                wanted: name.to_string(),
-                closest: closest(name, names.iter().map(String::as_str)),
-            })
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        UnknownName::find("colour map", name, &Self::ALL)
     }
 }

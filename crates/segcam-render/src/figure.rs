@@ -12,6 +12,8 @@ const TEXT: f32 = 20.0;
 const TITLE: f32 = 28.0;
 const LINE: u32 = 24;
 const BAR_WIDTH: u32 = 14;
+/// The narrowest panel.
+const WORDS: u32 = 220;
 /// Room for a colour bar and its numbers at the right of a panel.
 const BAR_ROOM: u32 = 96;
 
@@ -40,10 +42,8 @@ pub struct Panel {
 /// Panels side by side, row below row, under a title. Long captions are broken into lines.
 pub fn figure(title: &str, rows: &[Vec<Panel>]) -> RgbImage {
     let font = font();
-    let rows: Vec<Vec<Drawn>> = rows
-        .iter()
-        .map(|row| row.iter().map(|panel| Drawn::new(panel, &font)).collect())
-        .collect();
+    let rows: Vec<Vec<Drawn>> =
+        rows.iter().map(|row| row.iter().map(|panel| Drawn::new(panel, &font)).collect()).collect();
     let title = wrapped(title, rows_width(&rows), TITLE, &font);
     let title_height = title.len() as u32 * (LINE + 10);
     let height = MARGIN + title_height + rows.iter().map(|row| row_height(row)).sum::<u32>();
@@ -51,14 +51,7 @@ pub fn figure(title: &str, rows: &[Vec<Panel>]) -> RgbImage {
 
     let mut canvas = RgbImage::from_pixel(width, height, PAPER);
     for (i, line) in title.iter().enumerate() {
-        write(
-            &mut canvas,
-            MARGIN,
-            MARGIN + i as u32 * (LINE + 10),
-            TITLE,
-            &font,
-            line,
-        );
+        write(&mut canvas, MARGIN, MARGIN + i as u32 * (LINE + 10), TITLE, &font, line);
     }
     let mut top = MARGIN + title_height;
     for row in &rows {
@@ -74,15 +67,17 @@ pub fn figure(title: &str, rows: &[Vec<Panel>]) -> RgbImage {
 
 fn rows_width(rows: &[Vec<Drawn>]) -> u32 {
     let width = |row: &Vec<Drawn>| row.iter().map(|panel| panel.width() + MARGIN).sum::<u32>();
-    rows.iter()
-        .map(width)
-        .max()
-        .unwrap_or(0)
-        .saturating_sub(MARGIN)
+    rows.iter().map(width).max().unwrap_or(0).saturating_sub(MARGIN)
 }
 
 fn row_height(row: &[Drawn]) -> u32 {
     row.iter().map(Drawn::height).max().unwrap_or(0) + MARGIN
+}
+
+/// Picture and colour bar, but wide enough for words.
+fn panel_width(panel: &Panel) -> u32 {
+    let bar = if panel.bar.is_some() { BAR_ROOM } else { 0 };
+    (panel.image.width() + bar).max(WORDS)
 }
 
 /// A panel with its caption broken into lines.
@@ -93,28 +88,22 @@ struct Drawn<'a> {
 
 impl<'a> Drawn<'a> {
     fn new(panel: &'a Panel, font: &FontRef) -> Self {
-        let room = panel.image.width() + if panel.bar.is_some() { BAR_ROOM } else { 0 };
-        let lines = panel
-            .caption
-            .lines()
-            .flat_map(|line| wrapped(line, room, TEXT, font));
-        Self {
-            panel,
-            caption: lines.collect(),
-        }
+        let room = panel_width(panel);
+        let lines = panel.caption.lines().flat_map(|line| wrapped(line, room, TEXT, font));
+        Self { panel, caption: lines.collect() }
     }
 
     fn width(&self) -> u32 {
-        self.panel.image.width()
-            + if self.panel.bar.is_some() {
-                BAR_ROOM
-            } else {
-                0
-            }
+        panel_width(self.panel)
+    }
+
+    /// A colour bar needs a line of text even where the picture is flatter.
+    fn picture_height(&self) -> u32 {
+        self.panel.image.height().max(if self.panel.bar.is_some() { LINE } else { 0 })
     }
 
     fn height(&self) -> u32 {
-        self.panel.image.height() + 6 + self.caption.len() as u32 * LINE
+        self.picture_height() + 6 + self.caption.len() as u32 * LINE
     }
 
     fn draw(&self, canvas: &mut RgbImage, left: u32, top: u32, font: &FontRef) {
@@ -127,7 +116,7 @@ impl<'a> Drawn<'a> {
             write(
                 canvas,
                 left,
-                top + image.height() + 6 + i as u32 * LINE,
+                top + self.picture_height() + 6 + i as u32 * LINE,
                 TEXT,
                 font,
                 line,
@@ -148,24 +137,10 @@ impl Bar {
         write(canvas, text, top, TEXT, font, &short(self.high));
         if height > 4 * LINE {
             let middle = (self.low + self.high) / 2.0;
-            write(
-                canvas,
-                text,
-                top + height / 2 - LINE / 2,
-                TEXT,
-                font,
-                &short(middle),
-            );
+            write(canvas, text, top + height / 2 - LINE / 2, TEXT, font, &short(middle));
         }
         if height > 2 * LINE {
-            write(
-                canvas,
-                text,
-                top + height - LINE,
-                TEXT,
-                font,
-                &short(self.low),
-            );
+            write(canvas, text, top + height - LINE, TEXT, font, &short(self.low));
         }
     }
 }
@@ -187,15 +162,7 @@ fn font() -> FontRef<'static> {
 }
 
 fn write(canvas: &mut RgbImage, left: u32, top: u32, size: f32, font: &FontRef, text: &str) {
-    draw_text_mut(
-        canvas,
-        INK,
-        left as i32,
-        top as i32,
-        PxScale::from(size),
-        font,
-        text,
-    );
+    draw_text_mut(canvas, INK, left as i32, top as i32, PxScale::from(size), font, text);
 }
 
 /// Breaks a line between words so that each part fits into `room` pixels.
@@ -203,11 +170,7 @@ fn wrapped(line: &str, room: u32, size: f32, font: &FontRef) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in line.split_whitespace() {
         let last = lines.last_mut().expect("starts with one line");
-        let longer = if last.is_empty() {
-            word.to_string()
-        } else {
-            format!("{last} {word}")
-        };
+        let longer = if last.is_empty() { word.to_string() } else { format!("{last} {word}") };
         if last.is_empty() || text_size(PxScale::from(size), font, &longer).0 <= room {
             *last = longer;
         } else {
@@ -223,29 +186,18 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits() {
-        let texts: Vec<String> = [0.0, 1.0, 12.345, 0.012_345, 99_999.0, 1e6, -3e-7]
-            .map(short)
-            .into();
-        assert_eq!(
-            texts,
-            ["0", "1.00", "12.3", "0.0123", "99999", "1.0e6", "-3.0e-7"]
-        );
+        let texts: Vec<String> =
+            [0.0, 1.0, 12.345, 0.012_345, 99_999.0, 1e6, -3e-7].map(short).into();
+        assert_eq!(texts, ["0", "1.00", "12.3", "0.0123", "99999", "1.0e6", "-3.0e-7"]);
     }
 
     #[test]
     fn a_figure_holds_its_panels_in_place() {
         let red = RgbImage::from_pixel(40, 30, Rgb([255, 0, 0]));
-        let panel = Panel {
-            image: red,
-            caption: "one two three four".into(),
-            bar: None,
-        };
+        let panel = Panel { image: red, caption: "one two three four".into(), bar: None };
         let image = figure("Title", &[vec![panel.clone(), panel]]);
-        assert_eq!(image.width(), 2 * 40 + 3 * MARGIN);
-        let reds = image
-            .pixels()
-            .filter(|pixel| pixel.0 == [255, 0, 0])
-            .count();
+        assert_eq!(image.width(), 2 * WORDS + 3 * MARGIN);
+        let reds = image.pixels().filter(|pixel| pixel.0 == [255, 0, 0]).count();
         assert_eq!(reds, 2 * 40 * 30);
     }
 }

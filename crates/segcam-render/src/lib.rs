@@ -21,7 +21,7 @@ mod figure;
 mod overlay;
 mod plane;
 
-pub use colormap::{Colormap, UnknownColormap};
+pub use colormap::Colormap;
 pub use figure::{Bar, Panel, figure};
-pub use overlay::{enlarge, outline, overlay};
+pub use overlay::{outline, overlay};
 pub use plane::Plane;

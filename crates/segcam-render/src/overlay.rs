@@ -1,9 +1,12 @@
-use image::{Rgb, RgbImage, imageops};
+use image::{Rgb, RgbImage};
+use imageproc::drawing::draw_hollow_circle_mut;
 
 use crate::{Colormap, Plane};
 
 /// Where the heat is nothing the picture shows through; from this heat on it is covered most.
 const SOLID_FROM: f32 = 0.35;
+/// A mask smaller than this many pixels in both directions gets a ring.
+const TINY: usize = 10;
 /// How much of the picture is covered at most.
 const MOST: f32 = 0.9;
 
@@ -26,21 +29,24 @@ pub fn overlay(picture: &RgbImage, heat: &Plane, colormap: Colormap) -> RgbImage
     image
 }
 
-/// Draws the [border](Plane::border) of a mask.
+/// Draws the [border](Plane::border) of a mask, and a ring around one that is too small to see.
 pub fn outline(image: &mut RgbImage, mask: &Plane, color: Rgb<u8>) {
-    for (y, x) in mask.border() {
+    let border = mask.border();
+    for &(y, x) in &border {
         if let Some(pixel) = image.get_pixel_mut_checked(x as u32, y as u32) {
             *pixel = color;
         }
     }
-}
-
-/// Enlarges a picture by a whole factor.
-pub fn enlarge(picture: &RgbImage, factor: usize) -> RgbImage {
-    let factor = factor as u32;
-    let (width, height) = (picture.width() * factor, picture.height() * factor);
-    match factor {
-        1 => picture.clone(),
-        _ => imageops::resize(picture, width, height, imageops::FilterType::Triangle),
+    let range = |at: fn(&(usize, usize)) -> usize| {
+        let places = border.iter().map(at);
+        Some((places.clone().min()?, places.max()?))
+    };
+    if let (Some((top, bottom)), Some((left, right))) = (range(|at| at.0), range(|at| at.1))
+        && (bottom - top).max(right - left) < TINY
+    {
+        let center = ((left + right) as i32 / 2, (top + bottom) as i32 / 2);
+        for radius in [TINY as i32, TINY as i32 + 1] {
+            draw_hollow_circle_mut(image, center, radius, color);
+        }
     }
 }

@@ -11,9 +11,7 @@ pub struct Plane {
 impl Plane {
     /// Computes every pixel from its row and column.
     pub fn from_fn(height: usize, width: usize, value: impl Fn(usize, usize) -> f32) -> Self {
-        let values = (0..height * width)
-            .map(|i| value(i / width, i % width))
-            .collect();
+        let values = (0..height * width).map(|i| value(i / width, i % width)).collect();
         Self { width, values }
     }
 
@@ -24,10 +22,7 @@ impl Plane {
     pub fn from_tensor(tensor: &Tensor<4>, sample: usize, size: [usize; 2]) -> Self {
         let channel = tensor.clone().narrow(0, sample, 1).narrow(1, 0, 1);
         let values = upsample(channel, &size).into_data().iter::<f32>().collect();
-        Self {
-            width: size[1],
-            values,
-        }
+        Self { width: size[1], values }
     }
 
     /// Number of rows.
@@ -55,10 +50,21 @@ impl Plane {
         Self::from_fn(height, width, |y, x| self.at(y, x))
     }
 
-    /// Every pixel becomes `factor`×`factor` equal ones.
-    pub fn repeat(&self, factor: usize) -> Self {
-        let (height, width) = (self.height() * factor, self.width * factor);
-        Self::from_fn(height, width, |y, x| self.at(y / factor, x / factor))
+    /// To another size `[H, W]`: each new pixel is the largest of the old ones it covers, or the one
+    /// it lies in. Nothing is lost when a mask shrinks.
+    pub fn cover(&self, [height, width]: [usize; 2]) -> Self {
+        if (height, width) == (self.height(), self.width) {
+            return self.clone();
+        }
+        let covered = |at: usize, to: usize, from: usize| {
+            let start = at * from / to;
+            start..((at + 1) * from).div_ceil(to).max(start + 1)
+        };
+        Self::from_fn(height, width, |y, x| {
+            covered(y, height, self.height())
+                .flat_map(|y| covered(x, width, self.width).map(move |x| self.at(y, x)))
+                .fold(f32::NEG_INFINITY, f32::max)
+        })
     }
 
     /// Rows and columns of the members (above 0) next to a pixel outside, or at the edge.
@@ -86,5 +92,30 @@ impl Plane {
         let members = self.values.iter().filter(|&&value| value > 0.0).count();
         let border = self.border().len();
         4 * border > members && 50 * border > self.values.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_pixel_survives_shrinking() {
+        let mask = Plane::from_fn(100, 70, |y, x| f32::from(u8::from((y, x) == (57, 31))));
+        for size in [[100, 70], [33, 20], [7, 7], [1, 1], [200, 140]] {
+            let small = mask.cover(size);
+            assert_eq!([small.height(), small.width()], size);
+            assert!(small.values().contains(&1.0), "{size:?}");
+        }
+        assert_eq!(mask.cover([200, 140]).values().iter().sum::<f32>(), 4.0);
+    }
+
+    #[test]
+    fn the_border_surrounds_the_inside() {
+        let mask = Plane::from_fn(6, 6, |y, x| f32::from(u8::from(y > 0 && x > 1)));
+        let border = mask.border();
+        assert!(border.contains(&(1, 2)) && border.contains(&(5, 5)));
+        assert!(!border.contains(&(2, 3)) && !border.contains(&(0, 0)));
+        assert_eq!(border.len(), 20 - 6);
     }
 }

@@ -17,13 +17,9 @@ impl<const D: usize> CamMethod<D> for LayerCam {
 fn main() -> Result<(), segcam::CamError> {
     let device = Device::flex();
     device.seed(1);
-    let unet = UNetConfig::new(1, 2)
-        .with_widths(vec![4, 8, 16])
-        .init(&device);
+    let unet = UNetConfig::new(1, 2).with_widths(vec![4, 8, 16]).init(&device);
     let image = Tensor::random([1, 1, 32, 32], Distribution::Default, &device);
-    let map = Explainer::new(unet)
-        .observe(image)?
-        .explain(&LayerCam, "mid", 1)?;
+    let map = Explainer::new(unet).observe(image)?.explain(&LayerCam, "mid", 1)?;
     println!("{} at {}: {}", map.method(), map.layer(), map.status()[0]);
     Ok(())
 }

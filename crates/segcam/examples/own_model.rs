@@ -18,8 +18,7 @@ impl SegmentationModel for UNet {
     fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
         let enc = layers.name("enc", self.enc.forward(image));
         let mid = layers.name("mid", self.mid.forward(self.pool.forward(enc.clone())));
-        self.head
-            .forward(Tensor::cat(vec![self.up.forward(mid), enc], 1))
+        self.head.forward(Tensor::cat(vec![self.up.forward(mid), enc], 1))
     }
 }
 
@@ -34,10 +33,7 @@ fn main() -> Result<(), segcam::CamError> {
     let device = Device::flex();
     device.seed(1);
     let image = Tensor::random([1, 3, 64, 64], Distribution::Default, &device);
-    println!(
-        "heat map of shape {:?}",
-        explain(UNet::random(&device), image)?.dims()
-    );
+    println!("heat map of shape {:?}", explain(UNet::random(&device), image)?.dims());
     Ok(())
 }
 
@@ -52,9 +48,7 @@ impl UNet {
             mid: conv(8, 16, 3).with_padding(same()).init(device),
             up: up.init(device),
             head: conv(16, 2, 1).init(device),
-            pool: nn::pool::MaxPool2dConfig::new([2, 2])
-                .with_strides([2, 2])
-                .init(),
+            pool: nn::pool::MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
         }
     }
 }

@@ -2,13 +2,8 @@
 
 fn lines_of_user_code(source: &str) -> usize {
     let (_, program) = source.split_once("// ANCHOR: program").expect("a start");
-    let (program, _) = program
-        .split_once("// ANCHOR_END: program")
-        .expect("an end");
-    program
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .count()
+    let (program, _) = program.split_once("// ANCHOR_END: program").expect("an end");
+    program.lines().filter(|line| !line.trim().is_empty()).count()
 }
 
 #[test]

@@ -11,11 +11,7 @@ pub(super) fn clahe(image: &GrayImage, tiles: usize, clip: f64) -> GrayImage {
     // Like OpenCV, a whole extra tile row or column where one side does not divide.
     let divides = width.is_multiple_of(tiles) && height.is_multiple_of(tiles);
     let tile = |side: usize| {
-        if divides {
-            side / tiles
-        } else {
-            side / tiles + 1
-        }
+        if divides { side / tiles } else { side / tiles + 1 }
     };
     let (tile_width, tile_height) = (tile(width), tile(height));
 
@@ -44,10 +40,7 @@ pub(super) fn clahe(image: &GrayImage, tiles: usize, clip: f64) -> GrayImage {
         let (left, right, across) = place(x, tile_width);
         let (top, bottom, down) = place(y, tile_height);
         let row = |row: usize| {
-            let (a, b) = (
-                luts[row * tiles + left][value],
-                luts[row * tiles + right][value],
-            );
+            let (a, b) = (luts[row * tiles + left][value], luts[row * tiles + right][value]);
             a * (1.0 - across) + b * across
         };
         let blended = row(top) * (1.0 - down) + row(bottom) * down;
@@ -57,36 +50,21 @@ pub(super) fn clahe(image: &GrayImage, tiles: usize, clip: f64) -> GrayImage {
 
 fn equalize(mut histogram: [usize; 256], pixels: usize, clip: f64) -> [f32; 256] {
     let limit = ((clip * pixels as f64 / 256.0) as usize).max(1);
-    let excess: usize = histogram
-        .iter()
-        .map(|&count| count.saturating_sub(limit))
-        .sum();
-    histogram
-        .iter_mut()
-        .for_each(|count| *count = (*count).min(limit) + excess / 256);
+    let excess: usize = histogram.iter().map(|&count| count.saturating_sub(limit)).sum();
+    histogram.iter_mut().for_each(|count| *count = (*count).min(limit) + excess / 256);
     let rest = excess % 256;
     if let Some(step) = 256usize.checked_div(rest) {
-        histogram
-            .iter_mut()
-            .step_by(step.max(1))
-            .take(rest)
-            .for_each(|count| *count += 1);
+        histogram.iter_mut().step_by(step.max(1)).take(rest).for_each(|count| *count += 1);
     }
     let mut sum = 0;
     histogram.map(|count| {
         sum += count;
-        (sum as f32 * (255.0 / pixels as f32))
-            .round_ties_even()
-            .min(255.0)
+        (sum as f32 * (255.0 / pixels as f32)).round_ties_even().min(255.0)
     })
 }
 
 /// Mirrors at the last pixel without repeating it.
 fn mirror(at: usize, side: usize) -> u32 {
     let last = side - 1;
-    if at <= last {
-        at as u32
-    } else {
-        last.saturating_sub(at - last) as u32
-    }
+    if at <= last { at as u32 } else { last.saturating_sub(at - last) as u32 }
 }

@@ -15,7 +15,8 @@ pub enum Preprocess {
     /// The retina U-Net's: grey, stretched, CLAHE (clip 2, 8×8 tiles), gamma 1.2, padded with zeros
     /// at the bottom and right to multiples of 4. A grey image is taken as already prepared.
     Retina,
-    /// ESPNet's: BGR, mean and deviation of Cityscapes, bilinear to 1024×512.
+    /// ESPNet's: BGR in 0–255, minus `[72.4, 82.9, 73.2]`, divided by `[45.3, 46.2, 44.9]`, bilinear
+    /// to 1024×512, divided by 255 once more as in training.
     Street,
     /// The network takes volumes, not images.
     Volume,
@@ -58,13 +59,18 @@ impl Preprocess {
         let gray = || image.to_luma32f().into_raw();
         let (width, height) = (image.width() as usize, image.height() as usize);
         let tensor = |values: Vec<f32>, channels: usize| {
-            Tensor::from_data(
-                TensorData::new(values, [1, channels, height, width]),
-                device,
-            )
+            Tensor::from_data(TensorData::new(values, [1, channels, height, width]), device)
         };
         let input = match self {
-            Self::StretchedGray => tensor(stretch(gray()), 1),
+            Self::StretchedGray => {
+                let values = stretch(gray());
+                // 16-bit microscopes use a small part of their range: show what the network sees.
+                let bytes: Vec<u8> = values.iter().map(|value| (value * 255.0) as u8).collect();
+                let shown = GrayImage::from_raw(image.width(), image.height(), bytes)
+                    .expect("one byte for each pixel");
+                let picture = DynamicImage::ImageLuma8(shown).into_rgb8();
+                return Ok(Prepared { input: tensor(values, 1), picture });
+            }
             Self::Plain if image.color().has_color() => {
                 tensor(planes(&image.to_rgb32f(), [0, 1, 2]), 3)
             }
@@ -76,10 +82,7 @@ impl Preprocess {
                 } else {
                     image.to_luma8()
                 };
-                let values = prepared
-                    .pixels()
-                    .map(|p| f32::from(p.0[0]) / 255.0)
-                    .collect();
+                let values = prepared.pixels().map(|p| f32::from(p.0[0]) / 255.0).collect();
                 let pad = |side: usize| (0, side.next_multiple_of(4) - side);
                 tensor(values, 1).pad([pad(height), pad(width)], 0.0)
             }
@@ -90,10 +93,7 @@ impl Preprocess {
                 return Ok(street(image, device));
             }
         };
-        Ok(Prepared {
-            input,
-            picture: image.to_rgb8(),
-        })
+        Ok(Prepared { input, picture: image.to_rgb8() })
     }
 }
 
@@ -102,39 +102,25 @@ fn stretch(mut values: Vec<f32>) -> Vec<f32> {
     let low = values.iter().copied().fold(f32::INFINITY, f32::min);
     let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let scale = if high > low { 1.0 / (high - low) } else { 0.0 };
-    values
-        .iter_mut()
-        .for_each(|value| *value = (*value - low) * scale);
+    values.iter_mut().for_each(|value| *value = (*value - low) * scale);
     values
 }
 
 /// Interleaved pixels to planes in the given channel order.
 fn planes(image: &Rgb32FImage, order: [usize; 3]) -> Vec<f32> {
-    order
-        .iter()
-        .flat_map(|&channel| image.pixels().map(move |p| p.0[channel]))
-        .collect()
+    order.iter().flat_map(|&channel| image.pixels().map(move |p| p.0[channel])).collect()
 }
 
 fn retina(image: &Rgb32FImage) -> GrayImage {
     let [r, g, b] = [0.299, 0.587, 0.114];
-    let gray = image
-        .pixels()
-        .map(|p| 255.0 * (r * p.0[0] + g * p.0[1] + b * p.0[2]))
-        .collect();
-    let bytes = stretch(gray)
-        .into_iter()
-        .map(|value| (value * 255.0) as u8)
-        .collect();
+    let gray = image.pixels().map(|p| 255.0 * (r * p.0[0] + g * p.0[1] + b * p.0[2])).collect();
+    let bytes = stretch(gray).into_iter().map(|value| (value * 255.0) as u8).collect();
     let gray =
         GrayImage::from_raw(image.width(), image.height(), bytes).expect("one byte for each pixel");
     let mut equalized = clahe::clahe(&gray, 8, 2.0);
-    let gamma: Vec<u8> = (0..256)
-        .map(|i| ((f64::from(i) / 255.0).powf(1.0 / 1.2) * 255.0) as u8)
-        .collect();
-    equalized
-        .iter_mut()
-        .for_each(|value| *value = gamma[usize::from(*value)]);
+    let gamma: Vec<u8> =
+        (0..256).map(|i| ((f64::from(i) / 255.0).powf(1.0 / 1.2) * 255.0) as u8).collect();
+    equalized.iter_mut().for_each(|value| *value = gamma[usize::from(*value)]);
     equalized
 }
 
@@ -149,11 +135,6 @@ fn street(image: &DynamicImage, device: &Device) -> Prepared {
     let bgr = Tensor::<4>::from_data(bgr, device) * 255.0;
     let input = upsample((bgr - mean) / deviation, &[height, width]) / 255.0;
     let (width, height) = (width as u32, height as u32);
-    let picture = imageops::resize(
-        &image.to_rgb8(),
-        width,
-        height,
-        imageops::FilterType::Triangle,
-    );
+    let picture = imageops::resize(&image.to_rgb8(), width, height, imageops::FilterType::Triangle);
     Prepared { input, picture }
 }
