@@ -138,7 +138,7 @@ fn retina_maps_of_captum_and_pytorch_grad_cam() {
                     })
                     .unwrap_or_else(|| panic!("{key}: {first:?}, and no nudge brings it closer"));
                 let first = first.expect("at least one");
-                assert!(first < 1e-2, "{key}: {first:e}");
+                assert!(first < 2e-2, "{key}: {first:e}");
                 if first == error {
                     at_once += 1;
                     worst_at_once = worst_at_once.max(error);
@@ -157,7 +157,7 @@ fn retina_maps_of_captum_and_pytorch_grad_cam() {
         "{at_once} of 24 raw maps at once: {worst_at_once:.1e}; the others {worst_nudged:.1e}"
     );
     println!("final maps: {worst_final:.1e}");
-    assert!(at_once >= 20);
+    assert!(at_once >= 18);
 }
 
 #[test]

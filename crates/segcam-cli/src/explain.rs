@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use image::RgbImage;
 use indicatif::ProgressBar;
@@ -52,32 +52,17 @@ fn explain<const D: usize>(
     };
     let explained = args.pixels.weights(seen.prediction(), class)?;
     let requests = requests(args);
-    let methods = requests.len() / layers(args).len();
     let out = Folder::create(&args.out)?;
     let maps = explain_all(seen, class, &requests, talk)?;
 
-    let (normalize, samples) = (Normalize::from(args.normalize), input.dims()[0]);
-    let name = class_name(model, class);
-    let (mut files, mut slices) = (vec![], vec![]);
+    let normalize = Normalize::from(args.normalize);
     let mut reports: Vec<MapReport> = maps.iter().map(Map::report).collect();
-    for sample in 0..samples {
-        let number = if samples > 1 { format!(".{sample}") } else { String::new() };
+    let (mut files, mut slices) = (vec![], vec![]);
+    for sample in 0..input.dims()[0] {
         let canvas = Canvas::new(input, picture, seen.prediction(), class, &explained, sample);
         let legend = canvas.legend(&explained);
-        let mut panels = vec![];
-        for (map, report) in maps.iter().zip(&mut reports) {
-            let panel = |size| map.panel(seen, &canvas, normalize, args.colormap, size);
-            let file = format!("{}{number}.png", map.stem);
-            let set = map.found.pixels();
-            let title = format!("{name}, {} pixels of set {}", set.sizes[sample], set.name);
-            out.png(&file, &figure(&title, &[vec![panel(Size::Alone)?]]))?;
-            report.files.push(file);
-            panels.push(panel(Size::InFigure)?);
-        }
-        let title = format!("{name}, pixel set {}; {legend}", args.pixels);
-        let file = format!("compare{number}.png");
-        out.png(&file, &figure(&title, &in_rows(&canvas, panels, methods)))?;
-        files.push(file);
+        let title = format!("{}, pixel set {}; {legend}", class_name(model, class), args.pixels);
+        files.push(draw(args, &out, seen, &canvas, &title, &maps, &mut reports)?);
         slices.extend(canvas.slice());
     }
     for (map, report) in maps.iter().zip(&mut reports) {
@@ -115,6 +100,37 @@ fn explain<const D: usize>(
         files,
     };
     finish(&report, &out, talk)
+}
+
+/// Draws the maps of one image of the batch, each by itself and all in one figure, whose name it
+/// returns.
+fn draw<const D: usize>(
+    args: &ExplainArgs,
+    out: &Folder,
+    seen: &Observation<D>,
+    canvas: &Canvas<D>,
+    title: &str,
+    maps: &[Map<D>],
+    reports: &mut [MapReport],
+) -> Result<String> {
+    let sample = canvas.sample();
+    let batch = seen.prediction().shape()[0] > 1;
+    let number = if batch { format!(".{sample}") } else { String::new() };
+    let mut panels = vec![];
+    for (map, report) in maps.iter().zip(reports) {
+        let panel = |size| map.panel(seen, canvas, args.normalize.into(), args.colormap, size);
+        let file = format!("{}{number}.png", map.stem);
+        let set = map.found.pixels();
+        let name = class_name(args.network.model, map.found.class());
+        let title = format!("{name}, {} pixels of set {}", set.sizes[sample], set.name);
+        out.png(&file, &figure(&title, &[vec![panel(Size::Alone)?]]))?;
+        report.files.push(file);
+        panels.push(panel(Size::InFigure)?);
+    }
+    let file = format!("compare{number}.png");
+    let methods = without_repeats(args.methods.clone()).len();
+    out.png(&file, &figure(title, &in_rows(canvas, panels, methods)))?;
+    Ok(file)
 }
 
 /// What is asked about one map.
@@ -264,10 +280,11 @@ pub(crate) fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Vec<Vec
     (0..samples).map(of).collect()
 }
 
-/// A class by number or by name. Whether the network has that number, `explain` says.
+/// A class by number or by name.
 fn named_class(text: &str, model: Pretrained, classes: usize) -> Result<usize> {
-    if let Ok(number) = text.parse() {
-        return Ok(number);
+    if let Ok(class) = text.parse() {
+        ensure!(class < classes, CamError::ClassOutOfRange { class, classes });
+        return Ok(class);
     }
     let names = model.class_names();
     let found = names.iter().position(|name| *name == text);

@@ -59,6 +59,11 @@ impl<const D: usize> Canvas<D> {
         Self { picture, backdrop, predicted, sample, slice, input_size: [height, width] }
     }
 
+    /// Which image of the batch it is.
+    pub(crate) fn sample(&self) -> usize {
+        self.sample
+    }
+
     /// The slice that is shown of a volume.
     pub(crate) fn slice(&self) -> Option<usize> {
         self.slice

@@ -232,6 +232,7 @@ fn wrong_words_get_one_line() {
     for (arguments, says) in [
         ("explain --input spots.png --layer midd", &["midd", "mid", "dec1"][..]),
         ("explain --input spots.png --class 99", &["99", "0 to 1"]),
+        ("explain --input spots.png --class 2 --pixels threshold:0.5", &["class 2", "0 to 1"]),
         ("explain --input spots.png --class -1", &["`-1`", "nucleus"]),
         ("explain --input spots.png --class nuclei", &["did you mean `nucleus`"]),
         ("explain --input spots.png --pixels pixel:40,0", &["outside", "40×48"]),
