@@ -18,7 +18,7 @@ pub(crate) fn layers(args: &LayersArgs, talk: Talk) -> Result<()> {
     // Names and shapes need no weights, but a file may set the channels.
     let loaded = match &network.weights {
         Some(path) => network.model.load(Some(path), &device)?,
-        None => network.model.untrained(&device)?,
+        None => network.model.untrained(&device),
     };
     let layers = match loaded {
         Network::Image(explainer) => match &args.input {

@@ -33,7 +33,7 @@ impl Drop for Folder {
 }
 
 impl Folder {
-    /// Makes the folder and checks that it can be written, before any work is done.
+    /// Makes the folder and checks that it can be written, before anything is computed for it.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let new = !path.exists();
         fs::create_dir_all(path)
