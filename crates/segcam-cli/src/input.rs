@@ -77,11 +77,43 @@ fn array(path: &Path) -> Result<(Vec<f32>, Vec<usize>)> {
         _ => false,
     };
     ensure!(float32, "the array must be float32, it is {}", npy.dtype().descr());
-    ensure!(npy.order() == Order::C, "the array must be in C order, it is in Fortran order");
     let shape: Vec<usize> = npy.shape().iter().map(|&side| side as usize).collect();
     // Before memory is taken on the word of the header.
     let needed = npy.shape().iter().try_fold(4u64, |size, &side| size.checked_mul(side));
     let whole = needed.is_some_and(|needed| needed < bytes);
     ensure!(whole, "the array is cut off: {bytes} bytes are too few for shape {shape:?}");
-    Ok((npy.into_vec::<f32>().context("the array is cut off")?, shape))
+    let order = npy.order();
+    let values = npy.into_vec::<f32>().context("the array is cut off")?;
+    let values = if order == Order::Fortran { in_c_order(&values, &shape) } else { values };
+    Ok((values, shape))
+}
+
+/// From first index fastest, as medical images are often stored, to last index fastest.
+fn in_c_order(values: &[f32], shape: &[usize]) -> Vec<f32> {
+    let strides = shape.iter().scan(1, |stride, side| {
+        let this = *stride;
+        *stride *= side;
+        Some(this)
+    });
+    let axes: Vec<(usize, usize)> = shape.iter().copied().zip(strides).collect();
+    let place = |mut index: usize| {
+        axes.iter().rev().fold(0, |at, (side, stride)| {
+            let along = index % side;
+            index /= side;
+            at + along * stride
+        })
+    };
+    (0..values.len()).map(|index| values[place(index)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn fortran_order_is_turned() {
+        // [[0, 1, 2], [3, 4, 5]] column by column.
+        let turned = super::in_c_order(&[0.0, 3.0, 1.0, 4.0, 2.0, 5.0], &[2, 3]);
+        assert_eq!(turned, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let turned = super::in_c_order(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], &[2, 2, 2]);
+        assert_eq!(turned, [1.0, 5.0, 3.0, 7.0, 2.0, 6.0, 4.0, 8.0]);
+    }
 }
