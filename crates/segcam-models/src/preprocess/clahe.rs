@@ -4,8 +4,9 @@ use image::GrayImage;
 /// retina network was trained with (Zuiderveld, "Contrast Limited Adaptive Histogram
 /// Equalization", Graphics Gems IV, 1994).
 ///
-/// No released crate follows those conventions: excess counts spread once, tiles of equal size over
-/// a mirrored border, bilinear blending between tile centres.
+/// Those conventions: 256 bins over all bytes, excess counts spread once, tiles of equal size over a
+/// mirrored border, bilinear blending between tile centres, rounding to even. The crate `clahe`
+/// 0.1.3 bins between each tile's own extremes and truncates.
 pub(super) fn clahe(image: &GrayImage, tiles: usize, clip: f64) -> GrayImage {
     let (width, height) = (image.width() as usize, image.height() as usize);
     // Like OpenCV, a whole extra tile row or column where one side does not divide.
