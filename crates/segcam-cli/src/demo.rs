@@ -47,19 +47,19 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
             }));
         }
     }
-    let maps = explain_all(&seen, NUCLEUS, &requests, talk)?;
+    let (normalize, colormap) = (Normalize::Max, Colormap::default());
+    let maps = explain_all(&seen, NUCLEUS, &requests, normalize, talk)?;
 
     let prediction = seen.prediction();
     let explained = PredictedClass.weights(prediction, NUCLEUS)?;
     let picture = Some(&prepared.picture);
     let canvas = Canvas::new(&prepared.input, picture, prediction, NUCLEUS, &explained, 0);
-    let (normalize, colormap) = (Normalize::Max, Colormap::default());
     let mut reports: Vec<MapReport> = vec![];
     let mut rows = vec![];
     for ((_, what, _), maps) in sets.iter().zip(maps.chunks(LAYERS.len() * METHODS.len())) {
         let mut row = vec![];
         for map in maps {
-            let mut panel = map.panel(&seen, &canvas, normalize, colormap, Size::InFigure)?;
+            let mut panel = canvas.map(&map.drawing, colormap, Size::InFigure);
             panel.caption = format!("{what}: {}", panel.caption);
             let file = format!("{}.png", map.stem);
             out.png(&file, &figure(&class_name(model, NUCLEUS), &[vec![panel.clone()]]))?;
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
         row.insert(0, first);
         rows.push(row);
     }
-    let title = format!("Why are these pixels nuclei? {}", canvas.legend(&explained));
+    let title = format!("Why are these pixels nuclei? {}", canvas.legend());
     out.png("compare.png", &figure(&title, &rows))?;
     out.png("input.png", &prepared.picture)?;
 

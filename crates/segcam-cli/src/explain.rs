@@ -7,14 +7,14 @@ use indicatif::ProgressBar;
 use segcam::burn::tensor::Tensor;
 use segcam::models::{Network, Pretrained};
 use segcam::pixels::PixelSpec;
-use segcam::render::{Colormap, Panel, figure};
+use segcam::render::{Panel, figure};
 use segcam::{CamError, Explanation, Normalize, Observation, PixelSet, UnknownName, device};
 
 use crate::args::{ExplainArgs, Save, Talk};
 use crate::input;
 use crate::method::MethodName;
 use crate::output::{Folder, say};
-use crate::picture::{Canvas, Size};
+use crate::picture::{Canvas, Drawing, Size};
 use crate::report::{MapReport, Report};
 
 /// `segcam explain`
@@ -53,16 +53,17 @@ fn explain<const D: usize>(
     let explained = args.pixels.weights(seen.prediction(), class)?;
     let requests = requests(args);
     let out = Folder::create(&args.out)?;
-    let maps = explain_all(seen, class, &requests, talk)?;
-
     let normalize = Normalize::from(args.normalize);
+    let maps = explain_all(seen, class, &requests, normalize, talk)?;
+
+    let name = class_name(model, class);
+    let samples = input.dims()[0];
     let mut reports: Vec<MapReport> = maps.iter().map(Map::report).collect();
     let (mut files, mut slices) = (vec![], vec![]);
-    for sample in 0..input.dims()[0] {
+    for sample in 0..samples {
+        let number = if samples > 1 { format!(".{sample}") } else { String::new() };
         let canvas = Canvas::new(input, picture, seen.prediction(), class, &explained, sample);
-        let legend = canvas.legend(&explained);
-        let title = format!("{}, pixel set {}; {legend}", class_name(model, class), args.pixels);
-        files.push(draw(args, &out, seen, &canvas, &title, &maps, &mut reports)?);
+        files.push(draw(args, &out, &canvas, &number, &name, &maps, &mut reports)?);
         slices.extend(canvas.slice());
     }
     for (map, report) in maps.iter().zip(&mut reports) {
@@ -107,29 +108,25 @@ fn explain<const D: usize>(
 fn draw<const D: usize>(
     args: &ExplainArgs,
     out: &Folder,
-    seen: &Observation<D>,
     canvas: &Canvas<D>,
-    title: &str,
+    number: &str,
+    class: &str,
     maps: &[Map<D>],
     reports: &mut [MapReport],
 ) -> Result<String> {
-    let sample = canvas.sample();
-    let batch = seen.prediction().shape()[0] > 1;
-    let number = if batch { format!(".{sample}") } else { String::new() };
     let mut panels = vec![];
     for (map, report) in maps.iter().zip(reports) {
-        let panel = |size| map.panel(seen, canvas, args.normalize.into(), args.colormap, size);
+        let panel = |size| canvas.map(&map.drawing, args.colormap, size);
         let file = format!("{}{number}.png", map.stem);
         let set = map.found.pixels();
-        let name = class_name(args.network.model, map.found.class());
-        let title = format!("{name}, {} pixels of set {}", set.sizes[sample], set.name);
-        out.png(&file, &figure(&title, &[vec![panel(Size::Alone)?]]))?;
+        let title = format!("{class}, {} pixels of set {}", set.sizes[canvas.sample()], set.name);
+        out.png(&file, &figure(&title, &[vec![panel(Size::Alone)]]))?;
         report.files.push(file);
-        panels.push(panel(Size::InFigure)?);
+        panels.push(panel(Size::InFigure));
     }
     let file = format!("compare{number}.png");
-    let methods = without_repeats(args.methods.clone()).len();
-    out.png(&file, &figure(title, &in_rows(canvas, panels, methods)))?;
+    let title = format!("{class}, pixel set {}; {}", args.pixels, canvas.legend());
+    out.png(&file, &figure(&title, &in_rows(canvas, panels, methods(args).len())))?;
     Ok(file)
 }
 
@@ -150,11 +147,15 @@ fn requests(args: &ExplainArgs) -> Vec<Request> {
         pixels: method.explains(&args.pixels),
         stem: format!("{method}.{layer}"),
     };
-    let methods = without_repeats(args.methods.clone());
+    let methods = methods(args);
     layers(args)
         .into_iter()
         .flat_map(|layer| methods.iter().map(move |&method| request(layer, method)))
         .collect()
+}
+
+fn methods(args: &ExplainArgs) -> Vec<MethodName> {
+    without_repeats(args.methods.clone())
 }
 
 fn layers(args: &ExplainArgs) -> Vec<&str> {
@@ -175,10 +176,10 @@ fn without_repeats<T: PartialEq>(items: Vec<T>) -> Vec<T> {
     })
 }
 
-/// An explanation and the files it goes to.
+/// An explanation, what is drawn of it, and the name of its files.
 pub(crate) struct Map<const D: usize> {
-    pub(crate) found: Explanation<D>,
-    pixels: PixelSpec,
+    found: Explanation<D>,
+    pub(crate) drawing: Drawing<D>,
     pub(crate) stem: String,
     seconds: f64,
 }
@@ -187,6 +188,7 @@ pub(crate) fn explain_all<const D: usize>(
     seen: &Observation<D>,
     class: usize,
     requests: &[Request],
+    normalize: Normalize,
     talk: Talk,
 ) -> Result<Vec<Map<D>>, CamError> {
     let length = requests.len() as u64;
@@ -198,13 +200,11 @@ pub(crate) fn explain_all<const D: usize>(
             let start = Instant::now();
             let method = request.method.with(&request.pixels);
             let found = seen.explain(&*method, &request.layer, class)?;
+            let seconds = start.elapsed().as_secs_f64();
+            let explained = request.pixels.weights(seen.prediction(), class)?;
+            let drawing = Drawing::new(&found, explained, normalize);
             bar.inc(1);
-            Ok(Map {
-                found,
-                pixels: request.pixels.clone(),
-                stem: request.stem.clone(),
-                seconds: start.elapsed().as_secs_f64(),
-            })
+            Ok(Map { found, drawing, stem: request.stem.clone(), seconds })
         })
         .collect();
     bar.finish_and_clear();
@@ -212,18 +212,6 @@ pub(crate) fn explain_all<const D: usize>(
 }
 
 impl<const D: usize> Map<D> {
-    pub(crate) fn panel(
-        &self,
-        seen: &Observation<D>,
-        canvas: &Canvas<D>,
-        normalize: Normalize,
-        colormap: Colormap,
-        size: Size,
-    ) -> Result<Panel> {
-        let explained = self.pixels.weights(seen.prediction(), self.found.class())?;
-        Ok(canvas.map(&self.found, &explained, normalize, colormap, size))
-    }
-
     pub(crate) fn report(&self) -> MapReport {
         let map = &self.found;
         MapReport {
@@ -269,15 +257,22 @@ impl<const D: usize> Map<D> {
 /// Number of pixels predicted as each class, for each image of the batch.
 pub(crate) fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Vec<Vec<usize>> {
     let prediction = seen.prediction();
-    let samples = prediction.shape()[0];
-    let per_class: Vec<Vec<i64>> = (0..prediction.classes())
-        .map(|class| {
-            let rows: Tensor<2> = prediction.predicted(class).reshape([samples as i32, -1]);
-            rows.int().sum_dim(1).into_data().iter::<i64>().collect()
-        })
-        .collect();
-    let of = |sample: usize| per_class.iter().map(|counts| counts[sample] as usize).collect();
-    (0..samples).map(of).collect()
+    let classes = prediction.classes();
+    let image = prediction.size().iter().product();
+    let labels = prediction.labels().into_data();
+    let labels: Vec<usize> = labels.iter::<i64>().map(|label| label as usize).collect();
+    let count = |labels: &[usize]| {
+        let mut counts = vec![0; classes];
+        for &label in labels {
+            match classes {
+                // Of a binary network 1 stands for its only class and 0 for none.
+                1 => counts[0] += label,
+                _ => counts[label] += 1,
+            }
+        }
+        counts
+    };
+    labels.chunks(image).map(count).collect()
 }
 
 /// A class by number or by name.

@@ -37,14 +37,12 @@ fn main() -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|panic| {
-        let text = panic.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        eprintln!("internal error, please report it: {text}");
+        eprintln!("internal error, please report it: {}", in_one_line(&panic.to_string()));
     }));
     match catch_unwind(|| run(args)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            let text = format!("{error:#}");
-            eprintln!("error: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
+            eprintln!("error: {}", in_one_line(&format!("{error:#}")));
             ExitCode::from(2)
         }
         Err(_) => ExitCode::FAILURE,
@@ -61,6 +59,10 @@ fn run(args: Args) -> anyhow::Result<()> {
         Command::Methods => listing::methods(talk),
         Command::Devices => listing::devices(talk),
     }
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// clap explains a wrong command line over several paragraphs: keep what was wrong and the tips.

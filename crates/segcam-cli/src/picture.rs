@@ -22,11 +22,45 @@ pub(crate) enum Size {
     InFigure,
 }
 
+/// What is drawn of a map, for every image of its batch.
+pub(crate) struct Drawing<const D: usize> {
+    /// 1 is the top of the colour bar.
+    heat: Tensor<D>,
+    explained: Tensor<D>,
+    /// The values of the lowest and the highest colour.
+    scale: Vec<(f64, f64)>,
+    status: Vec<MapStatus>,
+    caption: String,
+}
+
+impl<const D: usize> Drawing<D> {
+    pub(crate) fn new(map: &Explanation<D>, explained: Tensor<D>, normalize: Normalize) -> Self {
+        let (heat, scale) = match normalize {
+            Normalize::MinMax => {
+                let unit = map.heat_map(Normalize::None);
+                let scale = (0..unit.dims()[0]).map(|sample| {
+                    let image = unit.clone().narrow(0, sample, 1);
+                    (image.clone().min().into_scalar(), image.max().into_scalar())
+                });
+                (map.heat_map(normalize), scale.collect())
+            }
+            _ => {
+                let scale = map.range().into_iter().map(|(_, high)| (0.0, high)).collect();
+                (map.heat_map(Normalize::Max), scale)
+            }
+        };
+        let whole = if map.pixels().name == "all" { ", whole image" } else { "" };
+        let caption = format!("{} at {}{whole}", title(map.method()), map.layer());
+        Self { heat, explained, scale, status: map.status(), caption }
+    }
+}
+
 /// What lies under the maps of one image of the batch, and the outlines on top of them.
 pub(crate) struct Canvas<const D: usize> {
     picture: RgbImage,
     backdrop: RgbImage,
     predicted: Tensor<D>,
+    explained: Tensor<D>,
     sample: usize,
     /// The slice that is shown of a volume.
     slice: Option<usize>,
@@ -56,7 +90,8 @@ impl<const D: usize> Canvas<D> {
         let [_, _, height, width] = shown.dims();
         let picture = picture.cloned().unwrap_or_else(|| draw(&shown));
         let backdrop = dim(&picture);
-        Self { picture, backdrop, predicted, sample, slice, input_size: [height, width] }
+        let (explained, input_size) = (explained.clone(), [height, width]);
+        Self { picture, backdrop, predicted, explained, sample, slice, input_size }
     }
 
     /// Which image of the batch it is.
@@ -86,54 +121,32 @@ impl<const D: usize> Canvas<D> {
     }
 
     /// One map on the dimmed picture, with the outlines of its pixel set and of the predicted class.
-    pub(crate) fn map(
-        &self,
-        map: &Explanation<D>,
-        explained: &Tensor<D>,
-        normalize: Normalize,
-        colormap: Colormap,
-        size: Size,
-    ) -> Panel {
-        // Heat 1 is the value at the top of the colour bar.
-        let heat =
-            map.heat_map(if normalize == Normalize::MinMax { normalize } else { Normalize::Max });
-        let mut image =
-            overlay(&self.resized(&self.backdrop, size), &self.heat(&heat, size), colormap);
-        for (mask, color) in [(&self.predicted, PREDICTED), (explained, EXPLAINED)] {
+    pub(crate) fn map(&self, drawing: &Drawing<D>, colormap: Colormap, size: Size) -> Panel {
+        let heat = self.heat(&drawing.heat, size);
+        let mut image = overlay(&self.resized(&self.backdrop, size), &heat, colormap);
+        for (mask, color) in [(&self.predicted, PREDICTED), (&drawing.explained, EXPLAINED)] {
             let mask = self.mask(mask, size);
             if !mask.is_thin() {
                 outline(&mut image, &mask, color);
             }
         }
-        let status = map.status()[self.sample];
-        let (low, high) = match normalize {
-            Normalize::MinMax => {
-                let upsampled = map.heat_map(Normalize::None).narrow(0, self.sample, 1);
-                (upsampled.clone().min().into_scalar(), upsampled.max().into_scalar())
-            }
-            _ => (0.0, map.range()[self.sample].1),
-        };
-        let whole = if map.pixels().name == "all" { ", whole image" } else { "" };
+        let status = drawing.status[self.sample];
+        let (low, high) = drawing.scale[self.sample];
         let empty = match status {
             MapStatus::Positive => String::new(),
             status => format!("\n{status}: nothing speaks for the class here"),
         };
         Panel {
             image,
-            caption: format!(
-                "{} at {}{whole}{}{empty}",
-                title(map.method()),
-                map.layer(),
-                self.slice_name()
-            ),
+            caption: format!("{}{}{empty}", drawing.caption, self.slice_name()),
             bar: (status == MapStatus::Positive).then_some(Bar { colormap, low, high }),
         }
     }
 
     /// What the outlines mean, as far as they are drawn.
-    pub(crate) fn legend(&self, explained: &Tensor<D>) -> String {
-        let drawn = |mask: &Tensor<D>| !self.mask(mask, Size::InFigure).is_thin();
-        let white = if drawn(explained) { "white outline: explained pixels, " } else { "" };
+    pub(crate) fn legend(&self) -> String {
+        let hidden = self.mask(&self.explained, Size::InFigure).is_thin();
+        let white = if hidden { "" } else { "white outline: explained pixels, " };
         format!("{white}blue outline: predicted class")
     }
 

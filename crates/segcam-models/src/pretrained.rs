@@ -50,6 +50,10 @@ pub enum Pretrained {
     MeshNet,
 }
 
+fn image(net: impl SegmentationModel) -> Network {
+    Network::Image(Explainer::new(net))
+}
+
 /// The paths of burn are those of the file.
 fn same(path: &str) -> String {
     path.to_string()
@@ -86,14 +90,16 @@ impl Pretrained {
 
     fn build(self, weights: Option<Weights>, device: &Device) -> Result<Network, WeightsError> {
         match self {
-            Self::NucleiUNet => self.image(Self::nuclei_config().init(device), weights, same),
+            Self::NucleiUNet => {
+                self.fill(Self::nuclei_config().init(device), weights, same).map(image)
+            }
             Self::RetinaUNet => {
                 let config = UNetConfig::new(1, 2)
                     .with_widths(vec![32, 64, 128])
                     .with_batch_norm(false)
                     .with_upsampling(Upsampling::Nearest)
                     .with_head_relu(true);
-                self.image(config.init(device), weights, retina_key)
+                self.fill(config.init(device), weights, retina_key).map(image)
             }
             Self::VanillaUNet => {
                 // Channels and classes are the file's.
@@ -103,23 +109,18 @@ impl Pretrained {
                 };
                 let channels = side("encoder.0.conv1.weight", 1).unwrap_or(1);
                 let classes = side("out.weight", 0).unwrap_or(1);
-                self.image(UNetConfig::new(channels, classes).init(device), weights, same)
+                let net = UNetConfig::new(channels, classes).init(device);
+                self.fill(net, weights, same).map(image)
             }
-            Self::EspNet => self.image(EspNetConfig::new().init(device), weights, EspNet::file_key),
+            Self::EspNet => {
+                let net = EspNetConfig::new().init(device);
+                self.fill(net, weights, EspNet::file_key).map(image)
+            }
             Self::MeshNet => {
                 let net = self.fill(MeshNetConfig::new().init(device), weights, meshnet_key)?;
                 Ok(Network::Volume(Explainer::new(net)))
             }
         }
-    }
-
-    fn image<M: SegmentationModel>(
-        self,
-        model: M,
-        weights: Option<Weights>,
-        file_key: fn(&str) -> String,
-    ) -> Result<Network, WeightsError> {
-        Ok(Network::Image(Explainer::new(self.fill(model, weights, file_key)?)))
     }
 
     fn fill<M: Module>(

@@ -65,9 +65,7 @@ impl Preprocess {
             Self::StretchedGray => {
                 let values = stretch(gray());
                 // 16-bit microscopes use a small part of their range: show what the network sees.
-                let bytes: Vec<u8> = values.iter().map(|value| (value * 255.0) as u8).collect();
-                let shown = GrayImage::from_raw(image.width(), image.height(), bytes)
-                    .expect("one byte for each pixel");
+                let shown = gray_image(&values, image.width(), image.height());
                 let picture = DynamicImage::ImageLuma8(shown).into_rgb8();
                 return Ok(Prepared { input: tensor(values, 1), picture });
             }
@@ -106,6 +104,12 @@ fn stretch(mut values: Vec<f32>) -> Vec<f32> {
     values
 }
 
+/// From `[0, 1]` to bytes, row by row.
+fn gray_image(values: &[f32], width: u32, height: u32) -> GrayImage {
+    let bytes = values.iter().map(|value| (value * 255.0) as u8).collect();
+    GrayImage::from_raw(width, height, bytes).expect("one byte for each pixel")
+}
+
 /// Interleaved pixels to planes in the given channel order.
 fn planes(image: &Rgb32FImage, order: [usize; 3]) -> Vec<f32> {
     order.iter().flat_map(|&channel| image.pixels().map(move |p| p.0[channel])).collect()
@@ -114,9 +118,7 @@ fn planes(image: &Rgb32FImage, order: [usize; 3]) -> Vec<f32> {
 fn retina(image: &Rgb32FImage) -> GrayImage {
     let [r, g, b] = [0.299, 0.587, 0.114];
     let gray = image.pixels().map(|p| 255.0 * (r * p.0[0] + g * p.0[1] + b * p.0[2])).collect();
-    let bytes = stretch(gray).into_iter().map(|value| (value * 255.0) as u8).collect();
-    let gray =
-        GrayImage::from_raw(image.width(), image.height(), bytes).expect("one byte for each pixel");
+    let gray = gray_image(&stretch(gray), image.width(), image.height());
     let mut equalized = clahe::clahe(&gray, 8, 2.0);
     let gamma: Vec<u8> =
         (0..256).map(|i| ((f64::from(i) / 255.0).powf(1.0 / 1.2) * 255.0) as u8).collect();
