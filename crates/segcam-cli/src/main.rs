@@ -24,11 +24,11 @@ fn main() -> ExitCode {
         Err(error)
             if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
         {
-            let _ = output::say(error);
+            let _ = output::say(error.to_string().trim_end());
             return ExitCode::SUCCESS;
         }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = output::say(error);
+            let _ = output::say(error.to_string().trim_end());
             return ExitCode::from(2);
         }
         Err(error) => {
