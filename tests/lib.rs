@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use burn::config::Config;
 use burn::module::Module;
@@ -112,6 +112,37 @@ pub fn seeded_net<M: Module>(seed: u64, init: impl FnOnce(&Device) -> M) -> M {
         let _drawn = net.valid();
         net
     })
+}
+
+/// The device that `SEGCAM_TEST_DEVICE` names; flex unless it is set. `remote` starts a server of
+/// its own that computes with flex.
+///
+/// # Panics
+/// If it is not there.
+pub fn device() -> Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| {
+        let name = std::env::var("SEGCAM_TEST_DEVICE").unwrap_or_else(|_| "flex".into());
+        let name = if name == "remote" { serve() } else { name };
+        segcam::device(&name).unwrap_or_else(|error| panic!("{error}"))
+    });
+    DEVICE.clone()
+}
+
+/// A server on a free port of this machine, as long as the tests run.
+#[cfg(feature = "remote")]
+fn serve() -> String {
+    use burn::server::{RemoteServer, WebSocketTransport};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let transport = WebSocketTransport::from_listener(listener);
+    std::thread::spawn(move || RemoteServer::new([Device::flex()]).serve(transport));
+    format!("remote:ws://127.0.0.1:{port}")
+}
+
+#[cfg(not(feature = "remote"))]
+fn serve() -> String {
+    "remote:ws://localhost:0".into()
 }
 
 /// Normally distributed numbers.

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
 use segcam::burn;
+use segcam::models::{EspNetConfig, UNetConfig};
 use segcam::pixels::{Mask, Pixel};
 use segcam::{
     CamMethod, Explainer, Explanation, GradCam, HiResCam, LayerView, Layers, Observation,
@@ -274,4 +275,40 @@ fn the_whole_image_is_a_pixel_set() {
         assert_eq!(raw(&GradCam), raw(&SegGradCam::new(ones.clone())));
         assert_eq!(raw(&HiResCam), raw(&SegHiResGradCam::new(ones.clone())));
     }
+}
+
+/// Oracle 2: over the cut {layer, everything that goes past it}, the shares and the biases add up
+/// to the score, in every network that is piecewise linear after the cut.
+fn completeness<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
+    let seen = Explainer::new(model).observe(input).expect("a pass");
+    let mask = random_mask(5, &seen);
+    let method = SegHiResGradCam::new(Mask::new(mask));
+    let mut bypassed = 0;
+    for class in 0..seen.prediction().classes() {
+        for layer in seen.layers() {
+            let map = seen.explain(&method, &layer.name, class).expect("a map");
+            let shares = seen.shares(&method, &layer.name, class).expect("shares").expect("graph");
+            let score: f64 = map.score().iter().sum();
+            let parts = shares.bypasses.iter().map(|(_, share)| share.abs()).sum::<f64>();
+            let scale = shares.node.abs() + parts + shares.bias.abs();
+            let gap = (shares.total() - score).abs() / scale;
+            assert!(gap < 1e-4, "{}: {shares:?} for {score}", layer.name);
+            let sum = total(&host(map.raw()));
+            assert!((shares.node - sum).abs() / scale < 1e-4, "{}: {sum}", layer.name);
+            bypassed += shares.bypasses.len();
+        }
+    }
+    assert!(bypassed > 0, "no layer is bypassed");
+}
+
+#[test]
+fn shares_and_biases_add_up_to_the_score() {
+    let net = seeded_net(61, |device| SmallNetConfig::new(CLASSES).init_2d(device));
+    completeness(net, noise(62, [2, 2, 8, 12]));
+    let net = seeded_net(63, |device| SmallNetConfig::new(CLASSES).init_3d(device));
+    completeness(net, noise(64, [1, 2, 4, 6, 4]));
+    let config = UNetConfig::new(3, 2).with_widths(vec![4, 6, 8]);
+    completeness(seeded_net(65, |device| config.init(device)), noise(66, [1, 3, 13, 18]));
+    let config = EspNetConfig::new().with_classes(3).with_q(1);
+    completeness(seeded_net(67, |device| config.init(device)), noise(68, [1, 3, 32, 24]));
 }

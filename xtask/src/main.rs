@@ -1,15 +1,23 @@
-//! `cargo xtask check` is what CI runs.
+//! The project's chores. `cargo xtask check` is what CI runs.
 
+mod backends;
+mod peers;
+
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask check";
+const USAGE: &str = "usage: cargo xtask check
+       cargo xtask backends [DEVICE…]
+       cargo xtask bench-peers [--quick] [--json FILE] [--plot FILE] [--only TEXT]";
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1);
-    let done = match task.as_deref() {
-        Some("check") => check(),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((task, [])) if task == "check" => check(),
+        Some((task, devices)) if task == "backends" => backends::run(devices),
+        Some((task, options)) if task == "bench-peers" => peers::run(options),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -34,14 +42,75 @@ fn check() -> Result<()> {
         .context("is cargo-deny there? `cargo install cargo-deny --locked`")
 }
 
-fn cargo(arguments: &str, environment: &[(&str, &str)]) -> Result<()> {
-    eprintln!("xtask: cargo {arguments}");
-    let status = Command::new(env!("CARGO"))
-        .args(arguments.split(' '))
-        .envs(environment.iter().copied())
-        .status()?;
-    if !status.success() {
-        bail!("`cargo {arguments}` failed");
+type Environment<'a> = [(&'a str, &'a str)];
+
+fn cargo(arguments: &str, environment: &Environment) -> Result<()> {
+    run(Command::new(env!("CARGO")).args(arguments.split(' ')), environment)
+}
+
+fn run(command: &mut Command, environment: &Environment) -> Result<()> {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    eprintln!("xtask: {line}");
+    let status = command.envs(environment.iter().copied()).status();
+    if !status.with_context(|| line.clone())?.success() {
+        bail!("`{line}` failed");
     }
     Ok(())
+}
+
+/// The project's root.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Where builds go.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A Python environment with PyTorch from PyPI, which is also where LibTorch comes from.
+struct Torch {
+    folder: PathBuf,
+}
+
+impl Torch {
+    /// `$SEGCAM_TORCH`, or one that is made in the target folder (about 7 GB).
+    fn install() -> Result<Self> {
+        let given = std::env::var_os("SEGCAM_TORCH").map(PathBuf::from);
+        let folder = given.unwrap_or_else(|| target().join("torch"));
+        let torch = Self { folder };
+        let version = "import torch, torchvision; assert torch.__version__.startswith('2.9.0')";
+        let check = Command::new(torch.python()).args(["-c", version]).output();
+        if !check.is_ok_and(|output| output.status.success()) {
+            run(Command::new("python3").args(["-m", "venv"]).arg(&torch.folder), &[])
+                .context("is Python there? Debian: apt-get install python3-venv")?;
+            // An unpinned torchvision would bring another torch.
+            torch.pip(&["torch==2.9.0", "torchvision==0.24.0", "numpy==2.4.6"])?;
+        }
+        Ok(torch)
+    }
+
+    fn python(&self) -> PathBuf {
+        self.folder.join("bin/python")
+    }
+
+    fn pip(&self, packages: &[&str]) -> Result<()> {
+        let pip = ["-m", "pip", "install", "--quiet"];
+        run(Command::new(self.python()).args(pip).args(packages), &[])
+    }
+
+    /// What building and running with LibTorch needs.
+    fn environment(&self) -> Result<Vec<(&'static str, String)>> {
+        let script = "import glob, os, torch; site = os.path.dirname(os.path.dirname(torch.__file__)); \
+                      print(os.pathsep.join([site + '/torch/lib'] + glob.glob(site + '/nvidia/*/lib')))";
+        let output = Command::new(self.python()).args(["-c", script]).output()?;
+        let libraries = String::from_utf8(output.stdout)?.trim().to_string();
+        let path = std::env::var("PATH").unwrap_or_default();
+        Ok(vec![
+            ("LIBTORCH_USE_PYTORCH", "1".into()),
+            ("PATH", format!("{}:{path}", self.folder.join("bin").display())),
+            ("LD_LIBRARY_PATH", libraries),
+        ])
+    }
 }

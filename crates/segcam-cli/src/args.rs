@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
+use segcam::burn::tensor::Device;
 use segcam::models::Pretrained;
 use segcam::pixels::PixelSpec;
 use segcam::render::Colormap;
-use segcam::{Normalize, device_names};
+use segcam::{DeviceError, Normalize, best_device, device};
 
 use crate::method::MethodName;
 
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     Explain(Box<ExplainArgs>),
     /// List a network's layers and their shapes
     Layers(LayersArgs),
+    /// Print a network's forward pass as a graph, before and after it is simplified
+    Graph(GraphArgs),
     /// List the networks
     Models,
     /// List the CAM methods
@@ -96,9 +99,15 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeviceArg {
-    /// Where to compute; see `segcam devices`
-    #[arg(long = "device", value_name = "NAME", default_value = device_names()[0])]
-    pub(crate) name: String,
+    /// Where to compute; see `segcam devices`. `best`: the fastest that this build and machine have
+    #[arg(long = "device", value_name = "NAME", default_value = "best")]
+    name: String,
+}
+
+impl DeviceArg {
+    pub(crate) fn open(&self) -> Result<Device, DeviceError> {
+        if self.name == "best" { Ok(best_device()) } else { device(&self.name) }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -123,6 +132,20 @@ pub(crate) struct LayersArgs {
     /// Image or .npy that gives the shapes; otherwise a small blank one does
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+
+    /// Also list the results of single operations, which can be explained, too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GraphArgs {
+    #[command(flatten)]
+    pub(crate) network: ModelArgs,
+
+    /// Image or .npy that gives the shapes; otherwise a small blank one does
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -139,6 +162,7 @@ Examples:
   segcam explain --input nuclei.png
   segcam explain --input nuclei.png --pixels 'class&box:60,60,120,120' --layer mid,dec1
   segcam explain --model retina-unet --weights unet_drive.safetensors --input 01.png --save raw
+  segcam explain --model espnet --weights espnet.pth --input street.png --class car,person,road
   segcam explain --model meshnet --weights gwm.safetensors --input t1.npy --class 2 --layer conv8")]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
@@ -153,18 +177,19 @@ pub(crate) struct ExplainArgs {
     #[arg(long = "layer", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_value = "auto")]
     pub(crate) layers: Vec<String>,
 
-    /// Class to explain: its number, from 0, or its name [default: the most frequent predicted one
-    /// that is not background]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub(crate) class: Option<String>,
+    /// Classes to explain: numbers, from 0, or names; `all`: every class that has pixels [default:
+    /// the most frequent predicted one that is not background]
+    #[arg(long = "class", value_name = "N", value_delimiter = ',', allow_hyphen_values = true)]
+    pub(crate) classes: Vec<String>,
 
     /// CAM methods; see `segcam methods`
     #[arg(long = "method", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_values = ["seg-grad-cam", "seg-hires-grad-cam"])]
     pub(crate) methods: Vec<MethodName>,
 
-    /// Pixels whose score the Seg methods explain, see below; the others take the whole image
-    #[arg(long, value_name = "SPEC", default_value = "class")]
-    pub(crate) pixels: PixelSpec,
+    /// Pixels whose score the Seg methods explain, see below; the others take the whole image.
+    /// Several sets give a figure each
+    #[arg(long, value_name = "SPEC", num_args = 1.., default_value = "class")]
+    pub(crate) pixels: Vec<PixelSpec>,
 
     /// Folder for the pictures and the report
     #[arg(long, value_name = "DIR", default_value = "segcam-out")]

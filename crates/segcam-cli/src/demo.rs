@@ -7,10 +7,12 @@ use rand_chacha::ChaCha8Rng;
 use segcam::models::{Network, Pretrained};
 use segcam::pixels::PixelSpec;
 use segcam::render::{Colormap, figure};
-use segcam::{Normalize, PixelSet, PredictedClass, device};
+use segcam::{Normalize, PixelSet, PredictedClass};
 
 use crate::args::{DemoArgs, Talk};
-use crate::explain::{Request, class_name, command_line, explain_all, finish, predicted_pixels};
+use crate::explain::{
+    Request, class_name, command_line, explain_all, finish, methods_of, predicted_pixels,
+};
 use crate::method::MethodName;
 use crate::output::Folder;
 use crate::picture::{Canvas, Size};
@@ -23,7 +25,7 @@ const METHODS: [MethodName; 2] = [MethodName::SegGrad, MethodName::SegHiRes];
 
 /// `segcam demo`
 pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
-    let device = device(&args.device.name)?;
+    let device = args.device.open()?;
     let model = Pretrained::NucleiUNet;
     let Network::Image(explainer) = model.load(None, &device)? else {
         bail!("{model} is a network for images");
@@ -40,6 +42,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     for (name, _, pixels) in &sets {
         for layer in LAYERS {
             requests.extend(METHODS.map(|method| Request {
+                class: NUCLEUS,
                 method,
                 layer: layer.into(),
                 pixels: pixels.clone(),
@@ -48,7 +51,9 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
         }
     }
     let (normalize, colormap) = (Normalize::Max, Colormap::default());
-    let maps = explain_all(&seen, NUCLEUS, &requests, normalize, talk)?;
+    let methods = methods_of(&requests);
+    let maps = explain_all(&seen, &requests, &methods, normalize, talk);
+    let maps = maps.collect::<Result<Vec<_>, _>>()?;
 
     let prediction = seen.prediction();
     let explained = PredictedClass.weights(prediction, NUCLEUS)?;
@@ -63,7 +68,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
             panel.caption = format!("{what}: {}", panel.caption);
             let file = format!("{}.png", map.stem);
             out.png(&file, &figure(&class_name(model, NUCLEUS), &[vec![panel.clone()]]))?;
-            reports.push(MapReport { files: vec![file], ..map.report() });
+            reports.push(MapReport { files: vec![file], ..map.report(model) });
             row.push(panel);
         }
         let first = if rows.is_empty() { canvas.plain() } else { canvas.prediction() };
@@ -82,16 +87,15 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
         input: format!("generated, seed {}", args.seed),
         input_shape: prepared.input.dims().to_vec(),
         classes: seen.prediction().classes(),
-        class: NUCLEUS,
-        class_name: model.class_names().get(NUCLEUS).map(ToString::to_string),
-        class_chosen: "the demo's",
+        class_chosen: "nucleus",
         predicted_pixels: predicted_pixels(&seen),
         normalize: normalize.to_string(),
         colormap: colormap.to_string(),
-        engine: seen.engine().to_string(),
-        device: args.device.name.clone(),
+        engine: seen.engine(),
+        device: format!("{:?}", device.as_dispatch()),
         slices: None,
         maps: reports,
+        failures: vec![],
         files: ["compare.png", "input.png", "report.json"].map(String::from).to_vec(),
     };
     finish(&report, &out, talk)

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use image::RgbImage;
 use indicatif::ProgressBar;
@@ -8,19 +8,19 @@ use segcam::burn::tensor::Tensor;
 use segcam::models::{Network, Pretrained};
 use segcam::pixels::PixelSpec;
 use segcam::render::{Panel, figure};
-use segcam::{CamError, Explanation, Normalize, Observation, PixelSet, UnknownName, device};
+use segcam::{CamError, CamMethod, Explanation, Normalize, Observation, PixelSet, UnknownName};
 
 use crate::args::{ExplainArgs, Save, Talk};
 use crate::input;
 use crate::method::MethodName;
 use crate::output::{Folder, say};
 use crate::picture::{Canvas, Drawing, Size};
-use crate::report::{MapReport, Report};
+use crate::report::{Failure, MapReport, Report};
 
 /// `segcam explain`
 pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<()> {
     let model = args.network.model;
-    let device = device(&args.network.device.name)?;
+    let device = args.network.device.open()?;
     let weights = args.network.weights.as_deref();
     let path = || args.input.display().to_string();
     match model.load(weights, &device)? {
@@ -45,29 +45,49 @@ fn explain<const D: usize>(
     picture: Option<&RgbImage>,
 ) -> Result<()> {
     let model = args.network.model;
-    let predicted_pixels = predicted_pixels(seen);
-    let class = match &args.class {
-        Some(class) => named_class(class, model, seen.prediction().classes())?,
-        None => most_frequent(&predicted_pixels, model)?,
-    };
-    let explained = args.pixels.weights(seen.prediction(), class)?;
-    let requests = requests(args);
-    let out = Folder::create(&args.out)?;
     let normalize = Normalize::from(args.normalize);
-    let maps = explain_all(seen, class, &requests, normalize, talk)?;
+    let predicted_pixels = predicted_pixels(seen);
+    let (classes, class_chosen) = classes(args, &predicted_pixels)?;
+    let groups = groups(args, &classes);
+    let requests: Vec<Request> = groups.iter().flat_map(|group| group.requests(args)).collect();
+    let out = Folder::create(&args.out)?;
 
-    let name = class_name(model, class);
-    let samples = input.dims()[0];
-    let mut reports: Vec<MapReport> = maps.iter().map(Map::report).collect();
+    let (mut reports, mut failures) = (vec![], vec![]);
     let (mut files, mut slices) = (vec![], vec![]);
-    for sample in 0..samples {
-        let number = if samples > 1 { format!(".{sample}") } else { String::new() };
-        let canvas = Canvas::new(input, picture, seen.prediction(), class, &explained, sample);
-        files.push(draw(args, &out, &canvas, &number, &name, &maps, &mut reports)?);
-        slices.extend(canvas.slice());
+    let methods = methods_of(&requests);
+    let mut maps = explain_all(seen, &requests, &methods, normalize, talk);
+    for group in &groups {
+        // All maps of the group are taken, so that those of the next one come next.
+        let maps: Vec<_> = maps.by_ref().take(group.requests(args).len()).collect();
+        let found = maps
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|maps| Ok((maps, group.pixels.weights(seen.prediction(), group.class)?)));
+        let (maps, explained) = match found {
+            Ok(found) => found,
+            // Empty pixel sets are the class's own affair; what else is wrong is so for all.
+            Err(error @ CamError::EmptyPixelSet { .. }) if groups.len() > 1 => {
+                let (class, pixel_set) = (group.class, group.pixels.to_string());
+                failures.push(Failure { class, pixel_set, error: error.to_string() });
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut described: Vec<MapReport> = maps.iter().map(|map| map.report(model)).collect();
+        for sample in 0..input.dims()[0] {
+            let canvas =
+                Canvas::new(input, picture, seen.prediction(), group.class, &explained, sample);
+            let number = if input.dims()[0] > 1 { format!(".{sample}") } else { String::new() };
+            files.push(draw(args, &out, &canvas, group, &number, &maps, &mut described)?);
+            slices.extend(canvas.slice());
+        }
+        for (map, report) in maps.iter().zip(&mut described) {
+            map.save(&out, args, normalize, report)?;
+        }
+        reports.extend(described);
     }
-    for (map, report) in maps.iter().zip(&mut reports) {
-        map.save(&out, args, normalize, report)?;
+    if let Some(failure) = failures.first().filter(|_| reports.is_empty()) {
+        bail!("{}", failure.error);
     }
     if args.save.contains(&Save::Prediction) {
         let labels = seen.prediction().labels();
@@ -88,19 +108,78 @@ fn explain<const D: usize>(
         input: args.input.display().to_string(),
         input_shape: input.dims().to_vec(),
         classes: seen.prediction().classes(),
-        class,
-        class_name: model.class_names().get(class).map(ToString::to_string),
-        class_chosen: if args.class.is_some() { "asked" } else { "most frequent prediction" },
+        class_chosen,
         predicted_pixels,
         normalize: normalize.to_string(),
         colormap: args.colormap.to_string(),
-        engine: seen.engine().to_string(),
-        device: args.network.device.name.clone(),
+        engine: seen.engine(),
+        device: format!("{:?}", input.device().as_dispatch()),
         slices: (D == 5).then_some(slices),
         maps: reports,
+        failures,
         files,
     };
     finish(&report, &out, talk)
+}
+
+/// The classes to explain, and how they were chosen.
+fn classes(args: &ExplainArgs, predicted: &[Vec<usize>]) -> Result<(Vec<usize>, &'static str)> {
+    let model = args.network.model;
+    let count = predicted.first().map_or(0, Vec::len);
+    if args.classes.is_empty() {
+        return Ok((vec![most_frequent(predicted, model)?], "most frequent prediction"));
+    }
+    let mut classes = vec![];
+    for class in &args.classes {
+        match class.as_str() {
+            "all" => classes.extend(0..count),
+            class => classes.push(named_class(class, model, count)?),
+        }
+    }
+    Ok((without_repeats(classes), "asked"))
+}
+
+/// What one figure shows: the maps of one class over one pixel set.
+struct Group {
+    class: usize,
+    pixels: PixelSpec,
+    /// `.class7.set2` where there are several.
+    suffix: String,
+}
+
+fn groups(args: &ExplainArgs, classes: &[usize]) -> Vec<Group> {
+    let mut groups = vec![];
+    for &class in classes {
+        for (number, pixels) in args.pixels.iter().enumerate() {
+            let mut suffix = String::new();
+            if classes.len() > 1 {
+                suffix += &format!(".class{class}");
+            }
+            if args.pixels.len() > 1 {
+                suffix += &format!(".set{}", number + 1);
+            }
+            groups.push(Group { class, pixels: pixels.clone(), suffix });
+        }
+    }
+    groups
+}
+
+impl Group {
+    /// Every layer with every method.
+    fn requests(&self, args: &ExplainArgs) -> Vec<Request> {
+        let request = |layer: &str, method: MethodName| Request {
+            class: self.class,
+            method,
+            layer: layer.to_string(),
+            pixels: method.explains(&self.pixels),
+            stem: format!("{method}.{layer}{}", self.suffix),
+        };
+        let methods = methods(args);
+        layers(args)
+            .into_iter()
+            .flat_map(|layer| methods.iter().map(move |&method| request(layer, method)))
+            .collect()
+    }
 }
 
 /// Draws the maps of one image of the batch, each by itself and all in one figure, whose name it
@@ -109,11 +188,12 @@ fn draw<const D: usize>(
     args: &ExplainArgs,
     out: &Folder,
     canvas: &Canvas<D>,
+    group: &Group,
     number: &str,
-    class: &str,
     maps: &[Map<D>],
     reports: &mut [MapReport],
 ) -> Result<String> {
+    let class = class_name(args.network.model, group.class);
     let mut panels = vec![];
     for (map, report) in maps.iter().zip(reports) {
         let panel = |size| canvas.map(&map.drawing, args.colormap, size);
@@ -124,34 +204,20 @@ fn draw<const D: usize>(
         report.files.push(file);
         panels.push(panel(Size::InFigure));
     }
-    let file = format!("compare{number}.png");
-    let title = format!("{class}, pixel set {}; {}", args.pixels, canvas.legend());
+    let file = format!("compare{}{number}.png", group.suffix);
+    let title = format!("{class}, pixel set {}; {}", group.pixels, canvas.legend());
     out.png(&file, &figure(&title, &in_rows(canvas, panels, methods(args).len())))?;
     Ok(file)
 }
 
 /// What is asked about one map.
 pub(crate) struct Request {
+    pub(crate) class: usize,
     pub(crate) method: MethodName,
     pub(crate) layer: String,
     pub(crate) pixels: PixelSpec,
     /// Name of its files, without extension.
     pub(crate) stem: String,
-}
-
-/// Every layer with every method.
-fn requests(args: &ExplainArgs) -> Vec<Request> {
-    let request = |layer: &str, method: MethodName| Request {
-        method,
-        layer: layer.to_string(),
-        pixels: method.explains(&args.pixels),
-        stem: format!("{method}.{layer}"),
-    };
-    let methods = methods(args);
-    layers(args)
-        .into_iter()
-        .flat_map(|layer| methods.iter().map(move |&method| request(layer, method)))
-        .collect()
 }
 
 fn methods(args: &ExplainArgs) -> Vec<MethodName> {
@@ -184,37 +250,47 @@ pub(crate) struct Map<const D: usize> {
     seconds: f64,
 }
 
-pub(crate) fn explain_all<const D: usize>(
-    seen: &Observation<D>,
-    class: usize,
-    requests: &[Request],
+/// The methods of the requests.
+pub(crate) fn methods_of<const D: usize>(requests: &[Request]) -> Vec<Box<dyn CamMethod<D>>> {
+    requests.iter().map(|request| request.method.with(&request.pixels)).collect()
+}
+
+/// The maps in the order of the requests, computed as they are taken.
+pub(crate) fn explain_all<'a, const D: usize>(
+    seen: &'a Observation<D>,
+    requests: &'a [Request],
+    methods: &'a [Box<dyn CamMethod<D>>],
     normalize: Normalize,
     talk: Talk,
-) -> Result<Vec<Map<D>>, CamError> {
+) -> impl Iterator<Item = Result<Map<D>, CamError>> + 'a {
     let length = requests.len() as u64;
     let bar = if talk == Talk::Quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
     bar.tick();
-    let maps = requests
-        .iter()
-        .map(|request| {
-            let start = Instant::now();
-            let method = request.method.with(&request.pixels);
-            let found = seen.explain(&*method, &request.layer, class)?;
-            let seconds = start.elapsed().as_secs_f64();
-            let explained = request.pixels.weights(seen.prediction(), class)?;
-            let drawing = Drawing::new(&found, explained, normalize);
-            bar.inc(1);
-            Ok(Map { found, drawing, stem: request.stem.clone(), seconds })
-        })
-        .collect();
-    bar.finish_and_clear();
-    maps
+    let asked = requests.iter().zip(methods).map(|(request, method)| {
+        let Request { layer, class, .. } = request;
+        segcam::Request { method: &**method, layer, class: *class }
+    });
+    let mut start = Instant::now();
+    seen.explain_all(asked).zip(requests).map(move |(found, request)| {
+        let found = found?;
+        let explained = request.pixels.weights(seen.prediction(), request.class)?;
+        let drawing = Drawing::new(&found, explained, normalize);
+        let seconds = start.elapsed().as_secs_f64();
+        start = Instant::now();
+        bar.inc(1);
+        if bar.position() == length {
+            bar.finish_and_clear();
+        }
+        Ok(Map { found, drawing, stem: request.stem.clone(), seconds })
+    })
 }
 
 impl<const D: usize> Map<D> {
-    pub(crate) fn report(&self) -> MapReport {
+    pub(crate) fn report(&self, model: Pretrained) -> MapReport {
         let map = &self.found;
         MapReport {
+            class: map.class(),
+            class_name: model.class_names().get(map.class()).map(ToString::to_string),
             method: map.method().to_string(),
             layer: map.layer().to_string(),
             shape: map.raw().dims().to_vec(),
@@ -335,10 +411,12 @@ pub(crate) fn finish(report: &Report, out: &Folder, talk: Talk) -> Result<()> {
         Talk::Quiet => {}
         Talk::Json => say(json)?,
         Talk::Tables => {
-            let name = report.class_name.as_deref().unwrap_or("unnamed");
             say(format!("{} on {} {:?}", report.model, report.input, report.input_shape))?;
-            say(format!("class {} ({name}), {}", report.class, report.class_chosen))?;
+            say(format!("class: {}; engine: {}", report.class_chosen, report.engine))?;
             say(table(&report.maps).trim_fmt())?;
+            for Failure { class, error, .. } in &report.failures {
+                say(format!("class {class}: {error}"))?;
+            }
             for file in report.files.iter().filter(|file| file.starts_with("compare")) {
                 say(out.path(file).display())?;
             }
@@ -352,6 +430,7 @@ fn table(maps: &[MapReport]) -> Table {
     table.load_style(presets::NOTHING);
     table.set_header([
         "image",
+        "class",
         "method",
         "layer",
         "pixel set",
@@ -365,6 +444,7 @@ fn table(maps: &[MapReport]) -> Table {
         for sample in 0..map.pixels.len() {
             table.add_row([
                 sample.to_string(),
+                map.class_name.clone().unwrap_or_else(|| map.class.to_string()),
                 map.method.clone(),
                 map.layer.clone(),
                 map.pixel_set.clone(),
@@ -376,7 +456,7 @@ fn table(maps: &[MapReport]) -> Table {
             ]);
         }
     }
-    for column in 4..8 {
+    for column in 5..9 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -1,36 +1,27 @@
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use comfy_table::{Table, presets};
 use segcam::burn::tensor::{Device, Tensor};
 use segcam::models::{Network, Pretrained};
-use segcam::{CamError, Explainer, Observation, device, device_names};
+use segcam::{CamError, Explainer, Layer, Observation, device_names};
 use serde::Serialize;
 
-use crate::args::{LayersArgs, Talk};
+use crate::args::{GraphArgs, LayersArgs, ModelArgs, Talk};
 use crate::input;
 use crate::method::MethodName;
 use crate::output::say;
 
 /// `segcam layers`
 pub(crate) fn layers(args: &LayersArgs, talk: Talk) -> Result<()> {
-    let network = &args.network;
-    let device = device(&network.device.name)?;
-    let preprocess = network.model.preprocess();
-    // Names and shapes need no weights, but a file may set the channels.
-    let loaded = match &network.weights {
-        Some(path) => network.model.load(Some(path), &device)?,
-        None => network.model.untrained(&device),
+    let model = args.network.model;
+    let all = |layers: &[Layer], operations: &[Layer]| {
+        let operations = if args.all { operations } else { &[] };
+        [layers, operations].concat()
     };
-    let layers = match loaded {
-        Network::Image(explainer) => match &args.input {
-            Some(path) => explainer.observe(input::image(path, preprocess, &device)?.tensor),
-            None => observe_blank(&explainer, [1, 1, 64, 64], &device),
-        }
-        .map(|seen| seen.layers().to_vec())?,
-        Network::Volume(explainer) => match &args.input {
-            Some(path) => explainer.observe(input::volume(path, &device)?),
-            None => observe_blank(&explainer, [1, 1, 16, 16, 16], &device),
-        }
-        .map(|seen| seen.layers().to_vec())?,
+    let layers = match look(&args.network, args.input.as_deref())? {
+        Seen::Image(_, seen) => all(seen.layers(), seen.operations()),
+        Seen::Volume(_, seen) => all(seen.layers(), seen.operations()),
     };
     #[derive(Serialize)]
     struct Row {
@@ -38,7 +29,7 @@ pub(crate) fn layers(args: &LayersArgs, talk: Talk) -> Result<()> {
         shape: Vec<usize>,
         auto: bool,
     }
-    let automatic = network.model.default_layers();
+    let automatic = model.default_layers();
     let rows = layers.into_iter().map(|layer| Row {
         auto: automatic.contains(&layer.name.as_str()),
         layer: layer.name,
@@ -47,6 +38,69 @@ pub(crate) fn layers(args: &LayersArgs, talk: Talk) -> Result<()> {
     print(talk, &["layer", "shape", ""], &rows.collect::<Vec<_>>(), |row| {
         let auto = if row.auto { "auto" } else { "" };
         vec![row.layer.clone(), format!("{:?}", row.shape), auto.into()]
+    })
+}
+
+/// `segcam graph`
+pub(crate) fn graph(args: &GraphArgs, talk: Talk) -> Result<()> {
+    fn program<const D: usize>(
+        explainer: &Explainer<D>,
+        seen: &Observation<D>,
+    ) -> Result<(String, String)> {
+        let device = seen.prediction().device();
+        let program = explainer.program(seen.prediction().input_shape(), &device)?;
+        let (before, after) = program.context("this engine captures nothing")?;
+        Ok((before.to_string(), after.to_string()))
+    }
+    let (before, after) = match look(&args.network, args.input.as_deref())? {
+        Seen::Image(explainer, seen) => program(&explainer, &seen)?,
+        Seen::Volume(explainer, seen) => program(&explainer, &seen)?,
+    };
+    match talk {
+        Talk::Quiet => Ok(()),
+        Talk::Json => {
+            let lines = |text: &str| text.lines().map(String::from).collect::<Vec<_>>();
+            let both = serde_json::json!({"captured": lines(&before), "simplified": lines(&after)});
+            say(serde_json::to_string_pretty(&both)?)
+        }
+        Talk::Tables => {
+            let count = |text: &str| text.lines().count();
+            say(format!("captured, {} operations\n{before}", count(&before)))?;
+            say(format!("simplified, {} operations\n{after}", count(&after)))
+        }
+    }
+}
+
+/// A network and its forward pass.
+enum Seen {
+    Image(Explainer<4>, Observation<4>),
+    Volume(Explainer<5>, Observation<5>),
+}
+
+/// Looks at the input, or at a small blank one.
+fn look(network: &ModelArgs, input: Option<&Path>) -> Result<Seen> {
+    let device = network.device.open()?;
+    let preprocess = network.model.preprocess();
+    // Names and shapes need no weights, but a file may set the channels.
+    let loaded = match &network.weights {
+        Some(path) => network.model.load(Some(path), &device)?,
+        None => network.model.untrained(&device),
+    };
+    Ok(match loaded {
+        Network::Image(explainer) => {
+            let seen = match input {
+                Some(path) => explainer.observe(input::image(path, preprocess, &device)?.tensor),
+                None => observe_blank(&explainer, [1, 1, 64, 64], &device),
+            };
+            Seen::Image(explainer, seen?)
+        }
+        Network::Volume(explainer) => {
+            let seen = match input {
+                Some(path) => explainer.observe(input::volume(path, &device)?),
+                None => observe_blank(&explainer, [1, 1, 16, 16, 16], &device),
+            };
+            Seen::Volume(explainer, seen?)
+        }
     })
 }
 
@@ -107,7 +161,7 @@ pub(crate) fn methods(talk: Talk) -> Result<()> {
 
 /// `segcam devices`
 pub(crate) fn devices(talk: Talk) -> Result<()> {
-    print(talk, &["device"], device_names(), |name| vec![name.to_string()])
+    print(talk, &["device"], &device_names(), |name| vec![name.to_string()])
 }
 
 fn print<R: Serialize>(

@@ -55,6 +55,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         Command::Demo(demo) => demo::run(&demo, talk),
         Command::Explain(explain) => explain::run(&explain, talk),
         Command::Layers(layers) => listing::layers(&layers, talk),
+        Command::Graph(graph) => listing::graph(&graph, talk),
         Command::Models => listing::models(talk),
         Command::Methods => listing::methods(talk),
         Command::Devices => listing::devices(talk),

@@ -15,8 +15,6 @@ pub(crate) struct Report {
     /// `[N, C, …]` as the network saw it.
     pub(crate) input_shape: Vec<usize>,
     pub(crate) classes: usize,
-    pub(crate) class: usize,
-    pub(crate) class_name: Option<String>,
     /// `asked` or `most frequent prediction`.
     pub(crate) class_chosen: &'static str,
     /// Pixels predicted as each class, for each image of the batch.
@@ -28,12 +26,24 @@ pub(crate) struct Report {
     /// Of a volume, the slice in the pictures, for each image of the batch.
     pub(crate) slices: Option<Vec<usize>>,
     pub(crate) maps: Vec<MapReport>,
+    /// Classes and pixel sets that could not be explained, and why.
+    pub(crate) failures: Vec<Failure>,
     pub(crate) files: Vec<String>,
+}
+
+/// What could not be explained.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) class: usize,
+    pub(crate) pixel_set: String,
+    pub(crate) error: String,
 }
 
 /// One map in [`Report`]; the vectors have one entry for each image of the batch.
 #[derive(Debug, Serialize)]
 pub(crate) struct MapReport {
+    pub(crate) class: usize,
+    pub(crate) class_name: Option<String>,
     pub(crate) method: String,
     pub(crate) layer: String,
     /// Shape of the raw map, `[N, 1, …]`.

@@ -111,7 +111,7 @@ fn demo_is_repeatable_and_shows_one_nucleus() {
 fn an_image_alone_is_enough() {
     let folder = folder_with_image();
     let said = works(folder.path(), "explain --input spots.png");
-    assert!(said.contains("class 1 (nucleus), most frequent prediction"), "{said}");
+    assert!(said.contains("class: most frequent prediction; engine: graph"), "{said}");
     let mut files: Vec<String> = fs::read_dir(folder.path().join("segcam-out"))
         .expect("the folder")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
@@ -245,7 +245,8 @@ fn wrong_words_get_one_line() {
         ("explain --input spots.png --method seg-gradcam", &["seg-grad-cam"]),
         ("explain --input spots.png --model unet", &["nuclei-unet"]),
         ("explain --input spots.png --model espnet", &["weights"]),
-        ("explain --input spots.png --device cuda", &["cuda", "flex"]),
+        ("explain --input spots.png --device vulkan:0", &["vulkan", "feature"]),
+        ("explain --input spots.png --device flux", &["did you mean `flex`"]),
         ("explain --input spots.png --colormap virdis", &["viridis"]),
         ("explain --input spots.png --normalize huge", &["huge", "min-max"]),
         ("explain --input spots.png --save all", &["all", "raw"]),
@@ -385,7 +386,7 @@ fn file_names_need_not_be_text() {
 fn classes_have_names() {
     let folder = folder_with_image();
     let said = works(folder.path(), "explain --input spots.png --class nucleus --layer mid");
-    assert!(said.contains("class 1 (nucleus), asked"), "{said}");
+    assert!(said.contains("class: asked") && said.contains("nucleus"), "{said}");
 }
 
 #[test]
@@ -452,4 +453,44 @@ fn the_program_gives_the_golden_maps() {
             }
         }
     }
+}
+
+#[test]
+fn several_classes_and_sets_get_a_figure_each() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let arguments = "explain --input spots.png --class 0,nucleus --layer mid --json --out out \
+                     --pixels class box:0,0,24,24";
+    let report: serde_json::Value = serde_json::from_str(&works(path, arguments)).expect("JSON");
+    assert_eq!(report["engine"], "graph");
+    assert_eq!(report["maps"].as_array().map(Vec::len), Some(2 * 2 * 2));
+    assert_eq!(report["maps"][0]["class_name"], "background");
+    assert_eq!(report["maps"][7]["class"], 1);
+    assert_eq!(report["failures"], serde_json::json!([]));
+    for class in [0, 1] {
+        for set in [1, 2] {
+            assert!(path.join(format!("out/compare.class{class}.set{set}.png")).exists());
+        }
+    }
+    // What cannot be explained is said, and the rest is done.
+    let arguments = "explain --input spots.png --class all --layer mid --json --out all \
+                     --pixels class-!class class";
+    let report: serde_json::Value = serde_json::from_str(&works(path, arguments)).expect("JSON");
+    assert_eq!(report["maps"].as_array().map(Vec::len), Some(8));
+    let arguments = "explain --input spots.png --class all --layer mid --out none \
+                     --pixels class&!class";
+    fails(path, arguments, &["`class&!class`", "empty"]);
+}
+
+#[test]
+fn the_graph_is_shown_and_its_operations_can_be_explained() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let said = works(path, "graph --input spots.png");
+    assert!(said.contains("captured, 59 operations") && said.contains("simplified, "), "{said}");
+    let (_, simplified) = said.split_once("simplified").expect("both");
+    assert!(!simplified.contains("= batch_norm("), "{simplified}");
+    assert!(works(path, "layers --all").contains("batch_norm.1"));
+    works(path, "explain --input spots.png --layer batch_norm.1 --out out");
+    assert!(path.join("out/seg-hires-grad-cam.batch_norm.1.png").exists());
 }

@@ -1,4 +1,7 @@
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use segcam_graph::GraphError;
 
 /// What can go wrong while explaining a network.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -149,6 +152,29 @@ pub enum CamError {
         given: Vec<usize>,
     },
 
+    /// The forward pass panicked.
+    #[error("the network fails on an input of shape {shape:?}: {reason}")]
+    Forward {
+        /// Shape of the input, `[N, C, …]`.
+        shape: Vec<usize>,
+        /// What burn said.
+        reason: String,
+    },
+
+    /// Something inside burn panicked.
+    #[error(
+        "the backend failed: {reason}. If memory ran out, take fewer targets at a time \
+         (`GraphEngine::with_chunk`) or keep less (`GraphEngine::with_memory`)"
+    )]
+    Backend {
+        /// What burn said.
+        reason: String,
+    },
+
+    /// The network cannot be run as a graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+
     /// NaN or infinity where a number was needed.
     #[error("{count} NaN or infinite value(s) in {what}")]
     NonFinite {
@@ -157,6 +183,20 @@ pub enum CamError {
         /// How many values are not finite.
         count: usize,
     },
+}
+
+/// burn answers wrong shapes, lack of memory and lost servers by panicking: turns that into an
+/// error.
+pub(crate) fn guarded<T>(
+    error: impl FnOnce(String) -> CamError,
+    work: impl FnOnce() -> Result<T, CamError>,
+) -> Result<T, CamError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let line = text.and_then(|text| text.lines().next()).unwrap_or("unknown panic");
+        Err(error(line.to_string()))
+    })
 }
 
 /// The quantity a [`CamError::NonFinite`] speaks of.

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use crate::{
-    CamError, CamMethod, Engine, Explanation, Layer, Pass, PixelSetSummary, Prediction, Quantity,
-    SegmentationModel, TapeEngine, Target, error::closest,
+    CamError, CamMethod, Engine, Explanation, Gradients, Graph, GraphEngine, Layer, Pass,
+    PixelSetSummary, Prediction, Quantity, Request, SegmentationModel, Shares, Target,
+    error::closest, error::guarded,
 };
 
 /// Explains one network. The network is held in inference mode.
@@ -16,14 +17,27 @@ pub struct Explainer<const D: usize = 4> {
 }
 
 impl<const D: usize> Explainer<D> {
-    /// Takes a network; [`TapeEngine`] computes the gradients.
+    /// Takes a network; the [`GraphEngine`] computes the gradients.
     pub fn new(model: impl SegmentationModel<D>) -> Self {
-        Self::with_engine(TapeEngine::new(model))
+        Self::with_engine(GraphEngine::new(model))
     }
 
     /// Takes an engine that already holds its network.
     pub fn with_engine(engine: impl Engine<D> + 'static) -> Self {
         Self { engine: Arc::new(engine) }
+    }
+
+    /// The forward pass as the engine runs it on an input of this shape: captured, and simplified.
+    /// `None` if the engine does not capture it.
+    ///
+    /// # Errors
+    /// Shapes the network does not take, and [`CamError::Graph`] if it cannot be captured.
+    pub fn program(
+        &self,
+        shape: [usize; D],
+        device: &Device,
+    ) -> Result<Option<(Graph, Graph)>, CamError> {
+        self.engine.program(shape, device)
     }
 
     /// One forward pass. The observation can then be explained any number of times.
@@ -39,6 +53,12 @@ impl<const D: usize> Explainer<D> {
         if shape.contains(&0) {
             return Err(CamError::EmptyInput { shape: shape.to_vec() });
         }
+        let failed = |reason| CamError::Forward { shape: shape.to_vec(), reason };
+        guarded(failed, || self.observed(input))
+    }
+
+    fn observed(&self, input: Tensor<D>) -> Result<Observation<D>, CamError> {
+        let shape = input.dims();
         finite(&input, || Quantity::Input)?;
         let pass = self.engine.observe(input)?;
         let logits = pass.logits();
@@ -49,17 +69,12 @@ impl<const D: usize> Explainer<D> {
             wanted[0] = shape[0];
             return Err(CamError::ShapeMismatch { what: "the network's output", wanted, given });
         }
-        Ok(Observation {
-            engine: self.engine.name(),
-            pass,
-            prediction: Prediction::new(logits, shape),
-        })
+        Ok(Observation { pass, prediction: Prediction::new(logits, shape) })
     }
 }
 
 /// A finished forward pass: what the network predicted, and the layers that can explain it.
 pub struct Observation<const D: usize = 4> {
-    engine: &'static str,
     pass: Box<dyn Pass<D>>,
     prediction: Prediction<D>,
 }
@@ -80,9 +95,15 @@ impl<const D: usize> Observation<D> {
         self.pass.layers()
     }
 
-    /// Name of the engine that computes the gradients.
-    pub fn engine(&self) -> &'static str {
-        self.engine
+    /// Results of single operations that can be explained, too: `conv2d.7`. Those that were merged
+    /// with their neighbours are not among them.
+    pub fn operations(&self) -> &[Layer] {
+        self.pass.operations()
+    }
+
+    /// What computes the gradients: `graph`, or `tape` and why the graph engine cannot.
+    pub fn engine(&self) -> String {
+        self.pass.engine()
     }
 
     /// The map of `layer` that says where the score of `class` over the method's pixel set comes
@@ -91,43 +112,90 @@ impl<const D: usize> Observation<D> {
     /// # Errors
     /// An unknown layer or class, an empty pixel set, a layer without a path to the score, NaN or
     /// infinity on the way, and whatever the pixel set itself reports.
-    pub fn explain<M>(
+    pub fn explain<M: CamMethod<D> + ?Sized>(
         &self,
         method: &M,
         layer: &str,
         class: usize,
-    ) -> Result<Explanation<D>, CamError>
-    where
-        M: CamMethod<D> + ?Sized,
-    {
-        let layer = self.layer(layer)?;
-        let (target, pixels) = self.target(method, class)?;
-        let found = self.pass.gradients(&layer.name, &target)?;
-        finite(&found.activations, || Quantity::Activations(layer.name.clone()))?;
-        finite(&found.gradients, || Quantity::Gradients(layer.name.clone()))?;
+    ) -> Result<Explanation<D>, CamError> {
+        let no_path = || CamError::NoPath { layer: layer.to_string(), class };
+        let mut results = self.explain_all([Request { method: &method, layer, class }]);
+        results.next().ok_or_else(no_path)?
+    }
 
+    /// Where the score that `method` explains comes from when the network is cut at `layer`: the
+    /// layer, each value that goes past it, and the biases after it; summed over the batch. `None`
+    /// with an engine that cannot tell.
+    ///
+    /// # Errors
+    /// Those of [`explain`](Self::explain).
+    pub fn shares<M: CamMethod<D> + ?Sized>(
+        &self,
+        method: &M,
+        layer: &str,
+        class: usize,
+    ) -> Result<Option<Shares>, CamError> {
+        let layer = self.layer(layer)?;
+        guarded(
+            |reason| CamError::Backend { reason },
+            || {
+                let (target, _) = self.target(&method, class)?;
+                self.pass.shares(&target, &layer.name)
+            },
+        )
+    }
+
+    pub(crate) fn gradients(
+        &self,
+        targets: &[Target<D>],
+        layers: &[&str],
+        visit: &mut dyn FnMut(usize, usize, Gradients<D>),
+    ) -> Result<(), CamError> {
+        self.pass.gradients(targets, layers, visit)
+    }
+
+    pub(crate) fn chunk(&self) -> usize {
+        self.pass.chunk()
+    }
+
+    pub(crate) fn score(&self, target: &Target<D>) -> Vec<f64> {
+        per_sample_sum(self.prediction.logit(target.class) * target.weights.clone())
+    }
+
+    pub(crate) fn explanation(
+        &self,
+        request: &Request<D>,
+        found: Gradients<D>,
+        pixels: &PixelSetSummary,
+        score: &[f64],
+    ) -> Result<Explanation<D>, CamError> {
         let mut shape = found.activations.dims();
         shape[1] = 1;
-        let raw = method.combine(found.activations, found.gradients);
+        let raw = request.method.combine(found.activations.clone(), found.gradients.clone());
         expect_shape("the method's map", &raw, shape)?;
-        finite(&raw, || Quantity::Map(method.name()))?;
-        let device = format!("{:?}", raw.device().as_dispatch());
+        if let Err(error) = finite(&raw, || Quantity::Map(request.method.name())) {
+            let layer = || request.layer.to_string();
+            finite(&found.activations, || Quantity::Activations(layer()))?;
+            finite(&found.gradients, || Quantity::Gradients(layer()))?;
+            return Err(error);
+        }
         Ok(Explanation {
-            layer: layer.name.clone(),
-            class,
-            method: method.name(),
-            score: per_sample_sum(self.prediction.logit(class) * target.weights),
-            pixels,
+            layer: request.layer.to_string(),
+            class: request.class,
+            method: request.method.name(),
+            score: score.to_vec(),
+            pixels: pixels.clone(),
             input_shape: self.prediction.input_shape(),
-            engine: self.engine,
-            device,
+            engine: self.pass.engine(),
+            device: format!("{:?}", raw.device().as_dispatch()),
             raw,
         })
     }
 
-    fn layer(&self, wanted: &str) -> Result<&Layer, CamError> {
+    pub(crate) fn layer(&self, wanted: &str) -> Result<&Layer, CamError> {
         let explainable = || self.layers().iter().filter(|layer| layer.shape.len() == D);
-        let Some(layer) = self.layers().iter().find(|layer| layer.name == wanted) else {
+        let mut all = self.layers().iter().chain(self.operations());
+        let Some(layer) = all.find(|layer| layer.name == wanted) else {
             let known: Vec<String> = explainable().map(|layer| layer.name.clone()).collect();
             return Err(CamError::UnknownLayer {
                 wanted: wanted.to_string(),
@@ -144,10 +212,11 @@ impl<const D: usize> Observation<D> {
     }
 
     /// The score that `method` explains, and what its pixel set is.
-    fn target<M>(&self, method: &M, class: usize) -> Result<(Target<D>, PixelSetSummary), CamError>
-    where
-        M: CamMethod<D> + ?Sized,
-    {
+    pub(crate) fn target(
+        &self,
+        method: &dyn CamMethod<D>,
+        class: usize,
+    ) -> Result<(Target<D>, PixelSetSummary), CamError> {
         let classes = self.prediction.classes();
         if class >= classes {
             return Err(CamError::ClassOutOfRange { class, classes });
@@ -188,8 +257,12 @@ fn finite<const D: usize>(
     tensor: &Tensor<D>,
     what: impl FnOnce() -> Quantity,
 ) -> Result<(), CamError> {
+    // Zero times anything else is NaN; counting them is slow and rarely needed.
+    if tensor.clone().mul_scalar(0.0).sum().into_scalar::<f32>() == 0.0 {
+        return Ok(());
+    }
     let count = tensor.clone().is_finite().bool_not().int().sum().into_scalar::<i64>() as usize;
-    if count == 0 { Ok(()) } else { Err(CamError::NonFinite { what: what(), count }) }
+    Err(CamError::NonFinite { what: what(), count })
 }
 
 /// Sums each image of the batch: `[N, …]` to N numbers.

@@ -69,7 +69,7 @@ pub struct Explanation<const D: usize = 4> {
     pub(crate) pixels: PixelSetSummary,
     pub(crate) score: Vec<f64>,
     pub(crate) input_shape: [usize; D],
-    pub(crate) engine: &'static str,
+    pub(crate) engine: String,
     pub(crate) device: String,
 }
 
@@ -150,7 +150,7 @@ impl<const D: usize> Explanation<D> {
 
     /// Name of the engine that computed the gradients.
     pub fn engine(&self) -> &str {
-        self.engine
+        &self.engine
     }
 
     /// The device on which it ran.

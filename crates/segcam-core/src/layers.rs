@@ -1,6 +1,9 @@
 use std::any::Any;
+use std::collections::HashSet;
 
 use burn::tensor::Tensor;
+
+use crate::CamError;
 
 /// A named layer of a network: its name and the shape of its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,5 +89,14 @@ impl LayerView<'_> {
     /// The layer's output, to read or replace; `None` if its rank is not `D`.
     pub fn tensor<const D: usize>(&mut self) -> Option<&mut Tensor<D>> {
         self.tensor.downcast_mut()
+    }
+}
+
+/// Each layer must have its own name.
+pub(crate) fn expect_unique(layers: &[Layer]) -> Result<(), CamError> {
+    let mut names = HashSet::new();
+    match layers.iter().find(|layer| !names.insert(&layer.name)) {
+        Some(twice) => Err(CamError::DuplicateLayer { name: twice.name.clone() }),
+        None => Ok(()),
     }
 }

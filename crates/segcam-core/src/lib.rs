@@ -10,7 +10,7 @@
 //! | [`PixelSet`] | the set M of output pixels whose class score is explained |
 //! | [`CamMethod`] | turns activations and gradients of one layer into a map |
 //! | [`Explanation`] | the signed map with everything needed to read it, and its heat map |
-//! | [`Engine`] | computes the gradients; [`TapeEngine`] does it with burn's autodiff |
+//! | [`Engine`] | computes the gradients: [`GraphEngine`], or [`TapeEngine`] with burn's autodiff |
 //!
 //! Everything is generic over the tensor rank `D`: 4 for images `[N, C, H, W]` (the default), 5 for
 //! volumes `[N, C, D, H, W]`. No backend is named here; the `segcam` crate picks one.
@@ -19,11 +19,13 @@ mod engine;
 mod error;
 mod explainer;
 mod explanation;
+mod graph;
 mod layers;
 mod method;
 mod methods;
 mod model;
 mod pixels;
+mod plan;
 mod prediction;
 mod tape;
 mod upsample;
@@ -32,12 +34,15 @@ pub use engine::{Engine, Gradients, Pass, Target};
 pub use error::{CamError, Quantity, UnknownName};
 pub use explainer::{Explainer, Observation};
 pub use explanation::{Explanation, MapStatus, Normalize, PixelSetSummary};
+pub use graph::GraphEngine;
 pub use layers::{Layer, LayerView, Layers};
 pub use method::CamMethod;
 pub use methods::{GradCam, HiResCam, SegGradCam, SegHiResGradCam};
 pub use model::SegmentationModel;
 pub use pixels::{AllPixels, PixelSet, PredictedClass};
+pub use plan::Request;
 pub use prediction::Prediction;
+pub use segcam_graph::{Graph, GraphError, Shares};
 pub use tape::TapeEngine;
 pub use upsample::{half_pixel_taps, upsample};
 

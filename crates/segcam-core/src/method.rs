@@ -40,4 +40,18 @@ pub trait CamMethod<const D: usize = 4> {
 }
 
 const _: Option<&dyn CamMethod> = None;
+
+impl<const D: usize, M: CamMethod<D> + ?Sized> CamMethod<D> for &M {
+    fn combine(&self, activations: Tensor<D>, gradients: Tensor<D>) -> Tensor<D> {
+        (**self).combine(activations, gradients)
+    }
+
+    fn pixels(&self) -> &dyn PixelSet<D> {
+        (**self).pixels()
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
+}
 const _: Option<&dyn PixelSet> = None;

@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor};
 
@@ -9,12 +11,13 @@ use burn::tensor::{Device, Int, Tensor};
 pub struct Prediction<const D: usize = 4> {
     logits: Tensor<D>,
     input_shape: [usize; D],
+    labels: OnceLock<Tensor<D, Int>>,
 }
 
 impl<const D: usize> Prediction<D> {
     /// From logits `[N, classes, …]` and the shape of the input `[N, C, …]`.
     pub fn new(logits: Tensor<D>, input_shape: [usize; D]) -> Self {
-        Self { logits, input_shape }
+        Self { logits, input_shape, labels: OnceLock::new() }
     }
 
     /// The class scores before softmax or sigmoid, `[N, classes, …]`.
@@ -84,9 +87,10 @@ impl<const D: usize> Prediction<D> {
     ///
     /// A binary network has 1 where its only class is predicted and 0 elsewhere.
     pub fn labels(&self) -> Tensor<D, Int> {
-        match self.classes() {
+        let labels = self.labels.get_or_init(|| match self.classes() {
             1 => self.logit(0).greater_elem(0.0).int(),
             _ => self.logits.clone().argmax(1),
-        }
+        });
+        labels.clone()
     }
 }

@@ -1,8 +1,8 @@
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
+use crate::layers::expect_unique;
 use crate::{
     CamError, Engine, Gradients, Layer, LayerView, Layers, Pass, SegmentationModel, Target,
 };
@@ -25,24 +25,34 @@ impl<M> TapeEngine<M> {
     {
         Self { model: Arc::new(model.valid()) }
     }
-}
 
-impl<M: SegmentationModel<D>, const D: usize> Engine<D> for TapeEngine<M> {
-    fn name(&self) -> &'static str {
-        "tape"
+    /// The network in inference mode.
+    pub(crate) fn model(&self) -> &M {
+        &self.model
     }
 
-    fn observe(&self, input: Tensor<D>) -> Result<Box<dyn Pass<D>>, CamError> {
+    /// One forward pass; `engine` says what reports call the result.
+    pub(crate) fn pass<const D: usize>(
+        &self,
+        input: Tensor<D>,
+        engine: String,
+    ) -> Result<Box<dyn Pass<D>>, CamError>
+    where
+        M: SegmentationModel<D>,
+    {
         self.model.check_input(input.dims())?;
         let input = input.inner();
         let mut layers: Vec<Layer> = vec![];
         let mut visitor = |view: LayerView| layers.push(view.layer);
         let logits = self.model.forward(input.clone(), &mut Layers::visited(&mut visitor));
-        let mut names = HashSet::new();
-        if let Some(twice) = layers.iter().find(|layer| !names.insert(&layer.name)) {
-            return Err(CamError::DuplicateLayer { name: twice.name.clone() });
-        }
-        Ok(Box::new(TapePass { model: self.model.clone(), input, logits, layers }))
+        expect_unique(&layers)?;
+        Ok(Box::new(TapePass { model: self.model.clone(), input, logits, layers, engine }))
+    }
+}
+
+impl<M: SegmentationModel<D>, const D: usize> Engine<D> for TapeEngine<M> {
+    fn observe(&self, input: Tensor<D>) -> Result<Box<dyn Pass<D>>, CamError> {
+        self.pass(input, "tape".into())
     }
 }
 
@@ -51,9 +61,14 @@ struct TapePass<M, const D: usize> {
     input: Tensor<D>,
     logits: Tensor<D>,
     layers: Vec<Layer>,
+    engine: String,
 }
 
 impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
+    fn engine(&self) -> String {
+        self.engine.clone()
+    }
+
     fn logits(&self) -> Tensor<D> {
         self.logits.clone()
     }
@@ -62,8 +77,26 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
         &self.layers
     }
 
-    fn gradients(&self, layer: &str, target: &Target<D>) -> Result<Gradients<D>, CamError> {
-        let no_path = || CamError::NoPath { layer: layer.to_string(), class: target.class };
+    fn gradients(
+        &self,
+        targets: &[Target<D>],
+        layers: &[&str],
+        visit: &mut dyn FnMut(usize, usize, Gradients<D>),
+    ) -> Result<(), CamError> {
+        for (target_at, target) in targets.iter().enumerate() {
+            for (layer_at, layer) in layers.iter().enumerate() {
+                if let Some(found) = self.gradient(target, layer) {
+                    visit(target_at, layer_at, found);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<M: SegmentationModel<D>, const D: usize> TapePass<M, D> {
+    /// `None` if the layer does not reach the score.
+    fn gradient(&self, target: &Target<D>, layer: &str) -> Option<Gradients<D>> {
         let mut leaf: Option<Tensor<D>> = None;
         let mut visitor = |mut view: LayerView| {
             if view.layer.name == layer
@@ -74,14 +107,11 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
             }
         };
         let logits = self.model.forward(self.input.clone(), &mut Layers::visited(&mut visitor));
-        let leaf = leaf.ok_or_else(no_path)?;
-        if !logits.is_tracked() {
-            return Err(no_path());
-        }
+        let leaf = leaf.filter(|_| logits.is_tracked())?;
         let weights = Tensor::from_inner(target.weights.clone());
         let score = (logits.narrow(1, target.class, 1) * weights).sum();
         let mut tape = score.backward();
-        let gradients = leaf.grad_remove(&mut tape).ok_or_else(no_path)?;
-        Ok(Gradients { activations: leaf.inner(), gradients })
+        let gradients = leaf.grad_remove(&mut tape)?;
+        Some(Gradients { activations: leaf.inner(), gradients })
     }
 }

@@ -69,6 +69,15 @@ impl Pretrained {
         UNetConfig::new(1, 2).with_widths(vec![8, 16, 32, 64])
     }
 
+    /// Architecture of orobix/retina-unet.
+    pub fn retina_config() -> UNetConfig {
+        UNetConfig::new(1, 2)
+            .with_widths(vec![32, 64, 128])
+            .with_batch_norm(false)
+            .with_upsampling(Upsampling::Nearest)
+            .with_head_relu(true)
+    }
+
     /// Loads the network. Only [`NucleiUNet`](Self::NucleiUNet) comes with weights.
     ///
     /// # Errors
@@ -94,12 +103,7 @@ impl Pretrained {
                 self.fill(Self::nuclei_config().init(device), weights, same).map(image)
             }
             Self::RetinaUNet => {
-                let config = UNetConfig::new(1, 2)
-                    .with_widths(vec![32, 64, 128])
-                    .with_batch_norm(false)
-                    .with_upsampling(Upsampling::Nearest)
-                    .with_head_relu(true);
-                self.fill(config.init(device), weights, retina_key).map(image)
+                self.fill(Self::retina_config().init(device), weights, retina_key).map(image)
             }
             Self::VanillaUNet => {
                 // Channels and classes are the file's.

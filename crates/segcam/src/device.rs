@@ -1,35 +1,183 @@
 use burn::tensor::Device;
+#[cfg(any(feature = "tch", feature = "wgpu"))]
+use burn::tensor::DeviceType;
 
 use crate::UnknownName;
 
-/// Names of the devices that the enabled features offer, the best first.
+/// Every device name, with the feature that it needs. Names with `:0` take any index.
+const DEVICES: [(&str, &str); 8] = [
+    ("libtorch:cuda:0", "tch"),
+    ("vulkan:0", "vulkan"),
+    ("wgpu", "wgpu"),
+    ("wgpu:0", "wgpu"),
+    ("libtorch", "tch"),
+    ("flex", "flex"),
+    ("ndarray", "ndarray"),
+    ("remote:ws://host:port", "remote"),
+];
+
+/// Why there is no device of a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// No device is called so.
+    #[error(transparent)]
+    Unknown(#[from] UnknownName),
+
+    /// The device exists, but not in this build.
+    #[error(
+        "device `{device}` is not in this build: add the feature `{feature}` \
+         (`cargo … --features {feature}`)"
+    )]
+    NotCompiledIn {
+        /// The name asked for.
+        device: String,
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
+
+    /// The machine does not have it, or it does not answer.
+    #[error("device `{device}` is not available: {reason}")]
+    Unavailable {
+        /// The name asked for.
+        device: String,
+        /// What is missing.
+        reason: String,
+    },
+}
+
+/// Names of the devices that the enabled features offer, those that are fastest where they exist
+/// first. `:0` stands for any index.
 ///
 /// # Example
 /// ```
 /// assert!(segcam::device_names().contains(&"flex"));
 /// ```
-pub fn device_names() -> &'static [&'static str] {
-    &[
-        #[cfg(feature = "flex")]
-        "flex",
-    ]
+pub fn device_names() -> Vec<&'static str> {
+    DEVICES.iter().filter(|(_, feature)| compiled_in(feature)).map(|(name, _)| *name).collect()
 }
 
 /// The device of this name.
 ///
+/// | name | feature | what computes |
+/// |---|---|---|
+/// | `flex` | `flex` (default) | pure Rust on the CPU |
+/// | `libtorch`, `libtorch:cuda:0` | `tch` | LibTorch on the CPU or an NVIDIA GPU |
+/// | `wgpu`, `wgpu:0` | `wgpu` | any GPU, through WebGPU shaders |
+/// | `vulkan:0` | `vulkan` | a GPU, through Vulkan with tuned kernels |
+/// | `remote:ws://host:port` | `remote` | the first device of a burn-remote server |
+/// | `ndarray` | `ndarray` | the CPU, slowly |
+///
 /// # Errors
-/// If no enabled feature offers it.
+/// [`DeviceError`]: an unknown name, a feature that is not enabled, a device that is not there.
 ///
 /// # Example
 /// ```
-/// let device = segcam::device("flex")?;
-/// assert!(segcam::device("flx").is_err_and(|error| error.closest == Some("flex".into())));
-/// # Ok::<(), segcam::UnknownName>(())
+/// use segcam::{DeviceError, device};
+///
+/// let flex = device("flex")?;
+/// assert!(matches!(device("flx"), Err(DeviceError::Unknown(name)) if name.closest.is_some()));
+/// # Ok::<(), DeviceError>(())
 /// ```
-pub fn device(name: &str) -> Result<Device, UnknownName> {
-    match name {
+pub fn device(name: &str) -> Result<Device, DeviceError> {
+    let (kind, place) = split(name);
+    let Some((_, feature)) = DEVICES.iter().find(|(known, _)| split(known).0 == kind) else {
+        let known = DEVICES.iter().map(|(name, _)| *name);
+        return Err(UnknownName::new("device", name, known).into());
+    };
+    if !compiled_in(feature) {
+        return Err(DeviceError::NotCompiledIn { device: name.into(), feature });
+    }
+    open(kind, place).map_err(|reason| DeviceError::Unavailable { device: name.into(), reason })
+}
+
+/// The fastest device that this build and this machine offer: an NVIDIA GPU, another GPU, LibTorch
+/// on the CPU, pure Rust.
+///
+/// # Example
+/// ```
+/// let device = segcam::best_device();
+/// let pixels = segcam::burn::tensor::Tensor::<1>::ones([4], &device);
+/// assert_eq!(pixels.sum().into_scalar::<f32>(), 4.0);
+/// ```
+pub fn best_device() -> Device {
+    let here = DEVICES.iter().filter(|(_, feature)| compiled_in(feature) && *feature != "remote");
+    // Vulkan may be a software renderer, which is slower than the CPU itself.
+    let mut fast = here.filter(|(_, feature)| !["wgpu", "vulkan"].contains(feature) || has_gpu());
+    fast.find_map(|(name, _)| device(name).ok()).unwrap_or_default()
+}
+
+/// A name as what it means and where: `libtorch:cuda:1` is `libtorch:cuda` at `1`.
+fn split(name: &str) -> (&str, &str) {
+    let address = name.strip_prefix("remote:").map(|address| ("remote", address));
+    let indexed = || name.rsplit_once(':').filter(|(_, index)| index.parse::<usize>().is_ok());
+    address.or_else(indexed).unwrap_or((name, ""))
+}
+
+fn compiled_in(feature: &str) -> bool {
+    match feature {
+        "flex" => cfg!(feature = "flex"),
+        "ndarray" => cfg!(feature = "ndarray"),
+        "tch" => cfg!(feature = "tch"),
+        "wgpu" => cfg!(feature = "wgpu"),
+        "vulkan" => cfg!(feature = "vulkan"),
+        "remote" => cfg!(feature = "remote"),
+        _ => false,
+    }
+}
+
+/// A device whose feature is enabled. The error says what is missing.
+fn open(kind: &str, place: &str) -> Result<Device, String> {
+    match kind {
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
-        _ => Err(UnknownName::new("device", name, device_names())),
+        #[cfg(feature = "ndarray")]
+        #[allow(deprecated, reason = "burn 0.22.1 is the last release that has it")]
+        "ndarray" => Ok(Device::ndarray()),
+        #[cfg(feature = "tch")]
+        #[allow(deprecated, reason = "burn 0.22.1 is the last release that has it")]
+        "libtorch" => Ok(Device::libtorch()),
+        #[cfg(feature = "tch")]
+        #[allow(deprecated, reason = "burn 0.22.1 is the last release that has it")]
+        "libtorch:cuda" => {
+            let wanted = Device::libtorch_cuda(place.parse::<usize>().unwrap_or(0));
+            let found = Device::enumerate(DeviceType::LibTorch).into_vec();
+            let there = found.contains(&wanted).then_some(wanted);
+            there.ok_or_else(|| "LibTorch finds no such NVIDIA GPU".into())
+        }
+        #[cfg(feature = "wgpu")]
+        "wgpu" if place.is_empty() => nth(DeviceType::Wgpu, "0")
+            .map(|_| Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => nth(DeviceType::Wgpu, place),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => nth(DeviceType::Vulkan, place),
+        #[cfg(feature = "remote")]
+        "remote" => {
+            let host = burn::remote::RemoteHost::websocket(place);
+            Device::remote_options(&host).init().map_err(|error| error.to_string())
+        }
+        _ => Err(format!("`{kind}:{place}` names no device")),
     }
+}
+
+#[cfg(feature = "wgpu")]
+fn nth(kind: DeviceType, index: &str) -> Result<Device, String> {
+    let mut found = Device::enumerate(kind).into_vec();
+    let index = index.parse::<usize>().unwrap_or(0);
+    if index < found.len() {
+        return Ok(found.swap_remove(index));
+    }
+    Err(format!("this machine has {} of its kind", found.len()))
+}
+
+/// Whether WebGPU shaders would run on a GPU and not on the CPU.
+fn has_gpu() -> bool {
+    #[cfg(feature = "wgpu")]
+    {
+        let found = Device::enumerate(DeviceType::Wgpu).into_vec();
+        found.iter().any(|device| format!("{device:?}").contains("Gpu("))
+    }
+    #[cfg(not(feature = "wgpu"))]
+    false
 }

@@ -2,7 +2,7 @@
 
 mod device;
 
-pub use device::{device, device_names};
+pub use device::{DeviceError, best_device, device, device_names};
 pub use segcam_core::*;
 pub use segcam_pixels as pixels;
 

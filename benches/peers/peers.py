@@ -1,0 +1,396 @@
+"""segcam beside what people use with PyTorch: the same maps, on the same machine, in the same run.
+
+    cargo xtask bench-peers [--quick] [--json FILE]
+
+Each tool runs in a process of its own that is asked in turn, so that a slow minute of the machine
+hits all of them. Times are medians of warm runs; maps are compared before they are timed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+import nets
+
+CLASSES = 19
+GRAD, HIRES = "seg-grad-cam", "seg-hires-grad-cam"
+OURS = ["libtorch", "flex"]
+
+
+# What each tool computes: (model, name, job) -> raw or final maps in the order class, layer, method.
+
+
+class Score(torch.nn.Module):
+    """Logits times the masks, summed: one number per class."""
+
+    def __init__(self, model, masks):
+        super().__init__()
+        self.model, self.masks = model, masks
+
+    def forward(self, x):
+        return (self.model(x) * self.masks).sum((2, 3))
+
+
+def raw_map(method, a, g):
+    return (a * (g.mean((2, 3), keepdim=True) if method == GRAD else g)).sum(1)
+
+
+def captum(model, x, masks, job):
+    from captum.attr import LayerGradCam, LayerGradientXActivation
+    score = Score(model, masks)
+    for c in job["classes"]:
+        for name in job["layers"]:
+            for method in job["methods"]:
+                at = nets.layer(model, name)
+                if method == GRAD:
+                    yield LayerGradCam(score, at).attribute(x, target=c)[:, 0]
+                else:
+                    yield LayerGradientXActivation(score, at).attribute(x, target=c).sum(1)
+
+
+def pytorch_grad_cam(model, x, masks, job):
+    from pytorch_grad_cam import GradCAM, HiResCAM
+    from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
+    for c in job["classes"]:
+        target = [SemanticSegmentationTarget(c, masks[0, c].numpy())]
+        for name in job["layers"]:
+            for method in job["methods"]:
+                kind = GradCAM if method == GRAD else HiResCAM
+                with kind(model, [nets.layer(model, name)]) as cam:
+                    yield torch.from_numpy(cam(x, target))
+
+
+def torch_cam(model, x, masks, job):
+    from torchcam.methods import GradCAM
+    assert job["methods"] == [GRAD]
+    for c in job["classes"]:
+        for name in job["layers"]:
+            with GradCAM(model, nets.layer(model, name)) as cam:
+                scores = (model(x) * masks).sum((2, 3))
+                yield cam(c, scores, normalized=False)[0]
+
+
+def paper(model, x, masks, job):
+    """Rheude et al.: per method one forward pass, one backward pass through the whole network per
+    class, and a second forward pass for the activations."""
+    for c in job["classes"]:
+        for name in job["layers"]:
+            for method in job["methods"]:
+                kept, at = {}, nets.layer(model, name)
+                hook = at.register_full_backward_hook(
+                    lambda module, given, found: kept.update(g=found[0]))
+                score = (model(x)[:, c] * masks[:, c]).sum()
+                model.zero_grad()
+                score.backward()
+                hook.remove()
+                hook = at.register_forward_hook(
+                    lambda module, given, found: kept.update(a=found))
+                model(x)
+                hook.remove()
+                yield raw_map(method, kept["a"].detach(), kept["g"])
+
+
+def by_hand(model, x, masks, job):
+    """The best that PyTorch allows: what precedes the layer without a graph, one graph for the
+    rest, one `autograd.grad` per class, shared by the methods."""
+    (name,) = job["layers"]
+    tail = nets.Tail(model.requires_grad_(False), name)
+    with torch.no_grad():
+        a, skips = tail.head(x)
+    a.requires_grad_()
+    logits = tail.rest(a, skips)
+    for c in job["classes"]:
+        score = (logits[:, c] * masks[:, c]).sum()
+        (g,) = torch.autograd.grad(score, a, retain_graph=True)
+        for method in job["methods"]:
+            yield raw_map(method, a.detach(), g)
+
+
+PEERS = {
+    "pytorch-grad-cam": pytorch_grad_cam,
+    "captum": captum,
+    "torch-cam": torch_cam,
+    "paper": paper,
+    "PyTorch by hand": by_hand,
+}
+
+
+def network(model):
+    kind, size = model.split(":")
+    return getattr(nets, kind)(int(size), CLASSES)
+
+
+def serve(peer, model, weights):
+    """The other side of `Worker`."""
+    net = network(model)
+    net.load_state_dict(load_file(weights))
+    print("ready", flush=True)
+    inputs = {}
+    for line in sys.stdin:
+        job = json.loads(line)
+        if job["inputs"] not in inputs:
+            inputs[job["inputs"]] = load_file(job["inputs"])
+        both = inputs[job["inputs"]]
+        start = time.perf_counter()
+        maps = [m.detach().numpy().copy() for m in PEERS[peer](net, both["input"], both["masks"], job)]
+        milliseconds = (time.perf_counter() - start) * 1e3
+        if job.get("out"):
+            np.concatenate([m.ravel() for m in maps]).astype("<f4").tofile(job["out"])
+        print(json.dumps({"ms": milliseconds}), flush=True)
+
+
+class Worker:
+    """A tool in a process of its own, with its network loaded."""
+
+    def __init__(self, tool, model, weights, binary):
+        if tool in PEERS:
+            command = [sys.executable, __file__, "--serve", tool, model, str(weights)]
+        else:
+            command = [binary, tool, model, str(weights), str(CLASSES)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.expect("ready")
+
+    def expect(self, start):
+        line = self.process.stdout.readline()
+        if not line.startswith(start):
+            raise SystemExit(f"{self.process.args}: {line!r}")
+        return line
+
+    def run(self, job):
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.expect("{"))["ms"]
+
+    def memory(self, key):
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(key):
+                return int(line.split()[1]) / 1024
+        raise SystemExit(f"no {key}")
+
+    def peak(self, job):
+        """Most memory of one run above that of the loaded process, in MiB."""
+        before = self.memory("VmRSS")
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        self.run(job)
+        return self.memory("VmHWM") - before
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def prepare(folder, model, size):
+    """Weights and inputs, the same for all."""
+    weights = folder / f"{model.replace(':', '-')}.safetensors"
+    if not weights.exists():
+        state = {k: v.clone() for k, v in network(model).state_dict().items()
+                 if not k.endswith("num_batches_tracked")}
+        save_file(state, weights)
+    h, w = size
+    inputs = folder / f"input-{h}x{w}.safetensors"
+    if not inputs.exists():
+        # With other seeds a ReLU here and there is at zero to the last digit, and maps of two correct
+        # programs differ in single cells; with this one none is.
+        generator = torch.Generator().manual_seed(5)
+        # Every class has pixels, whatever the network says: a board of 32×32 squares.
+        board = (torch.arange(h)[:, None] // 32 * 7 + torch.arange(w)[None] // 32) % CLASSES
+        masks = torch.stack([(board == c).float() for c in range(CLASSES)])[None]
+        save_file({"input": torch.randn(1, 3, h, w, generator=generator), "masks": masks}, inputs)
+    return weights, inputs
+
+
+def compare(tool, maps, reference, job, shapes):
+    """Largest difference to captum's maps, relative to each map's largest value; final maps are
+    compared as final maps. Other maps than captum's end the run."""
+    given, wanted = np.fromfile(maps, "<f4"), np.fromfile(reference, "<f4")
+    errors, taken = [], 0
+    for _ in job["classes"]:
+        for name in job["layers"]:
+            for _ in job["methods"]:
+                rows, columns = shapes[name]
+                raw = wanted[:rows * columns]
+                wanted = wanted[rows * columns:]
+                raw = final(tool, raw.reshape(1, rows, columns), job["size"])
+                mine = given[taken:taken + raw.size]
+                taken += raw.size
+                scale = max(np.abs(raw).max(), 1e-12)  # a final map may be empty
+                errors.append(float(np.abs(mine - raw).max() / scale))
+    if taken != given.size or not max(errors) < 1e-4:
+        raise SystemExit(f"{tool} has other maps than captum: {errors}")
+    return max(errors)
+
+
+def final(tool, raw, size):
+    """What a tool makes of a raw map."""
+    if tool == "torch-cam":
+        raw = np.maximum(raw, 0)
+    if tool == "pytorch-grad-cam":
+        from pytorch_grad_cam.utils.image import scale_cam_image
+        raw = scale_cam_image(np.maximum(raw, 0), size[::-1])
+        raw = scale_cam_image(np.maximum(raw, 0))
+    return raw.ravel()
+
+
+def layer_shapes(model, weights, inputs, names):
+    net = network(model)
+    net.load_state_dict(load_file(weights))
+    shapes = {}
+    for name in names:
+        nets.layer(net, name).register_forward_hook(
+            lambda m, given, found, name=name: shapes.update({name: found.shape[2:]}))
+    with torch.no_grad():
+        net(load_file(inputs)["input"])
+    return shapes
+
+
+def measure(folder, binary, model, size, job, tools, rounds):
+    """Medians of the tools' times in milliseconds, asked in turn."""
+    weights, inputs = prepare(folder, model, size)
+    job = job | {"inputs": str(inputs), "size": size}
+    workers = {tool: Worker(tool, model, weights, binary) for tool in tools}
+    shapes = layer_shapes(model, weights, inputs, job["layers"])
+    order = sorted(tools, key=lambda tool: tool != "captum")
+    for tool in order:
+        out = folder / f"maps-{tool.replace(' ', '-')}.f32"
+        workers[tool].run(job | {"out": str(out)})
+        if tool != "captum":
+            error = compare(tool, out, folder / "maps-captum.f32", job, shapes)
+            print(f"  {tool}: the same maps within {error:.1e}", flush=True)
+    times = {tool: [] for tool in tools}
+    for _ in range(rounds):
+        for tool in tools:
+            time.sleep(0.2)
+            times[tool].append(workers[tool].run(job))
+    for worker in workers.values():
+        worker.close()
+    return {tool: statistics.median(ms) for tool, ms in times.items()}
+
+
+EVERY = list(range(CLASSES))
+# (name, model, size, job, {peer: targets on libtorch and flex})
+WORK = [
+    ("U-Net 32, 256², one map at mid", "unet:32", (256, 256),
+     dict(layers=["mid"], classes=[3], methods=[HIRES]),
+     {"pytorch-grad-cam": (0.60, 1.5), "captum": (1.0, 3.0), "paper": (None, None),
+      "PyTorch by hand": (None, None)}),
+    ("U-Net 32, 256², one map at dec1", "unet:32", (256, 256),
+     dict(layers=["dec1"], classes=[3], methods=[HIRES]),
+     {"pytorch-grad-cam": (0.40, 1.1), "captum": (None, None)}),
+    ("U-Net 32, 256², 19 classes × 2 methods at mid", "unet:32", (256, 256),
+     dict(layers=["mid"], classes=EVERY, methods=[GRAD, HIRES]),
+     {"pytorch-grad-cam": (0.16, 0.45), "captum": (0.30, 0.80), "paper": (None, None),
+      "PyTorch by hand": (0.95, 2.6)}),
+    ("U-Net 32, 256², 19 classes × Seg-Grad at mid", "unet:32", (256, 256),
+     dict(layers=["mid"], classes=EVERY, methods=[GRAD]),
+     {"captum": (None, None), "torch-cam": (None, None)}),
+    ("U-Net 32, 256², 1 class × 2 methods × 4 layers", "unet:32", (256, 256),
+     dict(layers=["mid", "dec3", "dec2", "dec1"], classes=[3], methods=[GRAD, HIRES]),
+     {"pytorch-grad-cam": (None, None), "captum": (0.20, 0.45)}),
+    ("ESPNet q=8, 512×1024, 19 classes × 2 methods at dec1", "espnet:8", (512, 1024),
+     dict(layers=["dec1"], classes=EVERY, methods=[GRAD, HIRES]),
+     {"captum": (0.30, 0.80), "PyTorch by hand": (None, None)}),
+]
+MEMORY = ("U-Net 32, 512×1024, 19 classes at mid, peak memory", "unet:32", (512, 1024),
+          dict(layers=["mid"], classes=EVERY, methods=[HIRES]),
+          {"pytorch-grad-cam": (0.5, 0.7)})
+
+
+def rows_of(work, found, unit):
+    name, _, _, _, targets = work
+    for peer, (on_libtorch, on_flex) in targets.items():
+        for device, target in (("libtorch", on_libtorch), ("flex", on_flex)):
+            yield {"work": name, "device": device, "ours_" + unit: round(found[device], 1),
+                   "peer": peer, "peer_" + unit: round(found[peer], 1),
+                   "ratio": round(found[device] / found[peer], 3), "target": target}
+
+
+def table(rows):
+    print("\n| work | device | ours | peer | theirs | ratio | target |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows:
+        unit = "ms" if "ours_ms" in row else "MiB"
+        target = f"≤ {row['target']:.2f}" if row["target"] else "–"
+        print(f"| {row['work']} | {row['device']} | {row['ours_' + unit]:.0f} {unit} | "
+              f"{row['peer']} | {row['peer_' + unit]:.0f} {unit} | {row['ratio']:.2f} | {target} |")
+
+
+def plot(curves, path):
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for axis, (label, points) in zip(axes, curves.items()):
+        for tool in next(iter(points.values())):
+            ours = tool in OURS
+            axis.plot(list(points), [ms[tool] / 1e3 for ms in points.values()],
+                      marker="o", linewidth=2.5 if ours else 1.2, linestyle="-" if ours else "--",
+                      label=f"segcam, {tool}" if ours else tool)
+        axis.set(xlabel=label, ylabel="seconds", ylim=(0, None))
+        axis.set_xticks(list(points))
+        axis.grid(alpha=0.3)
+    axes[0].legend()
+    figure.suptitle("U-Net 32, Seg-HiRes-Grad-CAM at the bottleneck")
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--serve", nargs=3, metavar=("PEER", "MODEL", "WEIGHTS"))
+    parser.add_argument("--worker", help="the program peer-worker")
+    parser.add_argument("--folder", type=Path, help="where weights and inputs may lie")
+    parser.add_argument("--quick", action="store_true", help="three rounds, no plot")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--only", help="only work whose name holds this")
+    args = parser.parse_args()
+    if args.serve:
+        return serve(*args.serve)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    rounds = 3 if args.quick else 7
+    print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
+          f"median of {rounds}")
+    rows = []
+    for work in WORK:
+        name, model, size, job, targets = work
+        if args.only and args.only not in name:
+            continue
+        print(name, flush=True)
+        tools = list(dict.fromkeys([*targets, "captum", *OURS]))
+        found = measure(args.folder, args.worker, model, size, job, tools, rounds)
+        rows += rows_of(work, found, "ms")
+    name, model, size, job, targets = MEMORY
+    if not args.only or args.only in name:
+        print(name, flush=True)
+        weights, inputs = prepare(args.folder, model, size)
+        found = {}
+        for tool in [*targets, *OURS]:
+            worker = Worker(tool, model, weights, args.worker)
+            found[tool] = worker.peak(job | {"inputs": str(inputs), "size": size})
+            worker.close()
+        rows += rows_of(MEMORY, found, "MiB")
+    table(rows)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    if args.plot and not args.quick:
+        tools = ["pytorch-grad-cam", "captum", "PyTorch by hand", *OURS]
+        job = dict(layers=["mid"], methods=[HIRES])
+        curve = lambda size, classes: measure(  # noqa: E731
+            args.folder, args.worker, "unet:32", size, job | {"classes": classes}, tools, 3)
+        plot({"targets (256²)": {k: curve((256, 256), EVERY[:k]) for k in (1, 4, 8, 19)},
+              "image side (4 targets)": {s: curve((s, s), EVERY[:4]) for s in (128, 256, 384, 512)}},
+             args.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+//! segcam's side of `cargo xtask bench-peers`: `peer-worker DEVICE MODEL WEIGHTS CLASSES`.
+//!
+//! Loads the weights, says `ready`, and then answers one JSON job per line with one JSON line.
+
+use std::collections::HashMap;
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use safetensors::SafeTensors;
+use segcam::burn::tensor::{Device, Tensor, TensorData};
+use segcam::models::{EspNetConfig, UNetConfig, load_weights};
+use segcam::{
+    CamMethod, Explainer, GraphEngine, Prediction, Request, SegGradCam, SegHiResGradCam,
+    SegmentationModel, TapeEngine,
+};
+use serde::Deserialize;
+
+/// Maps of every class by every method at every layer, from one input.
+#[derive(Deserialize)]
+struct Job {
+    /// A file with `input` `[1, 3, H, W]` and `masks` `[1, classes, H, W]`.
+    inputs: PathBuf,
+    layers: Vec<String>,
+    classes: Vec<usize>,
+    methods: Vec<String>,
+    /// Where to write the raw maps, one after the other.
+    out: Option<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, device, model, weights, classes] = &args[..] else {
+        bail!("peer-worker DEVICE MODEL WEIGHTS CLASSES");
+    };
+    // `flex+tape` measures the reference engine.
+    let (device, tape) = match device.strip_suffix("+tape") {
+        Some(device) => (segcam::device(device)?, true),
+        None => (segcam::device(device)?, false),
+    };
+    let (weights, classes) = (Path::new(weights), classes.parse()?);
+    let same = str::to_string;
+    let explainer = match model.split_once(':') {
+        Some(("unet", width)) => {
+            let width: usize = width.parse()?;
+            let widths = (0..5).map(|level| width << level).collect();
+            let net = UNetConfig::new(3, classes).with_widths(widths).init(&device);
+            explainer(load_weights(net, weights, same)?, tape)
+        }
+        Some(("espnet", q)) => {
+            let config = EspNetConfig::new().with_classes(classes).with_q(q.parse()?);
+            explainer(load_weights(config.init(&device), weights, same)?, tape)
+        }
+        _ => bail!("no model is called {model}"),
+    };
+    println!("ready");
+    let mut inputs = HashMap::new();
+    for line in std::io::stdin().lock().lines() {
+        let job: Job = serde_json::from_str(&line?)?;
+        if !inputs.contains_key(&job.inputs) {
+            let bytes = std::fs::read(&job.inputs)?;
+            let file = SafeTensors::deserialize(&bytes)?;
+            let both = (tensor(&file, "input", &device)?, tensor(&file, "masks", &device)?);
+            inputs.insert(job.inputs.clone(), both);
+        }
+        let (input, masks) = &inputs[&job.inputs];
+        let milliseconds = run(&explainer, input, masks, &job)?;
+        println!("{{\"ms\": {milliseconds}}}");
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+fn explainer(model: impl SegmentationModel, tape: bool) -> Explainer {
+    if tape {
+        return Explainer::with_engine(TapeEngine::new(model));
+    }
+    Explainer::with_engine(GraphEngine::new(model))
+}
+
+fn run(
+    explainer: &Explainer,
+    input: &Tensor<4>,
+    masks: &Tensor<4>,
+    job: &Job,
+) -> anyhow::Result<f64> {
+    let pixels = |_: &Prediction, class: usize| masks.clone().narrow(1, class, 1);
+    let (seg_grad, seg_hires) = (SegGradCam::new(pixels), SegHiResGradCam::new(pixels));
+    let method = |name: &String| -> anyhow::Result<&dyn CamMethod> {
+        match name.as_str() {
+            "seg-grad-cam" => Ok(&seg_grad),
+            "seg-hires-grad-cam" => Ok(&seg_hires),
+            _ => bail!("no method is called {name}"),
+        }
+    };
+    let methods = job.methods.iter().map(method).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut requests = vec![];
+    for &class in &job.classes {
+        for layer in &job.layers {
+            requests.extend(methods.iter().map(|&method| Request { method, layer, class }));
+        }
+    }
+    let start = Instant::now();
+    let seen = explainer.observe(input.clone())?;
+    let mut values: Vec<f32> = vec![];
+    for map in seen.explain_all(requests) {
+        values.extend(map?.raw().to_data().iter::<f32>());
+    }
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    if let Some(path) = &job.out {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        std::fs::write(path, bytes)?;
+    }
+    Ok(milliseconds)
+}
+
+fn tensor(file: &SafeTensors, name: &str, device: &Device) -> anyhow::Result<Tensor<4>> {
+    let view = file.tensor(name).with_context(|| name.to_string())?;
+    let shape: [usize; 4] = view.shape().try_into()?;
+    let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let values: Vec<f32> = view.data().chunks_exact(4).map(number).collect();
+    Ok(Tensor::from_data(TensorData::new(values, shape), device))
+}

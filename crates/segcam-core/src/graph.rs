@@ -1,0 +1,251 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::{Device, Tensor};
+use segcam_graph::{Constants, Graph, GraphError, Keep, Names, Network, Node, Run, Shares};
+
+use crate::layers::expect_unique;
+use crate::{
+    CamError, Engine, Gradients, Layer, LayerView, Layers, Pass, SegmentationModel, TapeEngine,
+    Target,
+};
+
+/// Most input shapes whose programs are held at a time.
+const PROGRAMS: usize = 4;
+
+/// The fast engine: the network's forward pass is captured as a graph, computed once, and walked
+/// backwards once per target, whatever the number of layers and methods.
+///
+/// A network that cannot be captured, or has an operation without a rule, is answered by the
+/// [`TapeEngine`], and the explanation's [`engine`](crate::Explanation::engine) says why.
+///
+/// # Example
+/// ```no_run
+/// # use segcam_core::{burn::module::Module, *};
+/// # fn example<M: SegmentationModel>(model: M) {
+/// // At most 2 GiB for what the reverse pass needs, and 8 targets at a time (for a GPU).
+/// let engine = GraphEngine::new(model).with_memory(2 << 30).with_chunk(8);
+/// let explainer = Explainer::with_engine(engine);
+/// # }
+/// ```
+pub struct GraphEngine<M, const D: usize = 4> {
+    tape: TapeEngine<M>,
+    memory: Option<usize>,
+    chunk: usize,
+    constants: Constants,
+    programs: Mutex<VecDeque<Program<D>>>,
+}
+
+/// A captured network, or why there is none, for one shape and device of the input.
+struct Program<const D: usize> {
+    shape: [usize; D],
+    device: Device,
+    network: Result<Arc<Network>, GraphError>,
+}
+
+impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
+    /// Puts `model` into inference mode.
+    pub fn new(model: M) -> Self {
+        Self {
+            tape: TapeEngine::new(model),
+            memory: None,
+            chunk: 1,
+            constants: Constants::default(),
+            programs: Mutex::default(),
+        }
+    }
+
+    /// Keeps at most so many bytes between the forward and the reverse pass, beside the weights and
+    /// the explained layers. What does not fit is computed again when it is asked for.
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Walks backwards for so many targets at a time. More than one helps on GPUs, and needs an
+    /// input of one image.
+    pub fn with_chunk(mut self, targets: usize) -> Self {
+        self.chunk = targets.max(1);
+        self
+    }
+
+    fn capture(&self, shape: [usize; D]) -> Result<Graph, GraphError> {
+        Graph::capture(shape, |input, names| {
+            // `valid` again: the clone shares the running statistics that `to_device` moves.
+            let model = self.tape.model().valid().to_device(&input.device());
+            let mut visitor = |mut view: LayerView| {
+                give_name::<1>(&mut view, names);
+                give_name::<2>(&mut view, names);
+                give_name::<3>(&mut view, names);
+                give_name::<4>(&mut view, names);
+                give_name::<5>(&mut view, names);
+                give_name::<6>(&mut view, names);
+            };
+            model.forward(input, &mut Layers::visited(&mut visitor))
+        })
+    }
+
+    fn network(&self, shape: [usize; D], device: &Device) -> Result<Arc<Network>, GraphError> {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = programs.iter().find(|known| known.shape == shape && known.device == *device);
+        if let Some(known) = known {
+            return known.network.clone();
+        }
+        let network = self
+            .capture(shape)
+            .and_then(|graph| Network::new(graph, device.as_dispatch(), &self.constants));
+        if programs.len() == PROGRAMS {
+            programs.pop_front();
+        }
+        programs.push_back(Program { shape, device: device.clone(), network: network.clone() });
+        network
+    }
+
+    fn run(&self, input: Tensor<D>) -> Result<GraphPass<D>, GraphError> {
+        let network = self.network(input.dims(), &input.device())?;
+        let nodes = network.graph().nodes();
+        let named: Vec<&Node> =
+            nodes.iter().filter(|node| node.named && node.shape.len() == D).collect();
+        let keep = Keep { nodes: &named, limit: self.memory, shares: false };
+        let run = match network.run(input.clone().into_dispatch(), keep) {
+            // Then each request computes again what it needs.
+            Err(GraphError::Memory { .. }) => {
+                network.run(input.clone().into_dispatch(), Keep::default())?
+            }
+            run => run?,
+        };
+        let layers = |named| {
+            let nodes = nodes.iter().filter(move |node| node.named == named);
+            nodes
+                .filter(|node| named || node.shape.len() == D)
+                .map(|node| Layer { name: node.name.clone(), shape: node.shape.clone() })
+                .collect()
+        };
+        let chunk = if network.takes_many() { self.chunk } else { 1 };
+        let (layers, operations) = (layers(true), layers(false));
+        Ok(GraphPass { network, run, input, memory: self.memory, chunk, layers, operations })
+    }
+}
+
+impl<M: SegmentationModel<D>, const D: usize> Engine<D> for GraphEngine<M, D> {
+    fn observe(&self, input: Tensor<D>) -> Result<Box<dyn Pass<D>>, CamError> {
+        self.tape.model().check_input(input.dims())?;
+        let input = input.inner();
+        match self.run(input.clone()) {
+            Ok(pass) => {
+                expect_unique(&pass.layers)?;
+                Ok(Box::new(pass))
+            }
+            Err(reason @ (GraphError::Capture { .. } | GraphError::Unsupported { .. })) => {
+                self.tape.pass(input, format!("tape ({reason})"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn program(
+        &self,
+        shape: [usize; D],
+        device: &Device,
+    ) -> Result<Option<(Graph, Graph)>, CamError> {
+        self.tape.model().check_input(shape)?;
+        let graph = self.capture(shape)?;
+        let network = Network::new(graph.clone(), device.as_dispatch(), &self.constants)?;
+        Ok(Some((graph, network.graph().clone())))
+    }
+}
+
+/// Names the layer if its rank is `R`.
+fn give_name<const R: usize>(view: &mut LayerView, names: &mut Names) {
+    let name = view.layer.name.clone();
+    if let Some(tensor) = view.tensor::<R>() {
+        *tensor = names.name(&name, tensor.clone());
+    }
+}
+
+struct GraphPass<const D: usize> {
+    network: Arc<Network>,
+    run: Run,
+    input: Tensor<D>,
+    memory: Option<usize>,
+    chunk: usize,
+    layers: Vec<Layer>,
+    operations: Vec<Layer>,
+}
+
+impl<const D: usize> GraphPass<D> {
+    /// A forward pass that keeps what only some requests need.
+    fn rerun(&self, nodes: &[&Node], shares: bool) -> Result<Run, CamError> {
+        let keep = Keep { nodes, limit: self.memory, shares };
+        Ok(self.network.run(self.input.clone().into_dispatch(), keep)?)
+    }
+
+    fn node(&self, name: &str) -> Option<&Node> {
+        self.network.graph().nodes().iter().find(|node| node.name == name)
+    }
+}
+
+impl<const D: usize> Pass<D> for GraphPass<D> {
+    fn engine(&self) -> String {
+        "graph".into()
+    }
+
+    fn logits(&self) -> Tensor<D> {
+        Tensor::from_dispatch(self.run.output())
+    }
+
+    fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    fn operations(&self) -> &[Layer] {
+        &self.operations
+    }
+
+    fn chunk(&self) -> usize {
+        self.chunk
+    }
+
+    fn gradients(
+        &self,
+        targets: &[Target<D>],
+        layers: &[&str],
+        visit: &mut dyn FnMut(usize, usize, Gradients<D>),
+    ) -> Result<(), CamError> {
+        let nodes: Vec<&Node> = layers.iter().filter_map(|layer| self.node(layer)).collect();
+        let rerun;
+        let run = if nodes.iter().all(|node| self.run.value(node).is_some()) {
+            &self.run
+        } else {
+            rerun = self.rerun(&nodes, false)?;
+            &rerun
+        };
+        let images = self.input.dims()[0];
+        let asked: Vec<_> = targets.iter().map(to_graph).collect();
+        run.reverse(&asked, &nodes, |at, gradients| {
+            let Some(activations) = run.value(nodes[at]) else { return };
+            let activations = Tensor::<D>::from_dispatch(activations);
+            let gradients = Tensor::<D>::from_dispatch(gradients);
+            for target in 0..targets.len() {
+                let gradients = if targets.len() == 1 {
+                    gradients.clone()
+                } else {
+                    gradients.clone().narrow(0, target * images, images)
+                };
+                visit(target, at, Gradients { activations: activations.clone(), gradients });
+            }
+        });
+        Ok(())
+    }
+
+    fn shares(&self, target: &Target<D>, layer: &str) -> Result<Option<Shares>, CamError> {
+        let Some(node) = self.node(layer) else { return Ok(None) };
+        let run = self.rerun(&[node], true)?;
+        Ok(Some(run.shares(&to_graph(target), node)))
+    }
+}
+
+fn to_graph<const D: usize>(target: &Target<D>) -> segcam_graph::Target {
+    let weights = target.weights.clone().into_dispatch();
+    segcam_graph::Target { class: target.class, weights }
+}

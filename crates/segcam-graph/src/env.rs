@@ -1,0 +1,308 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use burn::backend::ir::{HandleKind, OperationIr, TensorId, TensorIr};
+use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
+use burn::backend::{Backend, DeviceSettings, TensorMetadata, get_device_settings};
+
+use crate::GraphError;
+use crate::graph::kind;
+
+/// Weights turned for the reverse pass, by their id and the groups of their convolution.
+pub(crate) type Turned<B> = Mutex<HashMap<(TensorId, usize), FloatTensor<B>>>;
+
+/// A linear map from the cotangent of an operation's output to that of one of its inputs. The
+/// number says how many cotangents lie along the batch.
+pub(crate) type Back<B> = Box<dyn Fn(FloatTensor<B>, usize) -> FloatTensor<B> + Send + Sync>;
+
+/// What the reverse pass knows of one operation.
+pub(crate) struct Step<B: Backend> {
+    pub(crate) out: TensorId,
+    pub(crate) paths: Vec<(TensorId, Back<B>)>,
+    /// The part of the output that does not come from the inputs: biases and added constants.
+    pub(crate) constant: Option<FloatTensor<B>>,
+    pub(crate) head: Option<Head<B>>,
+}
+
+/// A shortcut for the network's last operations when the score is about a single class: maps the
+/// cotangent of that class's channel to the cotangent of the operation's input.
+pub(crate) enum Head<B: Backend> {
+    /// The operation treats each channel by itself: the result has one channel, too.
+    Channel(Back<B>),
+    /// The operation mixes channels: the result has all channels of the input.
+    Mixed(Box<dyn Fn(FloatTensor<B>, usize) -> FloatTensor<B> + Send + Sync>),
+}
+
+/// Runs operations one after the other, and records how their cotangents go back.
+pub(crate) struct Env<'a, B: Backend> {
+    pub(crate) device: &'a B::Device,
+    pub(crate) settings: DeviceSettings,
+    pub(crate) values: HashMap<TensorId, HandleKind<B>>,
+    pub(crate) constants: &'a HashMap<TensorId, HandleKind<B>>,
+    /// Index of the operation that reads a value last; values to keep have none.
+    pub(crate) last_use: HashMap<TensorId, usize>,
+    /// Values that a cotangent passes through.
+    pub(crate) active: HashSet<TensorId>,
+    /// Whether the walk accounts for everything that enters beside the active values.
+    pub(crate) certify: bool,
+    /// Bytes kept for the reverse pass.
+    pub(crate) kept: usize,
+    /// Weights turned for the reverse pass.
+    turned: &'a Turned<B>,
+    index: usize,
+    operation: String,
+    rank: usize,
+    /// Inputs that the current operation reads more than once.
+    twice: Vec<TensorId>,
+    /// The input of the current operation whose paths lead to the parts it was joined from.
+    split: Option<TensorId>,
+    /// What values were joined from along the channels, and where each part starts.
+    joined: HashMap<TensorId, Vec<(TensorIr, usize)>>,
+    recording: bool,
+    step: Option<Step<B>>,
+}
+
+impl<'a, B: Backend> Env<'a, B> {
+    pub(crate) fn new(
+        device: &'a B::Device,
+        constants: &'a HashMap<TensorId, HandleKind<B>>,
+        turned: &'a Turned<B>,
+    ) -> Self {
+        Self {
+            device,
+            settings: get_device_settings::<B>(device),
+            values: HashMap::new(),
+            constants,
+            last_use: HashMap::new(),
+            active: HashSet::new(),
+            certify: false,
+            kept: 0,
+            turned,
+            index: 0,
+            operation: String::new(),
+            rank: 0,
+            twice: vec![],
+            split: None,
+            joined: HashMap::new(),
+            recording: false,
+            step: None,
+        }
+    }
+
+    /// Computes one operation. Gives its step if a cotangent passes through it.
+    pub(crate) fn run(
+        &mut self,
+        index: usize,
+        operation: &OperationIr,
+    ) -> Result<Option<Step<B>>, GraphError> {
+        self.index = index;
+        self.operation = kind(operation);
+        self.rank = operation.outputs().next().map_or(0, |out| out.shape.num_dims());
+        let out = operation.outputs().find(|out| self.active.contains(&out.id)).map(|out| out.id);
+        self.recording =
+            out.is_some() && operation.inputs().any(|tensor| self.active.contains(&tensor.id));
+        self.step = out.filter(|_| self.recording).map(|out| Step {
+            out,
+            paths: vec![],
+            constant: None,
+            head: None,
+        });
+        let inputs: Vec<TensorId> = operation.inputs().map(|tensor| tensor.id).collect();
+        let twice = |id: &&TensorId| inputs.iter().filter(|other| other == id).count() > 1;
+        self.twice = inputs.iter().filter(twice).copied().collect();
+        self.split = None;
+        crate::ops::run(self, operation)?;
+        for id in std::mem::take(&mut self.twice) {
+            if self.last_use.get(&id) == Some(&index) {
+                self.values.remove(&id);
+            }
+        }
+        let step = self.step.take();
+        if let Some(step) = &step {
+            // A forgotten path would be a wrong gradient: no rule may leave one out.
+            let open = operation.inputs().any(|tensor| {
+                self.active.contains(&tensor.id)
+                    && self.split != Some(tensor.id)
+                    && !step.paths.iter().any(|(input, _)| *input == tensor.id)
+            });
+            if open {
+                return Err(self.unsupported());
+            }
+        }
+        Ok(step)
+    }
+
+    pub(crate) fn unsupported(&self) -> GraphError {
+        GraphError::Unsupported { operation: self.operation.clone() }
+    }
+
+    fn take(&mut self, tensor: &TensorIr) -> Option<HandleKind<B>> {
+        let last = self.last_use.get(&tensor.id) == Some(&self.index);
+        if last && !self.twice.contains(&tensor.id) {
+            self.values.remove(&tensor.id)
+        } else {
+            self.values.get(&tensor.id).cloned()
+        }
+        .or_else(|| self.constants.get(&tensor.id).cloned())
+    }
+
+    /// The value of a floating-point input; moved out if nothing reads it later.
+    pub(crate) fn float(&mut self, tensor: &TensorIr) -> Result<FloatTensor<B>, GraphError> {
+        match self.take(tensor) {
+            Some(HandleKind::Float(value)) => Ok(value),
+            _ => Err(self.unsupported()),
+        }
+    }
+
+    pub(crate) fn int(&mut self, tensor: &TensorIr) -> Result<IntTensor<B>, GraphError> {
+        match self.take(tensor) {
+            Some(HandleKind::Int(value)) => Ok(value),
+            _ => Err(self.unsupported()),
+        }
+    }
+
+    pub(crate) fn bool(&mut self, tensor: &TensorIr) -> Result<BoolTensor<B>, GraphError> {
+        match self.take(tensor) {
+            Some(HandleKind::Bool(value)) => Ok(value),
+            _ => Err(self.unsupported()),
+        }
+    }
+
+    pub(crate) fn set_float(&mut self, tensor: &TensorIr, value: FloatTensor<B>) {
+        self.values.insert(tensor.id, HandleKind::Float(value));
+    }
+
+    pub(crate) fn set_int(&mut self, tensor: &TensorIr, value: IntTensor<B>) {
+        self.values.insert(tensor.id, HandleKind::Int(value));
+    }
+
+    pub(crate) fn set_bool(&mut self, tensor: &TensorIr, value: BoolTensor<B>) {
+        self.values.insert(tensor.id, HandleKind::Bool(value));
+    }
+
+    /// Whether the reverse pass follows this input of the current operation.
+    pub(crate) fn follows(&self, tensor: &TensorIr) -> bool {
+        self.recording
+            && tensor.dtype.is_float()
+            && (self.active.contains(&tensor.id)
+                || self.certify && !self.constants.contains_key(&tensor.id))
+    }
+
+    /// Records how the cotangent goes back to one input.
+    pub(crate) fn path(
+        &mut self,
+        tensor: &TensorIr,
+        back: impl Fn(FloatTensor<B>, usize) -> FloatTensor<B> + Send + Sync + 'static,
+    ) {
+        if self.follows(tensor)
+            && let Some(step) = &mut self.step
+        {
+            step.paths.push((tensor.id, Box::new(back)));
+        }
+    }
+
+    /// Remembers that a value was joined from parts along the channels.
+    pub(crate) fn join(&mut self, joined: &TensorIr, parts: &[TensorIr]) {
+        let wanted = !self.last_use.contains_key(&joined.id);
+        let constant = parts.iter().any(|part| self.is_constant(part));
+        if self.recording && !wanted && !constant {
+            let mut start = 0;
+            let starts = parts.iter().map(|part| {
+                start += part.shape[1];
+                (part.clone(), start - part.shape[1])
+            });
+            self.joined.insert(joined.id, starts.collect());
+        }
+    }
+
+    /// The parts of an input and where each starts, for an operation that gives each of them its
+    /// own path: a walk then leaves out the parts that lead nowhere.
+    pub(crate) fn split(&mut self, tensor: &TensorIr) -> Option<Vec<(TensorIr, usize)>> {
+        let parts = self.joined.get(&tensor.id).filter(|_| self.recording).cloned()?;
+        self.split = Some(tensor.id);
+        Some(parts)
+    }
+
+    /// Records the path of an operation on single values by its derivative.
+    pub(crate) fn derivative(
+        &mut self,
+        tensor: &TensorIr,
+        derivative: impl FnOnce() -> FloatTensor<B>,
+    ) {
+        if self.follows(tensor) {
+            let derivative = self.keep(derivative());
+            self.path(tensor, move |g, _| B::float_mul(g, derivative.clone()));
+        }
+    }
+
+    /// Records that the output does not change with this input.
+    pub(crate) fn no_path(&mut self, tensor: &TensorIr) {
+        self.path(tensor, |cotangent, _| B::float_mul_scalar(cotangent, 0.0.into()));
+    }
+
+    /// Records the part of the output that does not come from the inputs.
+    pub(crate) fn constant(&mut self, value: FloatTensor<B>) {
+        if self.certify
+            && let Some(step) = &mut self.step
+        {
+            step.constant = Some(value);
+        }
+    }
+
+    /// The same for one number per channel.
+    pub(crate) fn constant_channels(&mut self, value: FloatTensor<B>) {
+        if self.certify {
+            let mut shape = vec![1; self.rank];
+            shape[1] = value.shape()[0];
+            self.constant(B::float_reshape(value, shape.into()));
+        }
+    }
+
+    /// Weights in the form that the reverse pass needs, prepared once for the network.
+    pub(crate) fn prepared(
+        &mut self,
+        weight: &TensorIr,
+        value: FloatTensor<B>,
+        groups: usize,
+        prepare: fn(FloatTensor<B>, usize) -> FloatTensor<B>,
+    ) -> FloatTensor<B> {
+        if !self.is_constant(weight) {
+            return prepare(value, groups);
+        }
+        let mut turned = self.turned.lock().unwrap_or_else(PoisonError::into_inner);
+        turned.entry((weight.id, groups)).or_insert_with(|| prepare(value, groups)).clone()
+    }
+
+    /// Records the shortcut for scores of a single class.
+    pub(crate) fn head(&mut self, head: Head<B>) {
+        if let Some(step) = &mut self.step {
+            step.head = Some(head);
+        }
+    }
+
+    pub(crate) fn is_constant(&self, tensor: &TensorIr) -> bool {
+        self.constants.contains_key(&tensor.id)
+    }
+
+    /// Something that a path needs of `value`, the current value of `tensor`. If the value is kept
+    /// anyway, it is computed when first asked for.
+    pub(crate) fn derived<T: TensorMetadata + 'static>(
+        &mut self,
+        tensor: &TensorIr,
+        value: FloatTensor<B>,
+        compute: impl Fn(FloatTensor<B>) -> T + Send + Sync + 'static,
+    ) -> Box<dyn Fn() -> T + Send + Sync> {
+        if self.last_use.contains_key(&tensor.id) {
+            let derived = self.keep(compute(value));
+            return Box::new(move || derived.clone());
+        }
+        let known = OnceLock::new();
+        Box::new(move || known.get_or_init(|| compute(value.clone())).clone())
+    }
+
+    /// Accounts for a tensor that a path holds on to.
+    pub(crate) fn keep<T: TensorMetadata>(&mut self, value: T) -> T {
+        self.kept += value.shape().num_elements() * value.dtype().size();
+        value
+    }
+}

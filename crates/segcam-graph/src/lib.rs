@@ -1,0 +1,50 @@
+//! Runs a burn network once and walks it backwards for as many targets as one likes.
+//!
+//! burn's own tape is used up by one backward pass. Here the forward pass is captured as a
+//! [`Graph`], simplified into a [`Network`], computed once as a [`Run`], and differentiated by hand
+//! from there: the cost of K gradients is one forward and K backward passes. Nothing in this crate
+//! knows of heat maps; `segcam-core` builds its fast engine on it.
+//!
+//! # Example
+//! ```
+//! use burn::backend::Dispatch;
+//! use burn::tensor::{Device, Tensor, activation::relu};
+//! use segcam_graph::{Constants, Graph, Keep, Network, Target};
+//!
+//! let graph = Graph::capture([1, 1, 1, 2], |x, names| {
+//!     names.name("layer", relu(x)) * 3.0
+//! })?;
+//! let device = Device::flex();
+//! let network = Network::<Dispatch>::new(graph, device.as_dispatch(), &Constants::default())?;
+//!
+//! let layer = &network.graph().nodes()[0];
+//! let input = Tensor::<4>::from_floats([[[[1.0, -1.0]]]], &device);
+//! let run = network.run(input.into_dispatch(), Keep { nodes: &[layer], ..Keep::default() })?;
+//! let weights = Tensor::<4>::ones([1, 1, 1, 2], &device).into_dispatch();
+//! let mut found = vec![];
+//! run.reverse(&[Target { class: 0, weights }], &[layer], |_, gradient| {
+//!     found = Tensor::<4>::from_dispatch(gradient).into_data().iter::<f32>().collect();
+//! });
+//! assert_eq!(found, [3.0, 3.0]);
+//! # Ok::<(), segcam_graph::GraphError>(())
+//! ```
+
+mod batch;
+mod capture;
+mod env;
+mod error;
+mod graph;
+mod network;
+mod ops;
+mod reverse;
+mod run;
+mod simplify;
+
+use error::panic_message;
+
+pub use capture::Names;
+pub use error::GraphError;
+pub use graph::{Graph, Node};
+pub use network::{Constants, Network};
+pub use reverse::{Shares, Target};
+pub use run::{Keep, Run};

@@ -1,0 +1,120 @@
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+use burn::backend::ir::ActivationOperationIr as Op;
+use burn::backend::{Backend, TensorMetadata};
+
+use super::pass_where;
+use crate::GraphError;
+use crate::env::Env;
+
+pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+    let bool_dtype = env.settings.bool_dtype;
+    match op {
+        Op::Relu(d) => {
+            let x = env.float(&d.input)?;
+            let y = B::relu(x);
+            if env.follows(&d.input) {
+                let on = env.derived(&d.out, y.clone(), move |y| {
+                    B::float_greater_elem(y, 0.0.into(), bool_dtype)
+                });
+                env.path(&d.input, move |g, _| pass_where::<B>(g, on()));
+            }
+            env.set_float(&d.out, y);
+        }
+        Op::LeakyRelu(d) => {
+            let x = env.float(&d.lhs)?;
+            if env.follows(&d.lhs) {
+                let on = B::float_greater_equal_elem(x.clone(), 0.0.into(), bool_dtype);
+                let on = env.keep(on);
+                let slope = d.rhs.elem::<f64>();
+                env.path(&d.lhs, move |g, _| {
+                    let on = B::bool_into_float(on.clone(), g.dtype().into());
+                    let rest = B::float_mul_scalar(on, (1.0 - slope).into());
+                    B::float_mul(g, B::float_add_scalar(rest, slope.into()))
+                });
+            }
+            env.set_float(&d.out, B::leaky_relu(x, d.rhs.into()));
+        }
+        Op::PRelu(d) => {
+            let (x, alpha) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
+            if env.follows(&d.lhs) {
+                let on = B::float_greater_equal_elem(x.clone(), 0.0.into(), bool_dtype);
+                let (on, alpha) = (env.keep(on), alpha.clone());
+                env.path(&d.lhs, move |g, _| {
+                    // α + (1 − α) where x is positive
+                    let on = B::bool_into_float(on.clone(), g.dtype().into());
+                    let rest = B::float_add_scalar(B::float_neg(alpha.clone()), 1.0.into());
+                    let slope = B::float_add(B::float_mul(on, rest), alpha.clone());
+                    B::float_mul(g, slope)
+                });
+            }
+            env.set_float(&d.out, B::prelu(x, alpha));
+        }
+        Op::Gelu(d) => {
+            // (x·Φ(x))' = Φ(x) + x·φ(x); burn's own backward operation is an approximation.
+            let x = env.float(&d.input)?;
+            env.derivative(&d.input, || {
+                let scaled = B::float_mul_scalar(x.clone(), FRAC_1_SQRT_2.into());
+                let whole = B::float_add_scalar(B::float_erf(scaled.clone()), 1.0.into());
+                let bell = B::float_exp(B::float_neg(B::float_mul(scaled.clone(), scaled)));
+                let slope = B::float_mul(x.clone(), bell);
+                let slope = B::float_mul_scalar(slope, (FRAC_2_SQRT_PI * FRAC_1_SQRT_2).into());
+                B::float_mul_scalar(B::float_add(whole, slope), 0.5.into())
+            });
+            env.set_float(&d.out, B::gelu(x));
+        }
+        Op::Sigmoid(d) => {
+            let y = B::sigmoid(env.float(&d.input)?);
+            env.derivative(&d.input, || {
+                B::float_mul(y.clone(), B::float_add_scalar(B::float_neg(y.clone()), 1.0.into()))
+            });
+            env.set_float(&d.out, y);
+        }
+        Op::LogSigmoid(d) => {
+            // (log σ)' = 1 − σ = σ(−x)
+            let x = env.float(&d.input)?;
+            env.derivative(&d.input, || B::sigmoid(B::float_neg(x.clone())));
+            env.set_float(&d.out, B::log_sigmoid(x));
+        }
+        Op::HardSigmoid(d) => {
+            let x = env.float(&d.tensor)?;
+            let y = B::hard_sigmoid(x, d.alpha.into(), d.beta.into());
+            if env.follows(&d.tensor) {
+                let low = B::float_greater_elem(y.clone(), 0.0.into(), bool_dtype);
+                let high = B::float_lower_elem(y.clone(), 1.0.into(), bool_dtype);
+                let steep = env.keep(B::bool_and(low, high));
+                let alpha = d.alpha.into();
+                env.path(&d.tensor, move |g, _| {
+                    pass_where::<B>(B::float_mul_scalar(g, alpha), steep.clone())
+                });
+            }
+            env.set_float(&d.out, y);
+        }
+        Op::Softmax(d) => {
+            // g ↦ y·(g − Σ g·y)
+            let y = B::softmax(env.float(&d.input)?, d.axis);
+            if env.follows(&d.input) {
+                let (kept, axis) = (env.keep(y.clone()), d.axis);
+                env.path(&d.input, move |g, _| {
+                    let total = B::float_sum_dim(B::float_mul(g.clone(), kept.clone()), axis);
+                    B::float_mul(B::float_sub(g, total), kept.clone())
+                });
+            }
+            env.set_float(&d.out, y);
+        }
+        Op::LogSoftmax(d) => {
+            // g ↦ g − softmax·Σ g
+            let y = B::log_softmax(env.float(&d.input)?, d.axis);
+            if env.follows(&d.input) {
+                let (p, axis) = (env.keep(B::float_exp(y.clone())), d.axis);
+                env.path(&d.input, move |g, _| {
+                    let total = B::float_sum_dim(g.clone(), axis);
+                    B::float_sub(g, B::float_mul(total, p.clone()))
+                });
+            }
+            env.set_float(&d.out, y);
+        }
+        _ => return Err(env.unsupported()),
+    }
+    Ok(())
+}

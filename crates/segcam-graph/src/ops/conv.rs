@@ -1,0 +1,180 @@
+use burn::backend::ir::{ModuleOperationIr as Op, TensorIr};
+use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Shape, Slice, TensorMetadata};
+
+use super::ghost;
+use crate::GraphError;
+use crate::env::{Env, Head};
+
+/// What all convolutions have in common.
+pub(crate) struct Convolution<'a> {
+    pub(crate) weight: &'a mut TensorIr,
+    pub(crate) bias: &'a mut Option<TensorIr>,
+    pub(crate) out: &'a mut TensorIr,
+    pub(crate) groups: usize,
+    pub(crate) transposed: bool,
+}
+
+macro_rules! convolution {
+    ($d:expr, $transposed:expr) => {
+        Some(Convolution {
+            weight: &mut $d.weight,
+            bias: &mut $d.bias,
+            out: &mut $d.out,
+            groups: $d.options.groups,
+            transposed: $transposed,
+        })
+    };
+}
+
+/// The operation as a convolution, if it is one.
+pub(crate) fn convolution(op: &mut Op) -> Option<Convolution<'_>> {
+    match op {
+        Op::Conv1d(d) => convolution!(d, false),
+        Op::Conv2d(d) => convolution!(d, false),
+        Op::Conv3d(d) => convolution!(d, false),
+        Op::ConvTranspose1d(d) => convolution!(d, true),
+        Op::ConvTranspose2d(d) => convolution!(d, true),
+        Op::ConvTranspose3d(d) => convolution!(d, true),
+        _ => None,
+    }
+}
+
+macro_rules! forward {
+    ($env:ident, $d:ident, $conv:path, $backward:path) => {{
+        let options: ConvOptions<_> = $d.options.clone().into();
+        let (x, weight) = ($env.float(&$d.x)?, $env.float(&$d.weight)?);
+        let bias = bias($env, $d.bias.as_ref())?;
+        if $env.follows(&$d.x) {
+            let (device, input) = ($env.device.clone(), $d.x.clone());
+            let mut joined = false;
+            let whole = options.groups == 1;
+            if let Some(turned) = turned_options(&options, &$d.weight.shape) {
+                let prepared = $env.prepared(&$d.weight, weight.clone(), options.groups, turn::<B>);
+                let parts = if whole { $env.split(&$d.x) } else { None };
+                joined = parts.is_some();
+                for (part, start) in parts.unwrap_or_else(|| vec![($d.x.clone(), 0)]) {
+                    let weight = channels::<B>(prepared.clone(), 0, start, part.shape[1]);
+                    let turned = turned.clone();
+                    $env.path(&part, move |g, _| $conv(g, weight.clone(), None, turned.clone()));
+                }
+            } else {
+                let (weight, options) = (weight.clone(), options.clone());
+                let (device, input) = (device.clone(), input.clone());
+                $env.path(&$d.x, move |g, count| {
+                    let x = ghost::<B>(&device, &input, count);
+                    $backward(x, weight.clone(), g, options.clone())
+                });
+            }
+            if whole && !joined {
+                let (weight, options) = (weight.clone(), options.clone());
+                $env.head(Head::Mixed(Box::new(move |g: FloatTensor<B>, class| {
+                    let count = g.shape()[0] / input.shape[0];
+                    let row = channels::<B>(weight.clone(), 0, class, 1);
+                    if is_pointwise(&options, &row.shape()) {
+                        return B::float_mul(g, row);
+                    }
+                    $backward(ghost::<B>(&device, &input, count), row, g, options.clone())
+                })));
+            }
+        }
+        $env.set_float(&$d.out, $conv(x, weight, bias, options));
+    }};
+}
+
+macro_rules! transposed {
+    ($env:ident, $d:ident, $conv:path, $backward:path) => {{
+        let options: ConvTransposeOptions<_> = $d.options.clone().into();
+        let (x, weight) = ($env.float(&$d.x)?, $env.float(&$d.weight)?);
+        let bias = bias($env, $d.bias.as_ref())?;
+        if $env.follows(&$d.x) {
+            let (kept, same) = (weight.clone(), options.clone());
+            $env.path(&$d.x, move |g, _| $backward(kept.clone(), g, same.clone()));
+            if options.groups == 1 {
+                let (weight, options) = (weight.clone(), options.clone());
+                $env.head(Head::Mixed(Box::new(move |g, class| {
+                    $backward(channels::<B>(weight.clone(), 1, class, 1), g, options.clone())
+                })));
+            }
+        }
+        $env.set_float(&$d.out, $conv(x, weight, bias, options));
+    }};
+}
+
+pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+    match op {
+        Op::Conv1d(d) => forward!(env, d, B::conv1d, B::conv1d_x_backward),
+        Op::Conv2d(d) => forward!(env, d, B::conv2d, B::conv2d_x_backward),
+        Op::Conv3d(d) => forward!(env, d, B::conv3d, B::conv3d_x_backward),
+        Op::ConvTranspose1d(d) => {
+            transposed!(env, d, B::conv_transpose1d, B::conv_transpose1d_x_backward)
+        }
+        Op::ConvTranspose2d(d) => {
+            transposed!(env, d, B::conv_transpose2d, B::conv_transpose2d_x_backward)
+        }
+        Op::ConvTranspose3d(d) => {
+            transposed!(env, d, B::conv_transpose3d, B::conv_transpose3d_x_backward)
+        }
+        _ => return Err(env.unsupported()),
+    }
+    Ok(())
+}
+
+/// The bias, which is also the constant part of the output.
+fn bias<B: Backend>(
+    env: &mut Env<B>,
+    bias: Option<&TensorIr>,
+) -> Result<Option<FloatTensor<B>>, GraphError> {
+    let Some(bias) = bias else { return Ok(None) };
+    let value = env.float(bias)?;
+    env.constant_channels(value.clone());
+    Ok(Some(value))
+}
+
+/// The options of the convolution with turned weights that is the input gradient of a convolution
+/// with stride one; `None` for other strides.
+fn turned_options<const N: usize>(
+    options: &ConvOptions<N>,
+    weight: &Shape,
+) -> Option<ConvOptions<N>> {
+    let mut padding = options.padding;
+    for axis in 0..N {
+        let reach = options.dilation[axis] * (weight[axis + 2] - 1);
+        let (begin, end) = options.padding[axis];
+        padding[axis] = (reach.checked_sub(begin)?, reach.checked_sub(end)?);
+    }
+    let whole = options.stride == [1; N];
+    whole.then(|| ConvOptions::new_with_padding([1; N], padding, options.dilation, options.groups))
+}
+
+/// Weights `[out, in/groups, …]` mirrored in space and with the channels exchanged.
+fn turn<B: Backend>(weight: FloatTensor<B>, groups: usize) -> FloatTensor<B> {
+    let shape = weight.shape().to_vec();
+    let space: Vec<usize> = (2..shape.len()).collect();
+    let mut grouped = vec![groups, shape[0] / groups];
+    grouped.extend(&shape[1..]);
+    let mut exchanged = vec![groups * shape[1], shape[0] / groups];
+    exchanged.extend(&shape[2..]);
+    let weight = B::float_flip(weight, &space);
+    let weight = B::float_swap_dims(B::float_reshape(weight, grouped.into()), 1, 2);
+    B::float_reshape(weight, exchanged.into())
+}
+
+/// `count` channels of dimension `dim`.
+fn channels<B: Backend>(
+    weight: FloatTensor<B>,
+    dim: usize,
+    start: usize,
+    count: usize,
+) -> FloatTensor<B> {
+    let mut ranges = vec![Slice::full(); weight.shape().num_dims()];
+    ranges[dim] = Slice::new(start as isize, Some((start + count) as isize), 1);
+    B::float_slice(weight, &ranges)
+}
+
+fn is_pointwise<const N: usize>(options: &ConvOptions<N>, weight: &Shape) -> bool {
+    options.stride == [1; N]
+        && options.padding == [(0, 0); N]
+        && (2..weight.num_dims()).all(|dim| weight[dim] == 1)
+}

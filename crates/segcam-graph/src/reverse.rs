@@ -1,0 +1,219 @@
+use std::collections::{HashMap, HashSet};
+
+use burn::backend::ir::TensorId;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, Shape, Slice, TensorMetadata, read_sync};
+
+use crate::Run;
+use crate::env::{Head, Step};
+use crate::graph::Node;
+
+/// A score to differentiate: the sum over `weights` times the output's channel `class`.
+#[derive(Debug, Clone)]
+pub struct Target<B: Backend = Dispatch> {
+    /// The channel of the output.
+    pub class: usize,
+    /// `[N, 1, …]` at the size of the output.
+    pub weights: FloatTensor<B>,
+}
+
+/// Where a score comes from when the network is cut at one node: the node itself, every value that
+/// goes past it, and the constants after it. In a network that is piecewise linear after the cut
+/// (ReLU, max pooling, fixed BatchNorm, linear interpolation) they add up to the score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shares {
+    /// `Σ A·∂s/∂A` at the node.
+    pub node: f64,
+    /// `Σ A·∂s/∂A` of each value that goes past the node, by its name.
+    pub bypasses: Vec<(String, f64)>,
+    /// `Σ b·∂s/∂b` over biases and added constants.
+    pub bias: f64,
+}
+
+impl Shares {
+    /// The sum of all shares.
+    pub fn total(&self) -> f64 {
+        self.node + self.bypasses.iter().map(|(_, share)| share).sum::<f64>() + self.bias
+    }
+}
+
+impl<B: Backend> Run<B> {
+    /// The gradients of each target's score at each of `nodes`, in one walk.
+    ///
+    /// `visit` gets the number of the node and its gradient `[K·N, …]`: those of the K targets lie
+    /// one after the other along the batch. A node that does not reach the score is not visited.
+    /// More than one target needs [`Network::takes_many`](crate::Network::takes_many).
+    ///
+    /// # Panics
+    /// Without targets, and if a class or the shape of weights does not fit the output, or a node
+    /// was not among those to keep.
+    pub fn reverse(
+        &self,
+        targets: &[Target<B>],
+        nodes: &[&Node],
+        mut visit: impl FnMut(usize, FloatTensor<B>),
+    ) {
+        let wanted: Vec<TensorId> = nodes.iter().map(|node| node.id).collect();
+        let mut give = |id: TensorId, cotangent: &FloatTensor<B>| {
+            for (at, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted == id) {
+                visit(at, cotangent.clone());
+            }
+        };
+        let active = self.network.graph.descendants(wanted.iter().copied());
+        let start = self.start(targets, &wanted);
+        self.walk(start, targets.len(), &active, |step, cotangent| give(step, cotangent));
+    }
+
+    /// The shares of one target's score when the network is cut at `node`. The forward pass must
+    /// have been told to keep what they need.
+    pub fn shares(&self, target: &Target<B>, node: &Node) -> Shares {
+        let graph = &self.network.graph;
+        let active = graph.descendants([node.id]);
+        let cotangent = self.all_channels(target.weights.clone(), &[target.class], graph.output);
+        let mut cotangents = HashMap::from([(graph.output, cotangent)]);
+        let mut bias = 0.0;
+        let mut past: HashMap<TensorId, f64> = HashMap::new();
+        let after = |step: &&Step<B>| active.contains(&step.out) && step.out != node.id;
+        for step in self.steps.iter().filter(after).rev() {
+            let Some(cotangent) = cotangents.remove(&step.out) else { continue };
+            if let Some(constant) = &step.constant {
+                bias += product::<B>(cotangent.clone(), constant.clone());
+            }
+            for (input, back) in &step.paths {
+                let share = back(cotangent.clone(), 1);
+                if active.contains(input) {
+                    add::<B>(&mut cotangents, *input, share);
+                } else if let Some(value) = self.values.get(input) {
+                    *past.entry(*input).or_default() += product::<B>(share, value.clone());
+                }
+            }
+        }
+        let inside = cotangents.remove(&node.id).zip(self.values.get(&node.id));
+        let inside = inside.map(|(gradient, value)| product::<B>(gradient, value.clone()));
+        let mut bypasses: Vec<_> =
+            past.into_iter().map(|(id, share)| (graph.name(id), share)).collect();
+        bypasses.sort_by(|a, b| a.0.cmp(&b.0));
+        Shares { node: inside.unwrap_or(0.0), bypasses, bias }
+    }
+
+    fn step(&self, out: TensorId) -> Option<&Step<B>> {
+        self.steps.iter().rev().find(|step| step.out == out)
+    }
+
+    /// The first cotangent and the value it belongs to. As long as the network's last operations
+    /// have a shortcut for scores of one class, it is taken.
+    fn start(&self, targets: &[Target<B>], wanted: &[TensorId]) -> (TensorId, FloatTensor<B>) {
+        let classes: Vec<usize> = targets.iter().map(|target| target.class).collect();
+        let weights = targets.iter().map(|target| target.weights.clone()).collect();
+        let mut cotangent = joined::<B>(weights);
+        let mut id = self.network.graph.output;
+        while !wanted.contains(&id)
+            && let Some(step) = self.step(id)
+            && let Some(head) = &step.head
+        {
+            match head {
+                Head::Channel(back) => cotangent = back(cotangent, targets.len()),
+                Head::Mixed(back) => {
+                    let rows = classes.iter().enumerate().map(|(at, class)| {
+                        let count = cotangent.shape()[0] / classes.len();
+                        back(slice::<B>(cotangent.clone(), 0, at * count, count), *class)
+                    });
+                    return (step.paths[0].0, joined::<B>(rows.collect()));
+                }
+            }
+            id = step.paths[0].0;
+        }
+        (id, self.all_channels(cotangent, &classes, id))
+    }
+
+    /// `cotangent` of one channel, `[K·N, 1, …]`, with zeros in all other channels of value `id`.
+    fn all_channels(
+        &self,
+        cotangent: FloatTensor<B>,
+        classes: &[usize],
+        id: TensorId,
+    ) -> FloatTensor<B> {
+        let mut shape = cotangent.shape();
+        let graph = &self.network.graph;
+        let output = graph.output == id;
+        shape[1] = if output { self.output.shape()[1] } else { graph.channels(id) };
+        let count = shape[0] / classes.len();
+        let mut all = B::float_zeros(shape.clone(), &cotangent.device(), cotangent.dtype().into());
+        for (at, class) in classes.iter().enumerate() {
+            let row = slice::<B>(cotangent.clone(), 0, at * count, count);
+            let mut ranges = vec![Slice::full(); shape.num_dims()];
+            ranges[0] = range(at * count, count);
+            ranges[1] = range(*class, 1);
+            all = B::float_slice_assign(all, &ranges, row);
+        }
+        all
+    }
+
+    fn walk(
+        &self,
+        (start, cotangent): (TensorId, FloatTensor<B>),
+        count: usize,
+        active: &HashSet<TensorId>,
+        mut visit: impl FnMut(TensorId, &FloatTensor<B>),
+    ) {
+        let mut cotangents = HashMap::from([(start, cotangent)]);
+        for step in self.steps.iter().rev() {
+            let Some(cotangent) = cotangents.remove(&step.out) else { continue };
+            visit(step.out, &cotangent);
+            let mut paths = step.paths.iter().filter(|(id, _)| active.contains(id)).peekable();
+            let mut cotangent = Some(cotangent);
+            while let Some((input, back)) = paths.next() {
+                // The last path may change the cotangent in place.
+                let last = paths.peek().is_none();
+                let given = if last { cotangent.take() } else { cotangent.clone() };
+                if let Some(given) = given {
+                    add::<B>(&mut cotangents, *input, back(given, count));
+                }
+            }
+        }
+        for (id, cotangent) in &cotangents {
+            visit(*id, cotangent);
+        }
+    }
+}
+
+fn add<B: Backend>(
+    cotangents: &mut HashMap<TensorId, FloatTensor<B>>,
+    id: TensorId,
+    share: FloatTensor<B>,
+) {
+    let sum = match cotangents.remove(&id) {
+        Some(before) => B::float_add(before, share),
+        None => share,
+    };
+    cotangents.insert(id, sum);
+}
+
+fn joined<B: Backend>(mut rows: Vec<FloatTensor<B>>) -> FloatTensor<B> {
+    if rows.len() == 1 { rows.remove(0) } else { B::float_cat(rows, 0) }
+}
+
+fn range(start: usize, length: usize) -> Slice {
+    Slice::new(start as isize, Some((start + length) as isize), 1)
+}
+
+fn slice<B: Backend>(
+    tensor: FloatTensor<B>,
+    dim: usize,
+    start: usize,
+    length: usize,
+) -> FloatTensor<B> {
+    let shape: Shape = tensor.shape();
+    if shape[dim] == length {
+        return tensor;
+    }
+    let mut ranges = vec![Slice::full(); shape.num_dims()];
+    ranges[dim] = range(start, length);
+    B::float_slice(tensor, &ranges)
+}
+
+/// The sum of `a·b`, added up in double precision.
+fn product<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> f64 {
+    let data = read_sync(B::float_into_data(B::float_mul(a, b)));
+    data.map_or(f64::NAN, |data| data.iter::<f64>().sum())
+}

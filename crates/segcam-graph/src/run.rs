@@ -1,0 +1,102 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use burn::backend::ir::{HandleKind, TensorId};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch};
+
+use crate::env::{Env, Step};
+use crate::graph::Node;
+use crate::{GraphError, Network};
+
+/// What a forward pass keeps for the reverse pass.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep<'a> {
+    /// The values that gradients are wanted for. Without any, nothing is kept.
+    pub nodes: &'a [&'a Node],
+    /// Most bytes to keep beside the network and the wanted values.
+    pub limit: Option<usize>,
+    /// Keep also what [`Run::shares`] needs.
+    pub shares: bool,
+}
+
+/// A finished forward pass that can be walked backwards any number of times.
+pub struct Run<B: Backend = Dispatch> {
+    pub(crate) network: Arc<Network<B>>,
+    pub(crate) output: FloatTensor<B>,
+    pub(crate) values: HashMap<TensorId, FloatTensor<B>>,
+    pub(crate) steps: Vec<Step<B>>,
+}
+
+impl<B: Backend> Network<B> {
+    /// Computes the output for `input`, and keeps what later reverse passes need.
+    ///
+    /// # Errors
+    /// [`GraphError::Unsupported`], [`GraphError::Memory`].
+    pub fn run(self: &Arc<Self>, input: FloatTensor<B>, keep: Keep) -> Result<Run<B>, GraphError> {
+        let graph = &self.graph;
+        let wanted: HashSet<TensorId> = keep.nodes.iter().map(|node| node.id).collect();
+        let mut env = Env::new(&self.device, &self.constants, &self.turned);
+        env.active = graph.descendants(wanted.iter().copied());
+        env.certify = keep.shares;
+        for (index, operation) in graph.operations.iter().enumerate() {
+            env.last_use.extend(operation.inputs().map(|tensor| (tensor.id, index)));
+        }
+        let bypasses = if keep.shares { self.bypasses(&env.active) } else { vec![] };
+        for id in wanted.iter().chain(&bypasses).chain([&graph.output]) {
+            env.last_use.remove(id);
+        }
+        env.values.insert(graph.input, HandleKind::Float(input));
+
+        let mut steps = vec![];
+        for (index, operation) in graph.operations.iter().enumerate() {
+            steps.extend(env.run(index, operation)?);
+            if let Some(limit) = keep.limit.filter(|limit| env.kept > *limit) {
+                return Err(GraphError::Memory { limit });
+            }
+        }
+        let mut values: HashMap<_, _> = env
+            .values
+            .into_iter()
+            .filter_map(|(id, value)| match value {
+                HandleKind::Float(value) => Some((id, value)),
+                _ => None,
+            })
+            .collect();
+        for (id, value) in &self.constants {
+            if let HandleKind::Float(value) = value {
+                values.entry(*id).or_insert_with(|| value.clone());
+            }
+        }
+        let output = values.get(&graph.output).cloned();
+        values.retain(|id, _| wanted.contains(id) || bypasses.contains(id));
+        let output = output.ok_or(GraphError::Capture { reason: "it has no output".into() })?;
+        Ok(Run { network: self.clone(), output, values, steps })
+    }
+
+    /// The values that reach the output beside the `active` ones.
+    fn bypasses(&self, active: &HashSet<TensorId>) -> Vec<TensorId> {
+        let inside = self
+            .graph
+            .operations
+            .iter()
+            .filter(|operation| operation.inputs().any(|tensor| active.contains(&tensor.id)));
+        inside
+            .flat_map(|operation| operation.inputs())
+            .map(|tensor| tensor.id)
+            .filter(|id| !active.contains(id) && !self.constants.contains_key(id))
+            .collect()
+    }
+}
+
+impl<B: Backend> Run<B> {
+    /// The network's output.
+    pub fn output(&self) -> FloatTensor<B> {
+        self.output.clone()
+    }
+
+    /// The value of a node; `None` if the forward pass was not asked to keep it.
+    pub fn value(&self, node: &Node) -> Option<FloatTensor<B>> {
+        self.values.get(&node.id).cloned()
+    }
+}
