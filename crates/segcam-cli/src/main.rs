@@ -12,6 +12,7 @@ mod report;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -36,8 +37,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // Panics inside a backend become errors on their way up; only what arrives here is ours.
+    static PANIC: Mutex<String> = Mutex::new(String::new());
     std::panic::set_hook(Box::new(|panic| {
-        eprintln!("internal error, please report it: {}", in_one_line(&panic.to_string()));
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
     }));
     match catch_unwind(|| run(args)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -45,7 +48,11 @@ fn main() -> ExitCode {
             eprintln!("error: {}", in_one_line(&format!("{error:#}")));
             ExitCode::from(2)
         }
-        Err(_) => ExitCode::FAILURE,
+        Err(_) => {
+            let panic = PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+            eprintln!("internal error, please report it: {}", in_one_line(&panic));
+            ExitCode::FAILURE
+        }
     }
 }
 
