@@ -1,5 +1,7 @@
 //! What the suites share: small random networks, fixtures, comparison, and the folder of real data.
 
+pub mod peers;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};

@@ -1,5 +1,7 @@
 //! Exact properties of the maps on small random networks, images and volumes, for every method.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
 use segcam::burn;
@@ -210,10 +212,8 @@ fn finite_differences<M: SegmentationModel<D>, const D: usize>(model: M, input: 
         }
         let strong: Vec<usize> = (0..g.len()).filter(|&i| g[i].abs() > 0.2 * largest).collect();
         let places: Vec<usize> = (0..8).map(|i| strong[(i * 7919 + 13) % strong.len()]).collect();
-        let mut agreed = 0;
         for &place in &places {
-            let step = 2e-3;
-            let bump = |by: f32| {
+            let moved = |by: f32| {
                 score_with(&model, &input, layer, 1, &mask, |a| {
                     let mut values = host(&a);
                     values[place] += by;
@@ -221,14 +221,21 @@ fn finite_differences<M: SegmentationModel<D>, const D: usize>(model: M, input: 
                     Tensor::from_data(data, &Device::flex())
                 })
             };
-            let slope = (bump(step) - bump(-step)) / (2.0 * f64::from(step));
+            let (step, here) = (2e-3, moved(0.0));
+            let [left, right] = [-step, step].map(|by| (moved(by) - here) / f64::from(by));
             let gradient = f64::from(g[place]);
-            agreed += usize::from((slope - gradient).abs() < 0.05 * gradient.abs());
+            // Where the two sides differ, the kink of a ReLU lies between.
+            if (left - right).abs() < 0.02 * gradient.abs() {
+                let gap = ((left + right) / 2.0 - gradient).abs();
+                assert!(gap < 0.05 * gradient.abs(), "{left}, {right} for {gradient} at {layer}");
+                COMPARED.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        // A step may cross the kink of a ReLU now and then.
-        assert!(agreed + 2 >= places.len(), "{agreed} of {} at {layer}", places.len());
     }
+    assert!(COMPARED.load(Ordering::Relaxed) > 0, "no smooth place was found");
 }
+
+static COMPARED: AtomicUsize = AtomicUsize::new(0);
 
 macro_rules! in_two_and_three_dimensions {
     ($($name:ident($relu:literal)),*) => {$(
@@ -287,13 +294,13 @@ fn completeness<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor
     for class in 0..seen.prediction().classes() {
         for layer in seen.layers() {
             let map = seen.explain(&method, &layer.name, class).expect("a map");
-            let shares = seen.shares(&method, &layer.name, class).expect("shares").expect("graph");
-            let score: f64 = map.score().iter().sum();
-            let parts = shares.bypasses.iter().map(|(_, share)| share.abs()).sum::<f64>();
-            let scale = shares.node.abs() + parts + shares.bias.abs();
-            let gap = (shares.total() - score).abs() / scale;
-            assert!(gap < 1e-4, "{}: {shares:?} for {score}", layer.name);
+            let certificate = seen.certify(&map).expect("a certificate");
+            let gap = certificate.completeness_error().expect("graph");
+            assert!(gap < 1e-4, "{}: {certificate:?}", layer.name);
+            let shares = certificate.shares.expect("graph");
             let sum = total(&host(map.raw()));
+            let past = shares.bypasses.iter().map(|(_, share)| share.abs()).sum::<f64>();
+            let scale = shares.node.abs() + past + shares.bias.abs();
             assert!((shares.node - sum).abs() / scale < 1e-4, "{}: {sum}", layer.name);
             bypassed += shares.bypasses.len();
         }

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use segcam::pixels::{Pixel, Region};
 use segcam::{
     AllPixels, CamError, CamMethod, Engine, Explainer, GradCam, Gradients, GraphEngine, HiResCam,
-    Layer, Observation, Pass, PredictedClass, Request, SegGradCam, SegHiResGradCam, Target,
+    Layer, Observation, Onward, Pass, PredictedClass, Request, SegGradCam, SegHiResGradCam, Target,
 };
 use segcam_tests::{SmallNetConfig, host, noise, seeded_net};
 
@@ -35,8 +35,20 @@ impl Pass for CountingPass {
         self.0.engine()
     }
 
+    fn input(&self) -> Tensor<4> {
+        self.0.input()
+    }
+
     fn logits(&self) -> Tensor<4> {
         self.0.logits()
+    }
+
+    fn activations(&self, layer: &str) -> Result<Option<Tensor<4>>, CamError> {
+        self.0.activations(layer)
+    }
+
+    fn onward(&self, layer: Option<&str>, copies: usize) -> Result<Option<Onward<'_>>, CamError> {
+        self.0.onward(layer, copies)
     }
 
     fn layers(&self) -> &[Layer] {

@@ -5,11 +5,13 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use segcam::annotations::{FalseNegatives, GroundTruth};
+use segcam::components::Each;
 use segcam::models::{Network, Prepared, Pretrained};
 use segcam::pixels::{Mask, Pixel};
 use segcam::{
-    AllPixels, CamMethod, Explainer, Normalize, PixelSet, PredictedClass, SegGradCam,
-    SegHiResGradCam,
+    AllPixels, CamError, CamMethod, Explainer, Normalize, PixelSet, PredictedClass, Request,
+    SegGradCam, SegHiResGradCam, vocabulary,
 };
 use segcam_tests::{Fixture, host, real_data, relative_error};
 
@@ -237,4 +239,105 @@ fn weights_of_another_network() {
         .to_string();
     assert!(error.contains("22 missing: enc1_a.weight"), "{error}");
     assert!(error.contains("unexpected: br.bias"), "{error}");
+}
+
+/// One nucleus each in one planned call; they share every activation of the class map.
+#[test]
+fn maps_of_single_nuclei_add_up_to_the_map_of_all() {
+    let Some(data) = real_data("nuclei_dsb2018") else {
+        return;
+    };
+    let explainer = match Pretrained::NucleiUNet.load(None, &Device::flex()).expect("embedded") {
+        Network::Image(explainer) => explainer,
+        Network::Volume(_) => panic!("nuclei-unet labels images"),
+    };
+    let mut images: Vec<_> = std::fs::read_dir(data.join("images")).expect("a folder").collect();
+    images.sort_by_key(|entry| entry.as_ref().map(|entry| entry.file_name()).ok());
+    let image = images[0].as_ref().expect("an image").path();
+    let seen = explainer.observe(prepare(Pretrained::NucleiUNet, &image).input).expect("a pass");
+    let parts = Each::new().parts(seen.prediction(), 1).expect("one image");
+    assert!(parts.len() > 10, "{} nuclei", parts.len());
+    let methods: Vec<_> = parts.into_iter().map(SegHiResGradCam::new).collect();
+    for layer in ["mid", "dec1"] {
+        let requests = methods.iter().map(|method| Request { method, layer, class: 1 });
+        let maps: Vec<_> =
+            seen.explain_all(requests).collect::<Result<_, _>>().expect("a map for each");
+        assert_eq!(maps.len(), methods.len());
+        let all = seen.explain(&SegHiResGradCam::new(PredictedClass), layer, 1).expect("a map");
+        let sum = maps.iter().map(|map| map.raw().clone()).reduce(|a, b| a + b).expect("some");
+        let error = relative_error(&host(&sum), &host(all.raw()));
+        println!("{} nuclei at {layer}: {error:.1e}", maps.len());
+        assert!(error < 1e-4, "{layer}: {error:e}");
+    }
+}
+
+#[test]
+fn retina_certificates() {
+    let Some(data) = real_data("retina_unet") else {
+        return;
+    };
+    let model = Pretrained::RetinaUNet;
+    let explainer = image_network(model, &data.join("unet_drive.safetensors"));
+    let input = prepare(model, &data.join("images/01.png")).input;
+    let seen = explainer.observe(input).expect("a pass");
+    for layer in ["mid", "dec2", "dec1"] {
+        let hires = seen.explain(&SegHiResGradCam::new(PredictedClass), layer, 1).expect("a map");
+        let grad = seen.explain(&SegGradCam::new(PredictedClass), layer, 1).expect("a map");
+        let hires = seen.certify(&hires).expect("a certificate");
+        let grad = seen.certify(&grad).expect("a certificate");
+        let error = hires.completeness_error().expect("the graph engine");
+        let relative = (hires.score - hires.shares.as_ref().expect("shares").total()).abs()
+            / hires.score.abs();
+        println!(
+            "retina {layer}: score {:.4e} = layer {:.4e} + past it {:.4e} + biases {:.4e}; error \
+             {error:.1e}, relative to the score {relative:.1e}; Seg-Grad-CAM adds up to {:.4e}, \
+             {:.1} % of it where influence is impossible",
+            hires.score,
+            hires.exact,
+            hires.shares.as_ref().expect("shares").bypasses.iter().map(|(_, s)| s).sum::<f64>(),
+            hires.shares.as_ref().expect("shares").bias,
+            grad.map,
+            100.0 * grad.impossible.expect("the graph engine"),
+        );
+        assert!(error < 1e-4 && relative < 1e-4, "{layer}: {error:e}, {relative:e}");
+        assert!(hires.lost().abs() < 1e-4 * hires.exact.abs().max(hires.score.abs()));
+        assert_eq!(hires.impossible, Some(0.0));
+    }
+}
+
+#[test]
+fn missed_and_invented_persons_of_a_street() {
+    let Some(data) = real_data("street_espnet") else {
+        return;
+    };
+    let model = Pretrained::EspNet;
+    let explainer = image_network(model, &data.join("espnet_p_2_q_8.pth"));
+    let frame = "frankfurt_000001_058914";
+    let prepared = prepare(model, &data.join(format!("images/{frame}_leftImg8bit.png")));
+    let seen = explainer.observe(prepared.input).expect("a pass");
+    let view = seen.prediction();
+    const PERSON: usize = 11;
+
+    let truth = GroundTruth::from_image(data.join(format!("labels/{frame}_trainIds.png")));
+    let truth = truth.expect("a label image").ignore(255);
+    let as_it_is = FalseNegatives::new(&truth).weights(view, PERSON);
+    assert!(matches!(as_it_is, Err(CamError::ShapeMismatch { .. })));
+    let truth = truth.resized(view.size()).expect("two sides");
+
+    let vocabulary = vocabulary::<4>(Some(&truth), None);
+    let count = |text: &str| {
+        let weights = vocabulary.parse(text).expect(text).weights(view, PERSON).expect(text);
+        weights.sum().into_scalar::<f32>()
+    };
+    let [tp, fp, missed, tn] = ["tp", "fp", "fn", "tn"].map(count);
+    println!("person: {tp} hits, {fp} invented, {missed} missed");
+    assert!(tp > 0.0 && fp > 0.0 && missed > 0.0);
+    assert_eq!(tp + missed, count("truth"));
+    assert_eq!(tp + fp, count("class") - count("class - tp - fp"));
+    assert!(tp + fp + missed + tn < 1024.0 * 512.0, "ignored pixels are in none");
+    for text in ["fp", "fn", "fn & dilate(class,5)"] {
+        let set = vocabulary.parse(text).expect(text);
+        let map = seen.explain(&SegHiResGradCam::new(set), &seen.layers()[0].name, PERSON);
+        assert_eq!(map.expect(text).pixels().sizes[0] as f32, count(text));
+    }
 }

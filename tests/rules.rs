@@ -93,6 +93,7 @@ fn check_at<const D: usize>(what: &str, x: Tensor<D>, f: impl Fn(Tensor<D>) -> T
         found
     };
     let target = |class, weights: Tensor<D>| Target {
+        against: None,
         class,
         weights: weights.to_device(&device()).into_dispatch(),
     };
@@ -547,7 +548,7 @@ fn infinite_cotangents_end_at_a_relu() {
     let run = network.run(x, Keep { nodes: &[node], ..Keep::default() }).expect("a run");
     let weights = Tensor::<4>::ones([1, 1, 1, 2], &device()).into_dispatch();
     let mut found = vec![];
-    run.reverse(&[Target { class: 0, weights }], &[node], |_, g| {
+    run.reverse(&[Target { class: 0, against: None, weights }], &[node], |_, g| {
         found = host(Tensor::<4>::from_dispatch(g));
     });
     assert_eq!(found[1], 0.25);

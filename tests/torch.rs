@@ -4,7 +4,7 @@
 
 use burn::tensor::Device;
 use segcam::models::{UNetConfig, Upsampling, load_weights};
-use segcam::pixels::{Mask, PixelSpec};
+use segcam::pixels::{Mask, Vocabulary};
 use segcam::{CamMethod, Explainer, Normalize, Observation, PixelSet, SegGradCam, SegHiResGradCam};
 use segcam_tests::{Fixture, host, noise, reference, relative_error};
 
@@ -59,7 +59,7 @@ fn explain(
 ) -> segcam::Explanation {
     let pixels: Box<dyn PixelSet> = match set {
         "mask" => Box::new(Mask::new(fixture.tensor(&format!("mask.{class}")))),
-        text => Box::new(text.parse::<PixelSpec>().expect("a pixel set")),
+        text => Vocabulary::new().parse(text).expect("a pixel set"),
     };
     let method: Box<dyn CamMethod> = match method {
         "seg-grad-cam" => Box::new(SegGradCam::new(pixels)),

@@ -5,16 +5,27 @@
 
 Raw signed maps: captum LayerGradCam and LayerGradientXActivation of the class's logits summed over
 the pixel set. Final maps: pytorch-grad-cam GradCAM and HiResCAM with SemanticSegmentationTarget.
+`*.methods.safetensors`: raw maps of the other methods, from pytorch-grad-cam before its ReLU,
+in double precision.
 """
 
+import copy
+import functools
 import math
+import os
 from pathlib import Path
+from unittest import mock
+
+os.environ["TQDM_DISABLE"] = "1"
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from captum.attr import LayerGradCam, LayerGradientXActivation
-from pytorch_grad_cam import GradCAM, HiResCAM
+from pytorch_grad_cam import (
+    AblationCAM, EigenCAM, EigenGradCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, ScoreCAM,
+    XGradCAM,
+)
 from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
 from safetensors.torch import save_file
 from torch import nn
@@ -136,6 +147,60 @@ def pixel_sets(logits, cls, generator):
     }
 
 
+class VaryingScoreCAM(ScoreCAM):
+    """Without the channels that are constant, as in the authors' code: no weight, no softmax."""
+
+    def get_cam_weights(self, image, layer, targets, activations, grads):
+        weights = super().get_cam_weights(image, layer, targets, activations, grads)
+        weights = weights * (activations.max((2, 3)) > activations.min((2, 3)))
+        return weights / weights.sum(1, keepdims=True)
+
+
+METHODS = {
+    "grad-cam++": GradCAMPlusPlus, "xgrad-cam": XGradCAM, "layer-cam": LayerCAM,
+    "eigen-cam": EigenCAM, "eigen-grad-cam": EigenGradCAM, "score-cam": VaryingScoreCAM,
+    "ablation-cam": AblationCAM,
+}
+# GradCAMPlusPlus adds 1e-6 to squared gradients, which are no larger: its score counts so often.
+PLUS_PLUS_SCORE = 1000
+# ScoreCAM upsamples with aligned corners, as nothing else here does.
+HALF_PIXEL = functools.partial(nn.Upsample, mode="bilinear", align_corners=False)
+
+
+def raw_map(cam, model, layer, image, targets):
+    """The map before ReLU and scaling; pytorch-grad-cam's `with` would swallow an IndexError."""
+    cam = cam(model, [layer])
+    seen, get_cam_image = [], cam.get_cam_image
+    cam.get_cam_image = lambda *args: seen.append(get_cam_image(*args)) or seen[0]
+    # AblationCAM subtracts scores that differ little.
+    double = mock.patch("pytorch_grad_cam.ablation_cam.np.float32", np.float64)
+    with double, mock.patch("torch.nn.UpsamplingBilinear2d", HALF_PIXEL):
+        cam(image, targets)
+    cam.activations_and_grads.release()
+    [raw] = seen
+    assert raw.shape[0] == image.shape[0] and np.isfinite(raw).all()
+    return torch.from_numpy(np.float32(raw))[:, None]
+
+
+def other_methods(name, model, image, sets):
+    model, image = copy.deepcopy(model).double(), image.double()
+    tensors, layers = {}, layers_of(model)
+    for (cls, label), mask in sets.items():
+        if (cls, label.split(":")[0]) not in ((0, "class"), (0, "box"), (1, "class")):
+            continue
+        for layer_name in ("mid", "dec2", "dec1"):
+            for method, cam in METHODS.items():
+                # The deepest bottleneck holds 1e-5 of the score: what single precision rounds off.
+                if (name, layer_name, method) == ("deep", "mid", "ablation-cam"):
+                    continue
+                weights = mask * (PLUS_PLUS_SCORE if method == "grad-cam++" else 1)
+                targets = [SemanticSegmentationTarget(cls, w.numpy()) for w in weights[:, 0]]
+                raw = raw_map(cam, model, layers[layer_name], image, targets)
+                tensors[f"raw/{cls}/{label}/{layer_name}/{method}"] = raw
+    save_file(tensors, HERE / f"{name}.methods.safetensors")
+    print(name, len(tensors), "maps of other methods")
+
+
 def case(name, seed, size, **config):
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -154,13 +219,14 @@ def case(name, seed, size, **config):
         wrapped = {f"module.{k}": v for k, v in model.state_dict().items()}
         torch.save({"epoch": 3, "state_dict": wrapped}, HERE / f"{name}.pth")
 
-    tensors = {"input": image, "logits": logits}
+    tensors, sets = {"input": image, "logits": logits}, {}
     layers = layers_of(model)
     for cls in range(min(config["classes"], 2)):
         for label, mask in pixel_sets(logits, cls, generator).items():
             if not all(mask.flatten(1).sum(1) > 0):
                 print(name, cls, label, "left out: empty in some image")
                 continue
+            sets[cls, label] = mask
             if label == "mask":
                 tensors[f"mask.{cls}"] = mask
             wrap = lambda x: (model(x) * mask).sum((2, 3))
@@ -183,6 +249,7 @@ def case(name, seed, size, **config):
     biggest = max(t.abs().max().item() for k, t in tensors.items() if k.startswith("raw"))
     print(name, len(tensors), "tensors, largest raw value", f"{biggest:.3g}")
     assert math.isfinite(biggest)
+    other_methods(name, model, image, sets)
 
 
 if __name__ == "__main__":

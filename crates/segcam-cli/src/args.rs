@@ -1,15 +1,16 @@
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
 use segcam::burn::tensor::Device;
 use segcam::models::Pretrained;
-use segcam::pixels::PixelSpec;
 use segcam::render::Colormap;
-use segcam::{DeviceError, Normalize, best_device, device};
+use segcam::{DeviceError, Fusion, Normalize, Smoothing, best_device, device};
 
 use crate::method::MethodName;
+use crate::sets::SetArgs;
 
 /// Shows which parts of an image made a segmentation network label its pixels so.
 #[derive(Debug, Parser)]
@@ -79,6 +80,8 @@ pub(crate) enum Command {
     Models,
     /// List the CAM methods
     Methods,
+    /// List the pixel sets, or show some on an image
+    Pixels(Box<PixelsArgs>),
     /// List the devices of this build
     Devices,
 }
@@ -149,13 +152,13 @@ pub(crate) struct GraphArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Pixel sets:
-  all                  every pixel
-  class                predicted as the class (default)
-  pixel:70,16          row 70, column 16
-  box:10,20,64,80      rows 10 to 63, columns 20 to 79
-  threshold:0.5        probability of the class above 0.5
-  a&b  a|b  a-b  !a    combinations, from left to right; ( ) group
+#[command(after_help = "Pixel sets, see `segcam pixels` for all of them:
+  class                      predicted as the class (default)
+  box:10,20,64,80            rows 10 to 63, columns 20 to 79
+  component@120,88           the connected component there
+  each                       every component by itself
+  fn & dilate(class, 3)      missed pixels near predicted ones (needs --truth)
+  a&b  a|b  a-b  a^b  !a     combinations, from left to right; ( ) group
 Coordinates are those of the network's input, from 0; volumes use z,y,x.
 
 Examples:
@@ -188,8 +191,24 @@ pub(crate) struct ExplainArgs {
 
     /// Pixels whose score the Seg methods explain, see below; the others take the whole image.
     /// Several sets give a figure each
-    #[arg(long, value_name = "SPEC", num_args = 1.., default_value = "class")]
-    pub(crate) pixels: Vec<PixelSpec>,
+    #[arg(long, value_name = "SET", num_args = 1.., default_value = "class")]
+    pub(crate) pixels: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) sets: SetArgs,
+
+    /// Say how much of the score comes through each layer, and how much of each map lies where
+    /// influence is impossible
+    #[arg(long)]
+    pub(crate) certify: bool,
+
+    /// Average maps over changed inputs: noise:SAMPLES,SIGMA or flips or scales:S,S,…
+    #[arg(long, value_name = "HOW")]
+    pub(crate) smooth: Option<Smooth>,
+
+    /// Fuse the layers of each method into one more heat map
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub(crate) fuse: Option<Fuse>,
 
     /// Folder for the pictures and the report
     #[arg(long, value_name = "DIR", default_value = "segcam-out")]
@@ -206,6 +225,86 @@ pub(crate) struct ExplainArgs {
     /// Colours: viridis, magma, inferno, turbo or jet
     #[arg(long, value_name = "NAME", default_value_t)]
     pub(crate) colormap: Colormap,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  segcam pixels
+  segcam pixels --input nuclei.png --show class largest 'band(class,2)' entropy:0.5")]
+pub(crate) struct PixelsArgs {
+    #[command(flatten)]
+    pub(crate) network: ModelArgs,
+
+    /// Image or volume to show them on, as for `segcam explain`
+    #[arg(long, value_name = "FILE", requires = "show")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Sets to show
+    #[arg(long, value_name = "SET", num_args = 1.., requires = "input")]
+    pub(crate) show: Vec<String>,
+
+    /// Class asked about: number or name [default: the most frequent predicted one that is not
+    /// background]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) class: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) sets: SetArgs,
+
+    /// Folder for the picture
+    #[arg(long, value_name = "DIR", default_value = "segcam-out")]
+    pub(crate) out: PathBuf,
+
+    /// Colours: viridis, magma, inferno, turbo or jet
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) colormap: Colormap,
+}
+
+/// How layers are fused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fuse {
+    /// What the layers say on average
+    Mean,
+    /// What any layer says
+    Max,
+    /// What all layers say
+    Product,
+}
+
+impl From<Fuse> for Fusion {
+    fn from(how: Fuse) -> Self {
+        match how {
+            Fuse::Mean => Self::Mean,
+            Fuse::Max => Self::Max,
+            Fuse::Product => Self::Product,
+        }
+    }
+}
+
+/// Over which changed inputs maps are averaged.
+#[derive(Debug, Clone)]
+pub(crate) struct Smooth(pub(crate) Smoothing);
+
+impl FromStr for Smooth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const WANTED: &str = "give noise:25,0.1 (samples, standard deviation as a part of the input's \
+                              range) or flips or scales:0.75,1,1.25";
+        let (kind, numbers) = text.split_once(':').unwrap_or((text, ""));
+        let numbers = numbers.split(',').filter(|number| !number.is_empty());
+        let numbers: Vec<f64> =
+            numbers.map(|n| n.trim().parse().map_err(|_| WANTED)).collect::<Result<_, _>>()?;
+        let positive = numbers.iter().all(|number| number.is_finite() && *number > 0.0);
+        match (kind, &numbers[..]) {
+            ("noise", [samples, sigma]) if positive && samples.fract() == 0.0 => {
+                Ok(Self(Smoothing::noise(*samples as usize, *sigma, 0)))
+            }
+            ("flips", []) => Ok(Self(Smoothing::flips())),
+            ("scales", [_, ..]) if positive => Ok(Self(Smoothing::scales(numbers))),
+            _ => Err(WANTED.into()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

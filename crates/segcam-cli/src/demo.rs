@@ -1,19 +1,19 @@
 use std::f32::consts::TAU;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use image::{DynamicImage, GrayImage, Luma, imageops};
+use image::{DynamicImage, GrayImage, ImageBuffer, Luma, imageops};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use segcam::models::{Network, Pretrained};
-use segcam::pixels::PixelSpec;
 use segcam::render::{Colormap, figure};
-use segcam::{Normalize, PixelSet, PredictedClass};
+use segcam::{Normalize, PixelSet, PredictedClass, components::ComponentAt};
 
 use crate::args::{DemoArgs, Talk};
 use crate::explain::{
-    Request, class_name, command_line, explain_all, finish, methods_of, predicted_pixels,
+    Request, Work, class_name, command_line, explain_all, finish, predicted_pixels,
 };
-use crate::method::MethodName;
+use crate::method::{MethodName, SharedSet};
 use crate::output::Folder;
 use crate::picture::{Canvas, Size};
 use crate::report::{MapReport, Report};
@@ -21,7 +21,7 @@ use crate::report::{MapReport, Report};
 const SIDE: u32 = 256;
 const NUCLEUS: usize = 1;
 const LAYERS: [&str; 2] = ["mid", "dec1"];
-const METHODS: [MethodName; 2] = [MethodName::SegGrad, MethodName::SegHiRes];
+const METHODS: [MethodName; 2] = [MethodName::SEG_GRAD, MethodName::SEG_HIRES];
 
 /// `segcam demo`
 pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
@@ -36,23 +36,24 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     let seen = explainer.observe(prepared.input.clone())?;
 
     let one = large_and_alone(&nuclei).context("no nucleus stands alone: try another --seed")?;
-    let one: PixelSpec = one.pixel_set().parse()?;
-    let sets = [("nucleus", "one nucleus", one), ("class", "every nucleus", PixelSpec::Class)];
+    let one: SharedSet<4> = Arc::new(ComponentAt::new([one.y as usize, one.x as usize]));
+    let every: SharedSet<4> = Arc::new(PredictedClass);
+    let sets = [("nucleus", "one nucleus", one), ("class", "every nucleus", every)];
     let mut requests = vec![];
     for (name, _, pixels) in &sets {
         for layer in LAYERS {
             requests.extend(METHODS.map(|method| Request {
                 class: NUCLEUS,
-                method,
+                method: method.with(pixels),
                 layer: layer.into(),
-                pixels: pixels.clone(),
                 stem: format!("{name}.{method}.{layer}"),
             }));
         }
     }
     let (normalize, colormap) = (Normalize::Max, Colormap::default());
-    let methods = methods_of(&requests);
-    let maps = explain_all(&seen, &requests, &methods, normalize, talk);
+    let work = Work { normalize, certify: true, smooth: None, talk };
+    let (seen, bar) = work.progress(seen, requests.len());
+    let maps = explain_all(&explainer, &seen, &prepared.input, &requests, &work, &bar);
     let maps = maps.collect::<Result<Vec<_>, _>>()?;
 
     let prediction = seen.prediction();
@@ -78,7 +79,13 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     let title = format!("Why are these pixels nuclei? {}", canvas.legend());
     out.png("compare.png", &figure(&title, &rows))?;
     out.png("input.png", &prepared.picture)?;
+    // For `segcam pixels` and `segcam explain`: which nucleus a pixel belongs to, if to any.
+    let ids = instances(&nuclei);
+    let labels = GrayImage::from_fn(SIDE, SIDE, |x, y| Luma([ids[(x, y)].0[0].min(1) as u8]));
+    out.png("instances.png", &ids)?;
+    out.png("truth.png", &labels)?;
 
+    let files = ["compare.png", "input.png", "instances.png", "report.json", "truth.png"];
     let report = Report {
         segcam: env!("CARGO_PKG_VERSION"),
         command: command_line(),
@@ -96,7 +103,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
         slices: None,
         maps: reports,
         failures: vec![],
-        files: ["compare.png", "input.png", "report.json"].map(String::from).to_vec(),
+        files: files.map(String::from).to_vec(),
     };
     finish(&report, &out, talk)
 }
@@ -130,37 +137,47 @@ impl Nucleus {
         (self.y - other.y).hypot(self.x - other.x) > self.long + other.long + 3.0
     }
 
+    /// Distance from the centre: 1 at the edge.
+    fn radius(&self, y: f32, x: f32) -> f32 {
+        self.place(y, x).0
+    }
+
     fn light(&self, y: f32, x: f32) -> f32 {
-        let (sin, cos) = self.angle.sin_cos();
-        let (dy, dx) = (y - self.y, x - self.x);
-        let (u, v) = (dx * cos + dy * sin, dy * cos - dx * sin);
-        let edge = 1.0 + 0.06 * (3.0 * v.atan2(u) + self.phase).sin();
-        let radius = (u / self.long).hypot(v / self.short) / edge;
+        let (radius, u, v) = self.place(y, x);
         let texture = 1.0 + 0.2 * (0.31 * u + self.phase).sin() * (0.27 * v + self.phase).cos();
         self.brightness * texture / (1.0 + ((radius - 1.0) * 12.0).exp())
     }
 
-    /// Whether a box around this nucleus cannot touch the other one.
-    fn box_is_clear_of(&self, other: &Self) -> bool {
-        let apart = (self.y - other.y).abs().max((self.x - other.x).abs());
-        apart > self.long + other.long + 6.0
+    /// The radius, and the distances along the two axes.
+    fn place(&self, y: f32, x: f32) -> (f32, f32, f32) {
+        let (sin, cos) = self.angle.sin_cos();
+        let (dy, dx) = (y - self.y, x - self.x);
+        let (u, v) = (dx * cos + dy * sin, dy * cos - dx * sin);
+        let edge = 1.0 + 0.06 * (3.0 * v.atan2(u) + self.phase).sin();
+        ((u / self.long).hypot(v / self.short) / edge, u, v)
     }
 
-    /// The predicted pixels in a box around it.
-    fn pixel_set(&self) -> String {
-        let low = |at: f32| (at - self.long - 2.0).max(0.0) as u32;
-        let high = |at: f32| ((at + self.long + 3.0) as u32).min(SIDE);
-        let (y, x) = (self.y, self.x);
-        format!("class&box:{},{},{},{}", low(y), low(x), high(y), high(x))
+    /// Whether there is room between the two.
+    fn is_clear_of(&self, other: &Self) -> bool {
+        let apart = (self.y - other.y).abs().max((self.x - other.x).abs());
+        apart > self.long + other.long + 6.0
     }
 }
 
 /// The largest nucleus with room around it.
 fn large_and_alone(nuclei: &[Nucleus]) -> Option<&Nucleus> {
     let alone = |one: &&Nucleus| {
-        nuclei.iter().all(|other| std::ptr::eq(*one, other) || one.box_is_clear_of(other))
+        nuclei.iter().all(|other| std::ptr::eq(*one, other) || one.is_clear_of(other))
     };
     nuclei.iter().filter(alone).max_by(|a, b| a.long.total_cmp(&b.long))
+}
+
+/// The number of each pixel's nucleus, from 1; 0 for none.
+fn instances(nuclei: &[Nucleus]) -> ImageBuffer<Luma<u16>, Vec<u16>> {
+    ImageBuffer::from_fn(SIDE, SIDE, |x, y| {
+        let holds = |nucleus: &Nucleus| nucleus.radius(y as f32, x as f32) <= 1.0;
+        Luma([nuclei.iter().position(holds).map_or(0, |number| number as u16 + 1)])
+    })
 }
 
 /// A picture like those of a fluorescence microscope: nuclei on a hazy, noisy background.

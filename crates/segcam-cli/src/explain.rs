@@ -3,19 +3,21 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use image::RgbImage;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use segcam::burn::tensor::Tensor;
 use segcam::models::{Network, Pretrained};
-use segcam::pixels::PixelSpec;
 use segcam::render::{Panel, figure};
-use segcam::{CamError, CamMethod, Explanation, Normalize, Observation, PixelSet, UnknownName};
+use segcam::{
+    CamError, CamMethod, Certificate, Explainer, Explanation, Fusion, Normalize, Observation,
+    PixelSet, UnknownName,
+};
 
-use crate::args::{ExplainArgs, Save, Talk};
+use crate::args::{ExplainArgs, Save, Smooth, Talk};
 use crate::input;
-use crate::method::MethodName;
+use crate::method::{MethodName, SharedSet};
 use crate::output::{Folder, say};
 use crate::picture::{Canvas, Drawing, Size};
-use crate::report::{Failure, MapReport, Report};
+use crate::report::{CertificateReport, Failure, MapReport, Report};
 
 /// `segcam explain`
 pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<()> {
@@ -27,12 +29,13 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<()> {
         Network::Image(explainer) => {
             let image = input::image(&args.input, model.preprocess(), &device)?;
             let seen = talk.wait("forward pass", || explainer.observe(image.tensor.clone()));
-            explain(args, talk, &seen.with_context(path)?, &image.tensor, image.picture.as_ref())
+            let seen = seen.with_context(path)?;
+            explain(args, talk, &explainer, seen, &image.tensor, image.picture.as_ref())
         }
         Network::Volume(explainer) => {
             let volume = input::volume(&args.input, &device)?;
             let seen = talk.wait("forward pass", || explainer.observe(volume.clone()));
-            explain(args, talk, &seen.with_context(path)?, &volume, None)
+            explain(args, talk, &explainer, seen.with_context(path)?, &volume, None)
         }
     }
 }
@@ -40,22 +43,24 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<()> {
 fn explain<const D: usize>(
     args: &ExplainArgs,
     talk: Talk,
-    seen: &Observation<D>,
+    explainer: &Explainer<D>,
+    seen: Observation<D>,
     input: &Tensor<D>,
     picture: Option<&RgbImage>,
 ) -> Result<()> {
     let model = args.network.model;
     let normalize = Normalize::from(args.normalize);
-    let predicted_pixels = predicted_pixels(seen);
-    let (classes, class_chosen) = classes(args, &predicted_pixels)?;
-    let groups = groups(args, &classes);
-    let requests: Vec<Request> = groups.iter().flat_map(|group| group.requests(args)).collect();
+    let predicted_pixels = predicted_pixels(&seen);
+    let (classes, class_chosen) = classes(&args.classes, model, &predicted_pixels)?;
+    let groups = groups(args, &seen, &classes)?;
+    let requests: Vec<Request<D>> = groups.iter().flat_map(|group| group.requests(args)).collect();
     let out = Folder::create(&args.out)?;
+    let work = Work { normalize, certify: args.certify, smooth: args.smooth.as_ref(), talk };
 
     let (mut reports, mut failures) = (vec![], vec![]);
     let (mut files, mut slices) = (vec![], vec![]);
-    let methods = methods_of(&requests);
-    let mut maps = explain_all(seen, &requests, &methods, normalize, talk);
+    let (seen, bar) = work.progress(seen, requests.len());
+    let mut maps = explain_all(explainer, &seen, input, &requests, &work, &bar);
     for group in &groups {
         // All maps of the group are taken, so that those of the next one come next.
         let maps: Vec<_> = maps.by_ref().take(group.requests(args).len()).collect();
@@ -66,8 +71,10 @@ fn explain<const D: usize>(
         let (maps, explained) = match found {
             Ok(found) => found,
             // Empty pixel sets are the class's own affair; what else is wrong is so for all.
-            Err(error @ CamError::EmptyPixelSet { .. }) if groups.len() > 1 => {
-                let (class, pixel_set) = (group.class, group.pixels.to_string());
+            Err(error @ (CamError::EmptyPixelSet { .. } | CamError::PixelSet { .. }))
+                if groups.len() > 1 =>
+            {
+                let (class, pixel_set) = (group.class, group.pixels.name());
                 failures.push(Failure { class, pixel_set, error: error.to_string() });
                 continue;
             }
@@ -123,14 +130,17 @@ fn explain<const D: usize>(
 }
 
 /// The classes to explain, and how they were chosen.
-fn classes(args: &ExplainArgs, predicted: &[Vec<usize>]) -> Result<(Vec<usize>, &'static str)> {
-    let model = args.network.model;
+pub(crate) fn classes(
+    asked: &[String],
+    model: Pretrained,
+    predicted: &[Vec<usize>],
+) -> Result<(Vec<usize>, &'static str)> {
     let count = predicted.first().map_or(0, Vec::len);
-    if args.classes.is_empty() {
+    if asked.is_empty() {
         return Ok((vec![most_frequent(predicted, model)?], "most frequent prediction"));
     }
     let mut classes = vec![];
-    for class in &args.classes {
+    for class in asked {
         match class.as_str() {
             "all" => classes.extend(0..count),
             class => classes.push(named_class(class, model, count)?),
@@ -140,17 +150,23 @@ fn classes(args: &ExplainArgs, predicted: &[Vec<usize>]) -> Result<(Vec<usize>, 
 }
 
 /// What one figure shows: the maps of one class over one pixel set.
-struct Group {
+struct Group<const D: usize> {
     class: usize,
-    pixels: PixelSpec,
-    /// `.class7.set2` where there are several.
+    pixels: SharedSet<D>,
+    /// `.class7.set2.part3` where there are several.
     suffix: String,
 }
 
-fn groups(args: &ExplainArgs, classes: &[usize]) -> Vec<Group> {
+fn groups<const D: usize>(
+    args: &ExplainArgs,
+    seen: &Observation<D>,
+    classes: &[usize],
+) -> Result<Vec<Group<D>>> {
+    let vocabulary = args.sets.vocabulary(args.network.model, seen.prediction())?;
     let mut groups = vec![];
     for &class in classes {
-        for (number, pixels) in args.pixels.iter().enumerate() {
+        for (number, text) in args.pixels.iter().enumerate() {
+            let set = vocabulary.parse(text)?;
             let mut suffix = String::new();
             if classes.len() > 1 {
                 suffix += &format!(".class{class}");
@@ -158,20 +174,27 @@ fn groups(args: &ExplainArgs, classes: &[usize]) -> Vec<Group> {
             if args.pixels.len() > 1 {
                 suffix += &format!(".set{}", number + 1);
             }
-            groups.push(Group { class, pixels: pixels.clone(), suffix });
+            let parts = set.parts(seen.prediction(), class)?;
+            if parts.is_empty() {
+                groups.push(Group { class, pixels: set.into(), suffix });
+                continue;
+            }
+            for (number, part) in parts.into_iter().enumerate() {
+                let suffix = format!("{suffix}.part{}", number + 1);
+                groups.push(Group { class, pixels: part.into(), suffix });
+            }
         }
     }
-    groups
+    Ok(groups)
 }
 
-impl Group {
+impl<const D: usize> Group<D> {
     /// Every layer with every method.
-    fn requests(&self, args: &ExplainArgs) -> Vec<Request> {
+    fn requests(&self, args: &ExplainArgs) -> Vec<Request<D>> {
         let request = |layer: &str, method: MethodName| Request {
             class: self.class,
-            method,
+            method: method.with(&self.pixels),
             layer: layer.to_string(),
-            pixels: method.explains(&self.pixels),
             stem: format!("{method}.{layer}{}", self.suffix),
         };
         let methods = methods(args);
@@ -188,7 +211,7 @@ fn draw<const D: usize>(
     args: &ExplainArgs,
     out: &Folder,
     canvas: &Canvas<D>,
-    group: &Group,
+    group: &Group<D>,
     number: &str,
     maps: &[Map<D>],
     reports: &mut [MapReport],
@@ -204,18 +227,29 @@ fn draw<const D: usize>(
         report.files.push(file);
         panels.push(panel(Size::InFigure));
     }
+    if let Some(fusion) = args.fuse.map(Fusion::from) {
+        for method in methods(args) {
+            let of_method = |map: &&Map<D>| map.stem.starts_with(&format!("{method}."));
+            let maps: Vec<&Map<D>> = maps.iter().filter(of_method).collect();
+            let fused = fusion.fuse(maps.iter().map(|map| &map.found))?;
+            let drawing = Drawing::fused(&fused, maps[0].found.target().weights.clone());
+            let file = format!("{method}.{fusion}{}{number}.png", group.suffix);
+            let panel = canvas.map(&drawing, args.colormap, Size::Alone);
+            out.png(&file, &figure(&class, &[vec![panel]]))?;
+            panels.push(canvas.map(&drawing, args.colormap, Size::InFigure));
+        }
+    }
     let file = format!("compare{}{number}.png", group.suffix);
-    let title = format!("{class}, pixel set {}; {}", group.pixels, canvas.legend());
+    let title = format!("{class}, pixel set {}; {}", group.pixels.name(), canvas.legend());
     out.png(&file, &figure(&title, &in_rows(canvas, panels, methods(args).len())))?;
     Ok(file)
 }
 
 /// What is asked about one map.
-pub(crate) struct Request {
+pub(crate) struct Request<const D: usize> {
     pub(crate) class: usize,
-    pub(crate) method: MethodName,
+    pub(crate) method: Box<dyn CamMethod<D>>,
     pub(crate) layer: String,
-    pub(crate) pixels: PixelSpec,
     /// Name of its files, without extension.
     pub(crate) stem: String,
 }
@@ -245,43 +279,73 @@ fn without_repeats<T: PartialEq>(items: Vec<T>) -> Vec<T> {
 /// An explanation, what is drawn of it, and the name of its files.
 pub(crate) struct Map<const D: usize> {
     found: Explanation<D>,
+    certificate: Option<Certificate>,
     pub(crate) drawing: Drawing<D>,
     pub(crate) stem: String,
     seconds: f64,
 }
 
-/// The methods of the requests.
-pub(crate) fn methods_of<const D: usize>(requests: &[Request]) -> Vec<Box<dyn CamMethod<D>>> {
-    requests.iter().map(|request| request.method.with(&request.pixels)).collect()
+/// How maps are made, beside what is asked.
+pub(crate) struct Work<'a> {
+    pub(crate) normalize: Normalize,
+    pub(crate) certify: bool,
+    pub(crate) smooth: Option<&'a Smooth>,
+    pub(crate) talk: Talk,
+}
+
+impl Work<'_> {
+    /// A bar that counts maps, and tells of the steps of methods that have many.
+    pub(crate) fn progress<const D: usize>(
+        &self,
+        seen: Observation<D>,
+        maps: usize,
+    ) -> (Observation<D>, ProgressBar) {
+        let length = maps as u64;
+        let quiet = self.talk == Talk::Quiet;
+        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
+            bar.set_style(style);
+        }
+        let steps = bar.clone();
+        let seen =
+            seen.with_progress(move |done, all| steps.set_message(format!("{done} of {all}")));
+        (seen, bar)
+    }
 }
 
 /// The maps in the order of the requests, computed as they are taken.
 pub(crate) fn explain_all<'a, const D: usize>(
+    explainer: &'a Explainer<D>,
     seen: &'a Observation<D>,
-    requests: &'a [Request],
-    methods: &'a [Box<dyn CamMethod<D>>],
-    normalize: Normalize,
-    talk: Talk,
+    input: &'a Tensor<D>,
+    requests: &'a [Request<D>],
+    work: &'a Work,
+    bar: &'a ProgressBar,
 ) -> impl Iterator<Item = Result<Map<D>, CamError>> + 'a {
-    let length = requests.len() as u64;
-    let bar = if talk == Talk::Quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
     bar.tick();
-    let asked = requests.iter().zip(methods).map(|(request, method)| {
-        let Request { layer, class, .. } = request;
+    let asked = requests.iter().map(|request| {
+        let Request { method, layer, class, .. } = request;
         segcam::Request { method: &**method, layer, class: *class }
     });
+    let found: Box<dyn Iterator<Item = _> + 'a> = match work.smooth {
+        None => Box::new(seen.explain_all(asked)),
+        Some(Smooth(smoothing)) => Box::new(asked.map(move |request| {
+            let segcam::Request { method, layer, class } = request;
+            smoothing.explain(explainer, input.clone(), method, layer, class)
+        })),
+    };
     let mut start = Instant::now();
-    seen.explain_all(asked).zip(requests).map(move |(found, request)| {
+    found.zip(requests).map(move |(found, request)| {
         let found = found?;
-        let explained = request.pixels.weights(seen.prediction(), request.class)?;
-        let drawing = Drawing::new(&found, explained, normalize);
+        let certificate = work.certify.then(|| seen.certify(&found)).transpose()?;
+        let drawing = Drawing::new(&found, certificate.as_ref(), work.normalize);
         let seconds = start.elapsed().as_secs_f64();
         start = Instant::now();
         bar.inc(1);
-        if bar.position() == length {
+        if bar.position() == requests.len() as u64 {
             bar.finish_and_clear();
         }
-        Ok(Map { found, drawing, stem: request.stem.clone(), seconds })
+        Ok(Map { found, certificate, drawing, stem: request.stem.clone(), seconds })
     })
 }
 
@@ -300,6 +364,7 @@ impl<const D: usize> Map<D> {
             status: map.status().iter().map(ToString::to_string).collect(),
             raw_min: map.range().iter().map(|range| range.0).collect(),
             raw_max: map.range().iter().map(|range| range.1).collect(),
+            certificate: self.certificate.as_ref().map(CertificateReport::from),
             seconds: self.seconds,
             files: vec![],
         }

@@ -146,16 +146,19 @@ pub(crate) fn methods(talk: Talk) -> Result<()> {
     #[derive(Serialize)]
     struct Row {
         method: String,
+        over_pixel_set: String,
         description: &'static str,
-        paper: &'static str,
+        papers: &'static str,
     }
-    let rows = MethodName::ALL.map(|method| Row {
+    let rows = MethodName::WHOLE.map(|method| Row {
         method: method.to_string(),
+        over_pixel_set: method.seg().to_string(),
         description: method.description(),
-        paper: method.paper(),
+        papers: method.papers(),
     });
-    print(talk, &["method", "map", "paper"], &rows, |row| {
-        vec![row.method.clone(), row.description.into(), row.paper.into()]
+    print(talk, &["whole image", "pixel set", "map", "paper"], &rows, |row| {
+        let names = [&row.method, &row.over_pixel_set].map(Clone::clone);
+        names.into_iter().chain([row.description.into(), row.papers.into()]).collect()
     })
 }
 
@@ -164,7 +167,7 @@ pub(crate) fn devices(talk: Talk) -> Result<()> {
     print(talk, &["device"], &device_names(), |name| vec![name.to_string()])
 }
 
-fn print<R: Serialize>(
+pub(crate) fn print<R: Serialize>(
     talk: Talk,
     header: &[&str],
     rows: &[R],

@@ -8,7 +8,9 @@ mod listing;
 mod method;
 mod output;
 mod picture;
+mod pixels;
 mod report;
+mod sets;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -65,6 +67,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         Command::Graph(graph) => listing::graph(&graph, talk),
         Command::Models => listing::models(talk),
         Command::Methods => listing::methods(talk),
+        Command::Pixels(args) => pixels::run(&args, talk),
         Command::Devices => listing::devices(talk),
     }
 }

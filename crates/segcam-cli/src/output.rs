@@ -1,10 +1,11 @@
 use std::fmt::Display;
 use std::fs;
 use std::io::{Cursor, ErrorKind, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use image::{ImageFormat, RgbImage};
+use image::{EncodableLayout, ImageBuffer, ImageFormat, Pixel, PixelWithColorType};
 use npyz::WriterBuilder;
 use tempfile::{Builder, NamedTempFile};
 
@@ -58,7 +59,12 @@ impl Folder {
         save().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    pub(crate) fn png(&self, name: &str, image: &RgbImage) -> Result<()> {
+    pub(crate) fn png<P, C>(&self, name: &str, image: &ImageBuffer<P, C>) -> Result<()>
+    where
+        P: Pixel + PixelWithColorType,
+        [P::Subpixel]: EncodableLayout,
+        C: Deref<Target = [P::Subpixel]>,
+    {
         let mut bytes = Cursor::new(vec![]);
         image.write_to(&mut bytes, ImageFormat::Png)?;
         self.write(name, bytes.get_ref())

@@ -1,7 +1,7 @@
 use image::{DynamicImage, Rgb, RgbImage, imageops};
 use segcam::burn::tensor::Tensor;
 use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay};
-use segcam::{Explanation, MapStatus, Normalize, Prediction};
+use segcam::{Certificate, Explanation, Fused, MapStatus, Normalize, Prediction};
 
 /// Outline of the pixels that are explained.
 const EXPLAINED: Rgb<u8> = Rgb([255, 255, 255]);
@@ -34,7 +34,25 @@ pub(crate) struct Drawing<const D: usize> {
 }
 
 impl<const D: usize> Drawing<D> {
-    pub(crate) fn new(map: &Explanation<D>, explained: Tensor<D>, normalize: Normalize) -> Self {
+    /// Several maps of one pixel set in one.
+    pub(crate) fn fused(fused: &Fused<D>, explained: Tensor<D>) -> Self {
+        let heat = fused.heat_map().clone();
+        let status = (0..heat.dims()[0]).map(|sample| {
+            let largest = heat.clone().narrow(0, sample, 1).max().into_scalar::<f32>();
+            if largest > 0.0 { MapStatus::Positive } else { MapStatus::AllZero }
+        });
+        let (status, scale) = (status.collect(), vec![(0.0, 1.0); heat.dims()[0]]);
+        let layers: Vec<&str> = fused.maps().iter().map(Explanation::layer).collect();
+        let method = fused.maps().first().map_or("", |map| title(map.method()));
+        let caption = format!("{method}, {} of {}", fused.fusion(), layers.join(", "));
+        Self { heat, explained, scale, status, caption }
+    }
+
+    pub(crate) fn new(
+        map: &Explanation<D>,
+        certificate: Option<&Certificate>,
+        normalize: Normalize,
+    ) -> Self {
         let (heat, scale) = match normalize {
             Normalize::MinMax => {
                 let unit = map.heat_map(Normalize::None);
@@ -50,7 +68,11 @@ impl<const D: usize> Drawing<D> {
             }
         };
         let whole = if map.pixels().name == "all" { ", whole image" } else { "" };
-        let caption = format!("{} at {}{whole}", title(map.method()), map.layer());
+        let mut caption = format!("{} at {}{whole}", title(map.method()), map.layer());
+        if let Some(certificate) = certificate {
+            caption += &format!("\n{}", in_words(certificate));
+        }
+        let explained = map.target().weights.clone().not_equal_elem(0.0).float();
         Self { heat, explained, scale, status: map.status(), caption }
     }
 }
@@ -143,6 +165,14 @@ impl<const D: usize> Canvas<D> {
         }
     }
 
+    /// A pixel set on the dimmed picture, with the outline of the predicted class.
+    pub(crate) fn set(&self, weights: &Tensor<D>, colormap: Colormap, caption: &str) -> Panel {
+        let weights = self.heat(weights, Size::InFigure);
+        let mut image = overlay(&self.resized(&self.backdrop, Size::InFigure), &weights, colormap);
+        outline(&mut image, &self.mask(&self.predicted, Size::InFigure), PREDICTED);
+        Panel { image, caption: format!("{caption}{}", self.slice_name()), bar: None }
+    }
+
     /// What the outlines mean, as far as they are drawn.
     pub(crate) fn legend(&self) -> String {
         let hidden = self.mask(&self.explained, Size::InFigure).is_thin();
@@ -203,6 +233,21 @@ fn title(method: &str) -> &str {
         "seg-hires-grad-cam" => "Seg-HiRes-Grad-CAM",
         other => other,
     }
+}
+
+/// How much of the score comes through the layer, and how much of the map lies where nothing can
+/// have an influence.
+fn in_words(certificate: &Certificate) -> String {
+    let mut words = vec![];
+    if certificate.score != 0.0 {
+        let percent = |part: f64| format!("{:.0} %", 100.0 * part / certificate.score);
+        words.push(format!("score through the layer {}", percent(certificate.exact)));
+        words.push(format!("map adds up to {}", percent(certificate.map)));
+    }
+    if let Some(impossible) = certificate.impossible {
+        words.push(format!("{:.0} % where influence is impossible", 100.0 * impossible));
+    }
+    words.join(", ")
 }
 
 /// One image of the batch, and one slice of a volume, as `[1, C, H, W]`.

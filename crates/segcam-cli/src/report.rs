@@ -1,3 +1,4 @@
+use segcam::Certificate;
 use serde::Serialize;
 
 /// `report.json`: every number needed to repeat a run. The schema is in `docs/report.md`.
@@ -56,7 +57,44 @@ pub(crate) struct MapReport {
     pub(crate) status: Vec<String>,
     pub(crate) raw_min: Vec<f64>,
     pub(crate) raw_max: Vec<f64>,
+    /// With `--certify`.
+    pub(crate) certificate: Option<CertificateReport>,
     pub(crate) seconds: f64,
     /// Names of the files with this map.
     pub(crate) files: Vec<String>,
+}
+
+/// Exact statements about a map, summed over the batch. A field is `null` where the engine cannot
+/// tell.
+#[derive(Debug, Serialize)]
+pub(crate) struct CertificateReport {
+    /// Part of the score that comes through the layer.
+    pub(crate) layer: f64,
+    /// Parts that come through each value that goes past the layer.
+    pub(crate) bypasses: Option<Vec<(String, f64)>>,
+    /// Part that comes from biases and constants.
+    pub(crate) bias: Option<f64>,
+    /// How far the parts are from the score, relative to the sum of their absolute values.
+    pub(crate) completeness_error: Option<f64>,
+    /// What the map adds up to.
+    pub(crate) map: f64,
+    /// What the map leaves out of the layer's part.
+    pub(crate) lost: f64,
+    /// Share of the map's absolute values where influence is impossible.
+    pub(crate) impossible: Option<f64>,
+}
+
+impl From<&Certificate> for CertificateReport {
+    fn from(certificate: &Certificate) -> Self {
+        let shares = certificate.shares.as_ref();
+        Self {
+            layer: certificate.exact,
+            bypasses: shares.map(|shares| shares.bypasses.clone()),
+            bias: shares.map(|shares| shares.bias),
+            completeness_error: certificate.completeness_error(),
+            map: certificate.map,
+            lost: certificate.lost(),
+            impossible: certificate.impossible,
+        }
+    }
 }

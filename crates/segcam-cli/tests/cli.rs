@@ -211,9 +211,12 @@ fn lists_are_tables_or_json() {
     for name in ["enc1", "enc3", "mid", "mid.conv2", "dec3", "dec1.up", "dec1"] {
         assert!(names.contains(&name), "{name} is missing in {names:?}");
     }
-    for (list, member) in
-        [("models", "espnet"), ("methods", "seg-hires-grad-cam"), ("devices", "flex")]
-    {
+    for (list, member) in [
+        ("models", "espnet"),
+        ("methods", "seg-hires-grad-cam"),
+        ("pixels", "component@y,x"),
+        ("devices", "flex"),
+    ] {
         assert!(works(folder.path(), list).contains(member));
         let rows: Value =
             serde_json::from_str(&works(folder.path(), &format!("{list} --json"))).expect("json");
@@ -237,7 +240,21 @@ fn wrong_words_get_one_line() {
         ("explain --input spots.png --class nuclei", &["did you mean `nucleus`"]),
         ("explain --input spots.png --pixels pixel:40,0", &["outside", "40×48"]),
         ("explain --input spots.png --pixels box:0,0,10,49", &["outside"]),
-        ("explain --input spots.png --pixels pixel:1,2,3", &["coordinates"]),
+        ("explain --input spots.png --pixels pixel:1,2,3", &["column 10 "]),
+        ("explain --input spots.png --pixels class|fn", &["column 9 ", "--truth"]),
+        ("explain --input spots.png --pixels instance:1", &["--instances"]),
+        ("explain --input spots.png --pixels dilate(clas,2)", &["did you mean `class`"]),
+        ("explain --input spots.png --pixels contrast:nuclei", &["did you mean `nucleus`"]),
+        ("explain --input spots.png --pixels contrast:1 --class 1", &["with itself"]),
+        ("explain --input spots.png --pixels component@0,0", &["empty"]),
+        ("explain --input spots.png --pixels nth:3", &["component"]),
+        ("explain --input spots.png --pixels entropy:0.9999999", &["largest value"]),
+        ("explain --input spots.png --pixels polygon:0,0;20,20;20,0;0,20", &["crosses itself"]),
+        ("explain --input spots.png --smooth blur", &["noise:", "scales:"]),
+        ("explain --input spots.png --fuse sum", &["mean", "product"]),
+        ("explain --input spots.png --method xres-cam:0", &["xres-cam:4"]),
+        ("pixels --input spots.png --show erode(class,40)", &["nothing is left"]),
+        ("pixels --show class", &["--input"]),
         ("explain --input spots.png --pixels clas", &["column 1 "]),
         ("explain --input spots.png --pixels box:9,9,5,5", &["corner"]),
         ("explain --input spots.png --method grad-cam --pixels pixel:99,0", &["outside"]),
@@ -493,4 +510,131 @@ fn the_graph_is_shown_and_its_operations_can_be_explained() {
     assert!(works(path, "layers --all").contains("batch_norm.1"));
     works(path, "explain --input spots.png --layer batch_norm.1 --out out");
     assert!(path.join("out/seg-hires-grad-cam.batch_norm.1.png").exists());
+}
+
+#[test]
+fn annotations_of_another_size_or_with_other_labels_get_one_line() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let truth = |side: u32, label: u8| {
+        GrayImage::from_fn(48, side, |x, _| Luma([if x < 24 { label } else { 0 }]))
+    };
+    truth(40, 1).save(path.join("good.png")).expect("saved");
+    truth(20, 1).save(path.join("small.png")).expect("saved");
+    truth(40, 7).save(path.join("other.png")).expect("saved");
+    RgbImage::new(48, 40).save(path.join("colour.png")).expect("saved");
+    fs::write(path.join("text.png"), "no image").expect("written");
+    let explain = "explain --input spots.png --layer mid --out out --pixels";
+    for (arguments, says) in [
+        ("tp --truth small.png", &["20, 48", "40, 48", "--truth-resize"][..]),
+        ("tp --truth other.png", &["7"]),
+        ("tp --truth colour.png", &["colour"]),
+        ("tp --truth text.png", &["text.png"]),
+        ("tp --truth nowhere.png", &["nowhere.png"]),
+        ("instances --instances small.png", &["20, 48"]),
+        ("tp --truth-resize", &["--truth"]),
+    ] {
+        fails(path, &format!("{explain} {arguments}"), says);
+    }
+    works(path, &format!("{explain} tp --truth small.png --truth-resize"));
+    let report: Value = serde_json::from_str(&works(
+        path,
+        &format!("{explain} tp fn truth --truth good.png --json"),
+    ))
+    .expect("JSON");
+    let pixels = |at: usize| report["maps"][at]["pixels"][0].as_u64().expect("a number");
+    assert_eq!(pixels(0) + pixels(2), pixels(4));
+    assert_eq!(report["maps"][2]["pixel_set"], "fn");
+}
+
+#[test]
+fn each_object_gets_its_own_map_and_certificates_are_reported() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let arguments = "explain --input spots.png --layer mid,dec1 --certify --json --pixels each:5";
+    let report: Value = serde_json::from_str(&works(path, arguments)).expect("JSON");
+    let maps = report["maps"].as_array().expect("maps");
+    assert_eq!(maps.len(), 2 * 2 * 2, "two spots");
+    let name = maps[0]["pixel_set"].as_str().expect("a name");
+    assert!(name.starts_with("component@"), "{name}");
+    for map in maps {
+        let certificate = &map["certificate"];
+        let error = certificate["completeness_error"].as_f64().expect("a number");
+        assert!(error < 1e-4, "{certificate}");
+        let hires = map["method"] == "seg-hires-grad-cam";
+        let impossible = certificate["impossible"].as_f64().expect("a number");
+        assert!(!hires || impossible == 0.0, "{certificate}");
+    }
+    assert!(path.join("segcam-out/compare.part2.png").exists());
+    let labels = GrayImage::from_fn(48, 40, |x, _| Luma([if x < 24 { 3 } else { 9 }]));
+    labels.save(path.join("ids.png")).expect("saved");
+    let arguments =
+        "explain --input spots.png --layer mid --json --pixels instances --instances ids.png";
+    let report: Value = serde_json::from_str(&works(path, arguments)).expect("JSON");
+    assert_eq!(report["maps"][2]["pixel_set"], "instance:9");
+}
+
+#[test]
+fn maps_can_be_smoothed_and_fused() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    for how in ["noise:3,0.05", "flips", "scales:0.8,1,1.25"] {
+        let arguments = format!("explain --input spots.png --layer dec1 --smooth {how} --json");
+        let report: Value = serde_json::from_str(&works(path, &arguments)).expect("JSON");
+        let method = report["maps"][1]["method"].as_str().expect("a name");
+        assert_eq!(method, format!("seg-hires-grad-cam+{how}"));
+    }
+    works(path, "explain --input spots.png --fuse product --out fused");
+    assert!(path.join("fused/seg-grad-cam.product.png").exists());
+}
+
+#[test]
+fn every_method_makes_a_map() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let methods: Value = serde_json::from_str(&works(path, "methods --json")).expect("JSON");
+    let methods = methods.as_array().expect("a list");
+    let names: Vec<&str> = ["method", "over_pixel_set"]
+        .iter()
+        .flat_map(|form| methods.iter().filter_map(|method| method[*form].as_str()))
+        .collect();
+    assert_eq!(names.len(), 20);
+    let arguments =
+        format!("explain --input spots.png --layer mid --json --method {}", names.join(","));
+    let report: Value = serde_json::from_str(&works(path, &arguments)).expect("JSON");
+    let maps = report["maps"].as_array().expect("maps");
+    let given: Vec<&str> = maps.iter().filter_map(|map| map["method"].as_str()).collect();
+    assert_eq!(given, names);
+}
+
+#[test]
+fn every_pixel_set_can_be_shown() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    works(path, "demo --out demo --quiet");
+    let script = include_str!("../../../docs/images/pixel-sets.sh");
+    let sets: Vec<&str> = script
+        .lines()
+        .skip_while(|line| !line.contains("--show"))
+        .filter_map(|line| line.trim().trim_end_matches(" \\").strip_prefix('\''))
+        .filter_map(|line| line.strip_suffix('\''))
+        .collect();
+    let listed: Value = serde_json::from_str(&works(path, "pixels --json")).expect("JSON");
+    for row in listed.as_array().expect("a list") {
+        let form = row["form"].as_str().expect("a form");
+        let word: String = form.chars().take_while(char::is_ascii_alphabetic).collect();
+        let drawn = sets.iter().any(|set| set.starts_with(&word));
+        assert!(drawn || form.contains([' ', '!']), "{form} is not in the picture");
+        let docs = include_str!("../../../docs/pixel-sets.md");
+        assert!(docs.contains(&format!("`{word}")) || form.contains([' ', '!']), "{form}");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_segcam"))
+        .current_dir(path)
+        .args(["pixels", "--input", "demo/input.png", "--truth", "demo/truth.png"])
+        .args(["--instances", "demo/instances.png", "--class", "nucleus", "--show"])
+        .args(&sets)
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(path.join("segcam-out/pixels.png").exists());
 }

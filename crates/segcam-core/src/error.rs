@@ -1,5 +1,4 @@
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use segcam_graph::GraphError;
 
@@ -65,8 +64,7 @@ pub enum CamError {
 
     /// The set M has no pixel in at least one image of the batch.
     #[error(
-        "pixel set `{set}` of class {class} is empty{}: choose a class that is predicted, or \
-         another pixel set",
+        "pixel set `{set}` of class {class} is empty{}: {reason}",
         InSamples(.samples)
     )]
     EmptyPixelSet {
@@ -74,6 +72,8 @@ pub enum CamError {
         set: String,
         /// The class asked about.
         class: usize,
+        /// Why it is empty.
+        reason: String,
         /// Indices of the images in the batch where it is empty.
         samples: Vec<usize>,
     },
@@ -85,6 +85,15 @@ pub enum CamError {
         set: String,
         /// Spatial size of the image, `[H, W]` or `[D, H, W]`.
         image: Vec<usize>,
+    },
+
+    /// A pixel set makes no sense on this prediction.
+    #[error("pixel set `{set}`: {reason}")]
+    PixelSet {
+        /// Name of the pixel set.
+        set: String,
+        /// What is wrong, and what would work.
+        reason: String,
     },
 
     /// A pixel set has another number of coordinates than the image.
@@ -185,18 +194,12 @@ pub enum CamError {
     },
 }
 
-/// burn answers wrong shapes, lack of memory and lost servers by panicking: turns that into an
-/// error.
+/// Turns a panic inside burn into an error.
 pub(crate) fn guarded<T>(
     error: impl FnOnce(String) -> CamError,
     work: impl FnOnce() -> Result<T, CamError>,
 ) -> Result<T, CamError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let line = text.and_then(|text| text.lines().next()).unwrap_or("unknown panic");
-        Err(error(line.to_string()))
-    })
+    segcam_graph::guarded(work).unwrap_or_else(|reason| Err(error(reason)))
 }
 
 /// The quantity a [`CamError::NonFinite`] speaks of.

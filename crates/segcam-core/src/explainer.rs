@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor};
 
 use crate::{
     CamError, CamMethod, Engine, Explanation, Gradients, Graph, GraphEngine, Layer, Pass,
-    PixelSetSummary, Prediction, Quantity, Request, SegmentationModel, Shares, Target,
-    error::closest, error::guarded,
+    PixelSetSummary, Prediction, Quantity, Request, SegmentationModel, Target, error::closest,
+    error::guarded,
 };
 
 /// Explains one network. The network is held in inference mode.
@@ -69,17 +69,22 @@ impl<const D: usize> Explainer<D> {
             wanted[0] = shape[0];
             return Err(CamError::ShapeMismatch { what: "the network's output", wanted, given });
         }
-        Ok(Observation { pass, prediction: Prediction::new(logits, shape) })
+        Ok(Observation::of_pass(pass, Prediction::new(logits, shape)))
     }
 }
 
 /// A finished forward pass: what the network predicted, and the layers that can explain it.
 pub struct Observation<const D: usize = 4> {
-    pass: Box<dyn Pass<D>>,
+    pub(crate) pass: Box<dyn Pass<D>>,
     prediction: Prediction<D>,
+    progress: Option<Box<dyn Fn(usize, usize) + Send>>,
 }
 
 impl<const D: usize> Observation<D> {
+    pub(crate) fn of_pass(pass: Box<dyn Pass<D>>, prediction: Prediction<D>) -> Self {
+        Self { pass, prediction, progress: None }
+    }
+
     /// The class scores before softmax or sigmoid, `[N, classes, …]`.
     pub fn logits(&self) -> Tensor<D> {
         self.prediction.logits()
@@ -106,6 +111,18 @@ impl<const D: usize> Observation<D> {
         self.pass.engine()
     }
 
+    /// Calls `progress` with the number of finished steps and of all steps of a method that asks the
+    /// network again and again ([`Ask`](crate::Ask)).
+    pub fn with_progress(self, progress: impl Fn(usize, usize) + Send + 'static) -> Self {
+        Self { progress: Some(Box::new(progress)), ..self }
+    }
+
+    pub(crate) fn progressed(&self, done: usize, all: usize) {
+        if let Some(progress) = &self.progress {
+            progress(done, all);
+        }
+    }
+
     /// The map of `layer` that says where the score of `class` over the method's pixel set comes
     /// from. A batch of N inputs gives N maps.
     ///
@@ -123,50 +140,17 @@ impl<const D: usize> Observation<D> {
         results.next().ok_or_else(no_path)?
     }
 
-    /// Where the score that `method` explains comes from when the network is cut at `layer`: the
-    /// layer, each value that goes past it, and the biases after it; summed over the batch. `None`
-    /// with an engine that cannot tell.
-    ///
-    /// # Errors
-    /// Those of [`explain`](Self::explain).
-    pub fn shares<M: CamMethod<D> + ?Sized>(
-        &self,
-        method: &M,
-        layer: &str,
-        class: usize,
-    ) -> Result<Option<Shares>, CamError> {
-        let layer = self.layer(layer)?;
-        guarded(
-            |reason| CamError::Backend { reason },
-            || {
-                let (target, _) = self.target(&method, class)?;
-                self.pass.shares(&target, &layer.name)
-            },
-        )
-    }
-
-    pub(crate) fn gradients(
-        &self,
-        targets: &[Target<D>],
-        layers: &[&str],
-        visit: &mut dyn FnMut(usize, usize, Gradients<D>),
-    ) -> Result<(), CamError> {
-        self.pass.gradients(targets, layers, visit)
-    }
-
-    pub(crate) fn chunk(&self) -> usize {
-        self.pass.chunk()
-    }
-
     pub(crate) fn score(&self, target: &Target<D>) -> Vec<f64> {
-        per_sample_sum(self.prediction.logit(target.class) * target.weights.clone())
+        per_sample_sum(target.asked(&self.prediction.logits()) * target.weights.clone())
     }
 
+    /// The map from the activations and what weights them: gradients, or what a method has instead.
     pub(crate) fn explanation(
         &self,
         request: &Request<D>,
         found: Gradients<D>,
         pixels: &PixelSetSummary,
+        target: &Target<D>,
         score: &[f64],
     ) -> Result<Explanation<D>, CamError> {
         let mut shape = found.activations.dims();
@@ -181,7 +165,7 @@ impl<const D: usize> Observation<D> {
         }
         Ok(Explanation {
             layer: request.layer.to_string(),
-            class: request.class,
+            target: target.clone(),
             method: request.method.name(),
             score: score.to_vec(),
             pixels: pixels.clone(),
@@ -222,6 +206,14 @@ impl<const D: usize> Observation<D> {
             return Err(CamError::ClassOutOfRange { class, classes });
         }
         let set = method.pixels();
+        let against = set.against();
+        if let Some(class) = against.filter(|against| *against >= classes) {
+            return Err(CamError::ClassOutOfRange { class, classes });
+        }
+        if against == Some(class) {
+            let reason = format!("class {class} cannot be compared with itself");
+            return Err(CamError::PixelSet { set: set.name(), reason });
+        }
         let weights = set.weights(&self.prediction, class)?.inner();
         expect_shape("the pixel set's weights", &weights, self.prediction.shape())?;
         finite(&weights, || Quantity::PixelSet(set.name()))?;
@@ -235,13 +227,16 @@ impl<const D: usize> Observation<D> {
         let samples: Vec<usize> =
             (0..pixels.sizes.len()).filter(|&sample| pixels.sizes[sample] == 0).collect();
         if !samples.is_empty() {
-            return Err(CamError::EmptyPixelSet { set: pixels.name, class, samples });
+            let reason = set.why_empty(&self.prediction, class).unwrap_or_else(|| {
+                "choose a class that is predicted, or another pixel set".to_string()
+            });
+            return Err(CamError::EmptyPixelSet { set: pixels.name, class, reason, samples });
         }
-        Ok((Target { class, weights }, pixels))
+        Ok((Target { class, against, weights }, pixels))
     }
 }
 
-fn expect_shape<const D: usize>(
+pub(crate) fn expect_shape<const D: usize>(
     what: &'static str,
     tensor: &Tensor<D>,
     wanted: [usize; D],
@@ -266,7 +261,7 @@ fn finite<const D: usize>(
 }
 
 /// Sums each image of the batch: `[N, …]` to N numbers.
-fn per_sample_sum<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+pub(crate) fn per_sample_sum<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     let size = tensor.shape().num_elements() / tensor.dims()[0];
     let values: Vec<f64> = tensor.into_data().iter::<f64>().collect();
     values.chunks(size).map(|image| image.iter().sum()).collect()

@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use crate::upsample;
+use crate::{Target, upsample};
 
 /// What one map says about its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub struct PixelSetSummary {
 pub struct Explanation<const D: usize = 4> {
     pub(crate) raw: Tensor<D>,
     pub(crate) layer: String,
-    pub(crate) class: usize,
+    pub(crate) target: Target<D>,
     pub(crate) method: String,
     pub(crate) pixels: PixelSetSummary,
     pub(crate) score: Vec<f64>,
@@ -125,7 +125,12 @@ impl<const D: usize> Explanation<D> {
 
     /// The class whose score is explained.
     pub fn class(&self) -> usize {
-        self.class
+        self.target.class
+    }
+
+    /// The explained score: the class, the class it is compared with, and the weight of each pixel.
+    pub fn target(&self) -> &Target<D> {
+        &self.target
     }
 
     /// Name of the method.

@@ -1,13 +1,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use segcam_graph::{Constants, Graph, GraphError, Keep, Names, Network, Node, Run, Shares};
 
 use crate::layers::expect_unique;
 use crate::{
-    CamError, Engine, Gradients, Layer, LayerView, Layers, Pass, SegmentationModel, TapeEngine,
-    Target,
+    CamError, Engine, Gradients, Layer, LayerView, Layers, Onward, Pass, SegmentationModel,
+    TapeEngine, Target,
 };
 
 /// Most input shapes whose programs are held at a time.
@@ -29,11 +29,16 @@ const PROGRAMS: usize = 4;
 /// # }
 /// ```
 pub struct GraphEngine<M, const D: usize = 4> {
-    tape: TapeEngine<M>,
+    programs: Arc<Programs<M, D>>,
     memory: Option<usize>,
     chunk: usize,
+}
+
+/// The network and what was captured of it.
+struct Programs<M, const D: usize> {
+    tape: TapeEngine<M>,
     constants: Constants,
-    programs: Mutex<VecDeque<Program<D>>>,
+    known: Mutex<VecDeque<Program<D>>>,
 }
 
 /// A captured network, or why there is none, for one shape and device of the input.
@@ -43,32 +48,7 @@ struct Program<const D: usize> {
     network: Result<Arc<Network>, GraphError>,
 }
 
-impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
-    /// Puts `model` into inference mode.
-    pub fn new(model: M) -> Self {
-        Self {
-            tape: TapeEngine::new(model),
-            memory: None,
-            chunk: 1,
-            constants: Constants::default(),
-            programs: Mutex::default(),
-        }
-    }
-
-    /// Keeps at most so many bytes between the forward and the reverse pass, beside the weights and
-    /// the explained layers. What does not fit is computed again when it is asked for.
-    pub fn with_memory(mut self, bytes: usize) -> Self {
-        self.memory = Some(bytes);
-        self
-    }
-
-    /// Walks backwards for so many targets at a time. More than one helps on GPUs, and needs an
-    /// input of one image.
-    pub fn with_chunk(mut self, targets: usize) -> Self {
-        self.chunk = targets.max(1);
-        self
-    }
-
+impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
     fn capture(&self, shape: [usize; D]) -> Result<Graph, GraphError> {
         Graph::capture(shape, |input, names| {
             // `valid` again: the clone shares the running statistics that `to_device` moves.
@@ -86,23 +66,49 @@ impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
     }
 
     fn network(&self, shape: [usize; D], device: &Device) -> Result<Arc<Network>, GraphError> {
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = programs.iter().find(|known| known.shape == shape && known.device == *device);
-        if let Some(known) = known {
-            return known.network.clone();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.iter().find(|known| known.shape == shape && known.device == *device);
+        if let Some(found) = found {
+            return found.network.clone();
         }
         let network = self
             .capture(shape)
             .and_then(|graph| Network::new(graph, device.as_dispatch(), &self.constants));
-        if programs.len() == PROGRAMS {
-            programs.pop_front();
+        if known.len() == PROGRAMS {
+            known.pop_front();
         }
-        programs.push_back(Program { shape, device: device.clone(), network: network.clone() });
+        known.push_back(Program { shape, device: device.clone(), network: network.clone() });
         network
     }
+}
 
-    fn run(&self, input: Tensor<D>) -> Result<GraphPass<D>, GraphError> {
-        let network = self.network(input.dims(), &input.device())?;
+impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
+    /// Puts `model` into inference mode.
+    pub fn new(model: M) -> Self {
+        let programs = Programs {
+            tape: TapeEngine::new(model),
+            constants: Constants::default(),
+            known: Mutex::default(),
+        };
+        Self { programs: Arc::new(programs), memory: None, chunk: 1 }
+    }
+
+    /// Keeps at most so many bytes between the forward and the reverse pass, beside the weights and
+    /// the explained layers. What does not fit is computed again when it is asked for.
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Walks backwards for so many targets at a time. More than one helps on GPUs, and needs an
+    /// input of one image.
+    pub fn with_chunk(mut self, targets: usize) -> Self {
+        self.chunk = targets.max(1);
+        self
+    }
+
+    fn run(&self, input: Tensor<D>) -> Result<GraphPass<M, D>, GraphError> {
+        let network = self.programs.network(input.dims(), &input.device())?;
         let nodes = network.graph().nodes();
         let named: Vec<&Node> =
             nodes.iter().filter(|node| node.named && node.shape.len() == D).collect();
@@ -123,13 +129,23 @@ impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
         };
         let chunk = if network.takes_many() { self.chunk } else { 1 };
         let (layers, operations) = (layers(true), layers(false));
-        Ok(GraphPass { network, run, input, memory: self.memory, chunk, layers, operations })
+        Ok(GraphPass {
+            programs: self.programs.clone(),
+            network,
+            run,
+            input,
+            memory: self.memory,
+            chunk,
+            layers,
+            operations,
+            certified: Mutex::default(),
+        })
     }
 }
 
 impl<M: SegmentationModel<D>, const D: usize> Engine<D> for GraphEngine<M, D> {
     fn observe(&self, input: Tensor<D>) -> Result<Box<dyn Pass<D>>, CamError> {
-        self.tape.model().check_input(input.dims())?;
+        self.programs.tape.model().check_input(input.dims())?;
         let input = input.inner();
         match self.run(input.clone()) {
             Ok(pass) => {
@@ -137,7 +153,7 @@ impl<M: SegmentationModel<D>, const D: usize> Engine<D> for GraphEngine<M, D> {
                 Ok(Box::new(pass))
             }
             Err(reason @ (GraphError::Capture { .. } | GraphError::Unsupported { .. })) => {
-                self.tape.pass(input, format!("tape ({reason})"))
+                self.programs.tape.pass(input, format!("tape ({reason})"))
             }
             Err(error) => Err(error.into()),
         }
@@ -148,9 +164,10 @@ impl<M: SegmentationModel<D>, const D: usize> Engine<D> for GraphEngine<M, D> {
         shape: [usize; D],
         device: &Device,
     ) -> Result<Option<(Graph, Graph)>, CamError> {
-        self.tape.model().check_input(shape)?;
-        let graph = self.capture(shape)?;
-        let network = Network::new(graph.clone(), device.as_dispatch(), &self.constants)?;
+        self.programs.tape.model().check_input(shape)?;
+        let graph = self.programs.capture(shape)?;
+        let constants = &self.programs.constants;
+        let network = Network::new(graph.clone(), device.as_dispatch(), constants)?;
         Ok(Some((graph, network.graph().clone())))
     }
 }
@@ -163,7 +180,8 @@ fn give_name<const R: usize>(view: &mut LayerView, names: &mut Names) {
     }
 }
 
-struct GraphPass<const D: usize> {
+struct GraphPass<M, const D: usize> {
+    programs: Arc<Programs<M, D>>,
     network: Arc<Network>,
     run: Run,
     input: Tensor<D>,
@@ -171,9 +189,11 @@ struct GraphPass<const D: usize> {
     chunk: usize,
     layers: Vec<Layer>,
     operations: Vec<Layer>,
+    /// The last forward pass that kept what shares need, and its layer.
+    certified: Mutex<Option<(String, Run)>>,
 }
 
-impl<const D: usize> GraphPass<D> {
+impl<M, const D: usize> GraphPass<M, D> {
     /// A forward pass that keeps what only some requests need.
     fn rerun(&self, nodes: &[&Node], shares: bool) -> Result<Run, CamError> {
         let keep = Keep { nodes, limit: self.memory, shares };
@@ -185,13 +205,26 @@ impl<const D: usize> GraphPass<D> {
     }
 }
 
-impl<const D: usize> Pass<D> for GraphPass<D> {
+impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
     fn engine(&self) -> String {
         "graph".into()
     }
 
+    fn input(&self) -> Tensor<D> {
+        self.input.clone()
+    }
+
     fn logits(&self) -> Tensor<D> {
         Tensor::from_dispatch(self.run.output())
+    }
+
+    fn activations(&self, layer: &str) -> Result<Option<Tensor<D>>, CamError> {
+        let Some(node) = self.node(layer) else { return Ok(None) };
+        let known = match self.run.value(node) {
+            None => self.rerun(&[node], false)?.value(node),
+            known => known,
+        };
+        Ok(known.map(Tensor::from_dispatch))
     }
 
     fn layers(&self) -> &[Layer] {
@@ -238,14 +271,53 @@ impl<const D: usize> Pass<D> for GraphPass<D> {
         Ok(())
     }
 
+    fn onward(
+        &self,
+        layer: Option<&str>,
+        copies: usize,
+    ) -> Result<Option<Onward<'_, D>>, CamError> {
+        let input = self.input.clone().repeat_dim(0, copies);
+        let network = self.programs.network(input.dims(), &input.device())?;
+        let Some(layer) = layer else {
+            return Ok(Some(Box::new(move |input| {
+                let run = network.run(input.into_dispatch(), Keep::default())?;
+                Ok(Tensor::from_dispatch(run.output()))
+            })));
+        };
+        let Some(node) = network.graph().nodes().iter().find(|node| node.name == layer) else {
+            return Ok(None);
+        };
+        let onward = network.onward(node, input.into_dispatch())?;
+        Ok(onward.map(|onward| -> Onward<'_, D> {
+            Box::new(move |value| Ok(Tensor::from_dispatch(onward.run(value.into_dispatch())?)))
+        }))
+    }
+
     fn shares(&self, target: &Target<D>, layer: &str) -> Result<Option<Shares>, CamError> {
         let Some(node) = self.node(layer) else { return Ok(None) };
-        let run = self.rerun(&[node], true)?;
-        Ok(Some(run.shares(&to_graph(target), node)))
+        let mut certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = match certified.take() {
+            Some((name, run)) if name == layer => run,
+            _ => self.rerun(&[node], true)?,
+        };
+        let shares = run.shares(&to_graph(target), node);
+        *certified = Some((layer.to_string(), run));
+        Ok(Some(shares))
+    }
+
+    fn cone(&self, target: &Target<D>, layer: &str) -> Option<Tensor<D>> {
+        let node = self.node(layer)?;
+        let asked = target.weights.clone().not_equal_elem(0.0).into_data();
+        let asked: Vec<bool> = asked.iter::<bool>().collect();
+        let reached = self.network.graph().cone(&asked, node);
+        let reached: Vec<f32> = reached.into_iter().map(f32::from).collect();
+        let mut shape = node.shape.clone();
+        shape[1] = 1;
+        Some(Tensor::from_data(TensorData::new(reached, shape), &target.weights.device()))
     }
 }
 
 fn to_graph<const D: usize>(target: &Target<D>) -> segcam_graph::Target {
     let weights = target.weights.clone().into_dispatch();
-    segcam_graph::Target { class: target.class, weights }
+    segcam_graph::Target { class: target.class, against: target.against, weights }
 }

@@ -15,10 +15,13 @@
 //! Everything is generic over the tensor rank `D`: 4 for images `[N, C, H, W]` (the default), 5 for
 //! volumes `[N, C, D, H, W]`. No backend is named here; the `segcam` crate picks one.
 
+mod ask;
+mod certificate;
 mod engine;
 mod error;
 mod explainer;
 mod explanation;
+mod fusion;
 mod graph;
 mod layers;
 mod method;
@@ -27,22 +30,30 @@ mod model;
 mod pixels;
 mod plan;
 mod prediction;
+mod smooth;
 mod tape;
 mod upsample;
 
-pub use engine::{Engine, Gradients, Pass, Target};
+pub use ask::Ask;
+pub use certificate::Certificate;
+pub use engine::{Engine, Gradients, Onward, Pass, Target};
 pub use error::{CamError, Quantity, UnknownName};
 pub use explainer::{Explainer, Observation};
 pub use explanation::{Explanation, MapStatus, Normalize, PixelSetSummary};
+pub use fusion::{Fused, Fusion, FusionError};
 pub use graph::GraphEngine;
 pub use layers::{Layer, LayerView, Layers};
 pub use method::CamMethod;
-pub use methods::{GradCam, HiResCam, SegGradCam, SegHiResGradCam};
+pub use methods::{
+    AblationCam, EigenCam, EigenGradCam, GradCam, GradCamPlusPlus, HiResCam, LayerCam, ScoreCam,
+    Seg, SegGradCam, SegHiResGradCam, XGradCam, XResCam,
+};
 pub use model::SegmentationModel;
 pub use pixels::{AllPixels, PixelSet, PredictedClass};
 pub use plan::Request;
 pub use prediction::Prediction;
 pub use segcam_graph::{Graph, GraphError, Shares};
+pub use smooth::Smoothing;
 pub use tape::TapeEngine;
 pub use upsample::{half_pixel_taps, upsample};
 

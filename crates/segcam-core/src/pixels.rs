@@ -29,6 +29,28 @@ pub trait PixelSet<const D: usize = 4> {
     fn name(&self) -> String {
         "custom".into()
     }
+
+    /// A class whose score is subtracted, for the question "why this class and not that one?".
+    fn against(&self) -> Option<usize> {
+        None
+    }
+
+    /// The sets that this one consists of, if each is to be explained by itself.
+    ///
+    /// # Errors
+    /// As [`weights`](Self::weights).
+    fn parts(
+        &self,
+        _prediction: &Prediction<D>,
+        _class: usize,
+    ) -> Result<Vec<Box<dyn PixelSet<D> + Send + Sync>>, CamError> {
+        Ok(vec![])
+    }
+
+    /// Why there is no pixel in the set, for the error that says so.
+    fn why_empty(&self, _prediction: &Prediction<D>, _class: usize) -> Option<String> {
+        None
+    }
 }
 
 impl<F, const D: usize> PixelSet<D> for F
@@ -54,6 +76,22 @@ macro_rules! forward_pixel_set {
 
             fn name(&self) -> String {
                 (**self).name()
+            }
+
+            fn against(&self) -> Option<usize> {
+                (**self).against()
+            }
+
+            fn parts(
+                &self,
+                prediction: &Prediction<D>,
+                class: usize,
+            ) -> Result<Vec<Box<dyn PixelSet<D> + Send + Sync>>, CamError> {
+                (**self).parts(prediction, class)
+            }
+
+            fn why_empty(&self, prediction: &Prediction<D>, class: usize) -> Option<String> {
+                (**self).why_empty(prediction, class)
             }
         }
     )*};
@@ -91,5 +129,9 @@ impl<const D: usize> PixelSet<D> for PredictedClass {
 
     fn name(&self) -> String {
         "class".into()
+    }
+
+    fn why_empty(&self, _prediction: &Prediction<D>, class: usize) -> Option<String> {
+        Some(format!("no pixel is predicted as class {class}"))
     }
 }

@@ -2,7 +2,9 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::error::guarded;
-use crate::{CamError, CamMethod, Explanation, Gradients, Observation, PixelSetSummary, Target};
+use crate::{
+    Ask, CamError, CamMethod, Explanation, Gradients, Observation, PixelSetSummary, Target,
+};
 
 /// How many requests are looked at together. Targets that come again within so many requests are
 /// computed once, and no more than so many maps are held.
@@ -71,6 +73,10 @@ impl<const D: usize> Observation<D> {
             let found = layer.and_then(|_| {
                 guarded(failed, || {
                     let (target, pixels) = self.target(request.method, request.class)?;
+                    if let Some(map) = self.explained_by_asking(request, &target, &pixels) {
+                        results[at] = Some(map);
+                        return Ok(());
+                    }
                     let place = *places.entry(fingerprint(&target)).or_insert_with(|| {
                         let score = self.score(&target);
                         planned.push(Planned { target, score, requests: vec![] });
@@ -80,10 +86,12 @@ impl<const D: usize> Observation<D> {
                     Ok(())
                 })
             });
-            results[at] = found.err().map(Err);
+            if let Err(error) = found {
+                results[at] = Some(Err(error));
+            }
         }
 
-        for chunk in planned.chunks(self.chunk()) {
+        for chunk in planned.chunks(self.pass.chunk()) {
             let targets: Vec<_> = chunk.iter().map(|planned| planned.target.clone()).collect();
             let asked = chunk.iter().flat_map(|planned| &planned.requests);
             let mut layers: Vec<&str> = asked.map(|(at, _)| requests[*at].layer).collect();
@@ -94,14 +102,14 @@ impl<const D: usize> Observation<D> {
                 for (at, pixels) in &planned.requests {
                     if requests[*at].layer == layers[layer] {
                         let map = || {
-                            let found = found.clone();
-                            self.explanation(&requests[*at], found, pixels, &planned.score)
+                            let Planned { target, score, .. } = planned;
+                            self.explanation(&requests[*at], found.clone(), pixels, target, score)
                         };
                         results[*at] = Some(guarded(failed, map));
                     }
                 }
             };
-            let done = guarded(failed, || self.gradients(&targets, &layers, &mut visit));
+            let done = guarded(failed, || self.pass.gradients(&targets, &layers, &mut visit));
             for (at, _) in chunk.iter().flat_map(|planned| &planned.requests) {
                 let missing = || {
                     done.clone()?;
@@ -112,6 +120,21 @@ impl<const D: usize> Observation<D> {
             }
         }
         results.into_iter().flatten().collect()
+    }
+
+    /// The map of a method that does without gradients; `None` for all others.
+    fn explained_by_asking(
+        &self,
+        request: &Request<D>,
+        target: &Target<D>,
+        pixels: &PixelSetSummary,
+    ) -> Option<Result<Explanation<D>, CamError>> {
+        let ask = Ask { seen: self, target, layer: request.layer };
+        let weights = request.method.weights(&ask)?;
+        Some(weights.and_then(|gradients| {
+            let found = Gradients { activations: ask.activations()?, gradients };
+            self.explanation(request, found, pixels, target, &ask.score())
+        }))
     }
 }
 
@@ -124,7 +147,7 @@ struct Planned<const D: usize> {
 /// Two targets of one fingerprint have the same class and the same weights.
 fn fingerprint<const D: usize>(target: &Target<D>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    target.class.hash(&mut hasher);
+    (target.class, target.against).hash(&mut hasher);
     target.weights.to_data().as_bytes().hash(&mut hasher);
     hasher.finish()
 }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::layers::expect_unique;
 use crate::{
-    CamError, Engine, Gradients, Layer, LayerView, Layers, Pass, SegmentationModel, Target,
+    CamError, Engine, Gradients, Layer, LayerView, Layers, Onward, Pass, SegmentationModel, Target,
 };
 
 /// The reference engine: burn's own autodiff, for any model.
@@ -69,8 +69,21 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
         self.engine.clone()
     }
 
+    fn input(&self) -> Tensor<D> {
+        self.input.clone()
+    }
+
     fn logits(&self) -> Tensor<D> {
         self.logits.clone()
+    }
+
+    fn activations(&self, layer: &str) -> Result<Option<Tensor<D>>, CamError> {
+        let mut found = None;
+        self.forward(self.input.clone(), layer, |tensor| {
+            found = Some(tensor.clone());
+            tensor
+        });
+        Ok(found)
     }
 
     fn layers(&self) -> &[Layer] {
@@ -92,24 +105,59 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
         }
         Ok(())
     }
+
+    fn onward(
+        &self,
+        layer: Option<&str>,
+        copies: usize,
+    ) -> Result<Option<Onward<'_, D>>, CamError> {
+        let Some(layer) = layer.map(str::to_string) else {
+            return Ok(Some(Box::new(|input| {
+                Ok(self.model.forward(input, &mut Layers::ignored()))
+            })));
+        };
+        if self.tracked(&layer).is_none() {
+            return Ok(None);
+        }
+        let input = self.input.clone().repeat_dim(0, copies);
+        Ok(Some(Box::new(move |value| Ok(self.forward(input.clone(), &layer, |_| value.clone())))))
+    }
 }
 
 impl<M: SegmentationModel<D>, const D: usize> TapePass<M, D> {
-    /// `None` if the layer does not reach the score.
-    fn gradient(&self, target: &Target<D>, layer: &str) -> Option<Gradients<D>> {
-        let mut leaf: Option<Tensor<D>> = None;
+    /// A forward pass in which `change` replaces the layer's tensor.
+    fn forward(
+        &self,
+        input: Tensor<D>,
+        layer: &str,
+        mut change: impl FnMut(Tensor<D>) -> Tensor<D>,
+    ) -> Tensor<D> {
         let mut visitor = |mut view: LayerView| {
             if view.layer.name == layer
                 && let Some(tensor) = view.tensor::<D>()
             {
-                *tensor = Tensor::from_inner(tensor.clone().inner()).require_grad();
-                leaf = Some(tensor.clone());
+                *tensor = change(tensor.clone());
             }
         };
-        let logits = self.model.forward(self.input.clone(), &mut Layers::visited(&mut visitor));
-        let leaf = leaf.filter(|_| logits.is_tracked())?;
+        self.model.forward(input, &mut Layers::visited(&mut visitor))
+    }
+
+    /// The layer as a leaf on the tape, and the logits; `None` if they do not depend on it.
+    fn tracked(&self, layer: &str) -> Option<(Tensor<D>, Tensor<D>)> {
+        let mut leaf: Option<Tensor<D>> = None;
+        let logits = self.forward(self.input.clone(), layer, |tensor| {
+            let tensor = Tensor::from_inner(tensor.inner()).require_grad();
+            leaf = Some(tensor.clone());
+            tensor
+        });
+        leaf.filter(|_| logits.is_tracked()).map(|leaf| (leaf, logits))
+    }
+
+    /// `None` if the layer does not reach the score.
+    fn gradient(&self, target: &Target<D>, layer: &str) -> Option<Gradients<D>> {
+        let (leaf, logits) = self.tracked(layer)?;
         let weights = Tensor::from_inner(target.weights.clone());
-        let score = (logits.narrow(1, target.class, 1) * weights).sum();
+        let score = (target.asked(&logits) * weights).sum();
         let mut tape = score.backward();
         let gradients = leaf.grad_remove(&mut tape)?;
         Some(Gradients { activations: leaf.inner(), gradients })

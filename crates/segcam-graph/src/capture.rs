@@ -1,5 +1,4 @@
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use burn::backend::capture::{CaptureBackend, TensorId};
@@ -8,7 +7,7 @@ use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::graph::{Graph, Node};
-use crate::{GraphError, panic_message};
+use crate::{GraphError, guarded};
 
 /// Collects the values that a network names while its forward pass is captured.
 #[derive(Debug, Default)]
@@ -60,7 +59,7 @@ impl Graph {
 
         let mut names = Names::default();
         let mut boundary = None;
-        let captured = catch_unwind(AssertUnwindSafe(|| {
+        let captured = guarded(|| {
             device.capture_scope(|scope| {
                 let zeros = TensorData::zeros::<f32, _>(shape);
                 let input = Tensor::<D>::from_data(zeros, &*device);
@@ -69,10 +68,10 @@ impl Graph {
                 boundary = start.zip(id(&output));
                 scope.complete(start, id(&output).filter(|end| Some(*end) != start))
             })
-        }));
+        });
         let captured = captured
-            .map_err(|panic| GraphError::Capture { reason: panic_message(&*panic) })?
-            .map_err(|error| GraphError::Capture { reason: error.to_string() })?;
+            .and_then(|captured| captured.map_err(|error| error.to_string()))
+            .map_err(|reason| GraphError::Capture { reason })?;
         let (input, output) = boundary.ok_or_else(|| GraphError::Capture {
             reason: "the output does not depend on the input".into(),
         })?;

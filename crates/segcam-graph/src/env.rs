@@ -11,6 +11,10 @@ use crate::graph::kind;
 /// Weights turned for the reverse pass, by their id and the groups of their convolution.
 pub(crate) type Turned<B> = Mutex<HashMap<(TensorId, usize), FloatTensor<B>>>;
 
+/// There is no rule for the operation.
+#[derive(Debug)]
+pub(crate) struct Unsupported;
+
 /// A linear map from the cotangent of an operation's output to that of one of its inputs. The
 /// number says how many cotangents lie along the batch.
 pub(crate) type Back<B> = Box<dyn Fn(FloatTensor<B>, usize) -> FloatTensor<B> + Send + Sync>;
@@ -30,7 +34,8 @@ pub(crate) enum Head<B: Backend> {
     /// The operation treats each channel by itself: the result has one channel, too.
     Channel(Back<B>),
     /// The operation mixes channels: the result has all channels of the input.
-    Mixed(Box<dyn Fn(FloatTensor<B>, usize) -> FloatTensor<B> + Send + Sync>),
+    /// Its number is the class.
+    Mixed(Back<B>),
 }
 
 /// Runs operations one after the other, and records how their cotangents go back.
@@ -50,7 +55,6 @@ pub(crate) struct Env<'a, B: Backend> {
     /// Weights turned for the reverse pass.
     turned: &'a Turned<B>,
     index: usize,
-    operation: String,
     rank: usize,
     /// Inputs that the current operation reads more than once.
     twice: Vec<TensorId>,
@@ -79,7 +83,6 @@ impl<'a, B: Backend> Env<'a, B> {
             kept: 0,
             turned,
             index: 0,
-            operation: String::new(),
             rank: 0,
             twice: vec![],
             split: None,
@@ -96,7 +99,6 @@ impl<'a, B: Backend> Env<'a, B> {
         operation: &OperationIr,
     ) -> Result<Option<Step<B>>, GraphError> {
         self.index = index;
-        self.operation = kind(operation);
         self.rank = operation.outputs().next().map_or(0, |out| out.shape.num_dims());
         let out = operation.outputs().find(|out| self.active.contains(&out.id)).map(|out| out.id);
         self.recording =
@@ -111,7 +113,8 @@ impl<'a, B: Backend> Env<'a, B> {
         let twice = |id: &&TensorId| inputs.iter().filter(|other| other == id).count() > 1;
         self.twice = inputs.iter().filter(twice).copied().collect();
         self.split = None;
-        crate::ops::run(self, operation)?;
+        let unsupported = |_| GraphError::Unsupported { operation: kind(operation) };
+        crate::ops::run(self, operation).map_err(unsupported)?;
         for id in std::mem::take(&mut self.twice) {
             if self.last_use.get(&id) == Some(&index) {
                 self.values.remove(&id);
@@ -126,14 +129,10 @@ impl<'a, B: Backend> Env<'a, B> {
                     && !step.paths.iter().any(|(input, _)| *input == tensor.id)
             });
             if open {
-                return Err(self.unsupported());
+                return Err(unsupported(Unsupported));
             }
         }
         Ok(step)
-    }
-
-    pub(crate) fn unsupported(&self) -> GraphError {
-        GraphError::Unsupported { operation: self.operation.clone() }
     }
 
     fn take(&mut self, tensor: &TensorIr) -> Option<HandleKind<B>> {
@@ -147,24 +146,24 @@ impl<'a, B: Backend> Env<'a, B> {
     }
 
     /// The value of a floating-point input; moved out if nothing reads it later.
-    pub(crate) fn float(&mut self, tensor: &TensorIr) -> Result<FloatTensor<B>, GraphError> {
+    pub(crate) fn float(&mut self, tensor: &TensorIr) -> Result<FloatTensor<B>, Unsupported> {
         match self.take(tensor) {
             Some(HandleKind::Float(value)) => Ok(value),
-            _ => Err(self.unsupported()),
+            _ => Err(Unsupported),
         }
     }
 
-    pub(crate) fn int(&mut self, tensor: &TensorIr) -> Result<IntTensor<B>, GraphError> {
+    pub(crate) fn int(&mut self, tensor: &TensorIr) -> Result<IntTensor<B>, Unsupported> {
         match self.take(tensor) {
             Some(HandleKind::Int(value)) => Ok(value),
-            _ => Err(self.unsupported()),
+            _ => Err(Unsupported),
         }
     }
 
-    pub(crate) fn bool(&mut self, tensor: &TensorIr) -> Result<BoolTensor<B>, GraphError> {
+    pub(crate) fn bool(&mut self, tensor: &TensorIr) -> Result<BoolTensor<B>, Unsupported> {
         match self.take(tensor) {
             Some(HandleKind::Bool(value)) => Ok(value),
-            _ => Err(self.unsupported()),
+            _ => Err(Unsupported),
         }
     }
 
@@ -241,21 +240,21 @@ impl<'a, B: Backend> Env<'a, B> {
     }
 
     /// Records the part of the output that does not come from the inputs.
-    pub(crate) fn constant(&mut self, value: FloatTensor<B>) {
+    pub(crate) fn constant(&mut self, value: impl FnOnce() -> FloatTensor<B>) {
         if self.certify
             && let Some(step) = &mut self.step
         {
-            step.constant = Some(value);
+            step.constant = Some(value());
         }
     }
 
     /// The same for one number per channel.
-    pub(crate) fn constant_channels(&mut self, value: FloatTensor<B>) {
-        if self.certify {
-            let mut shape = vec![1; self.rank];
+    pub(crate) fn constant_channels(&mut self, value: &FloatTensor<B>) {
+        let mut shape = vec![1; self.rank];
+        self.constant(|| {
             shape[1] = value.shape()[0];
-            self.constant(B::float_reshape(value, shape.into()));
-        }
+            B::float_reshape(value.clone(), shape.into())
+        });
     }
 
     /// Weights in the form that the reverse pass needs, prepared once for the network.

@@ -1,4 +1,4 @@
-use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why a network cannot be captured, run or walked backwards as a graph.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +29,15 @@ pub enum GraphError {
     },
 }
 
-/// The first line of what a panic said.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.and_then(|text| text.lines().next()).unwrap_or("unknown panic").to_string()
+/// Runs `work`; if it panics, gives the first line of what the panic said. burn answers wrong
+/// shapes, lack of memory and lost servers by panicking.
+///
+/// # Errors
+/// If `work` panics.
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        text.and_then(|text| text.lines().next()).unwrap_or("unknown panic").to_string()
+    })
 }

@@ -22,7 +22,7 @@
 //! let run = network.run(input.into_dispatch(), Keep { nodes: &[layer], ..Keep::default() })?;
 //! let weights = Tensor::<4>::ones([1, 1, 1, 2], &device).into_dispatch();
 //! let mut found = vec![];
-//! run.reverse(&[Target { class: 0, weights }], &[layer], |_, gradient| {
+//! run.reverse(&[Target { class: 0, against: None, weights }], &[layer], |_, gradient| {
 //!     found = Tensor::<4>::from_dispatch(gradient).into_data().iter::<f32>().collect();
 //! });
 //! assert_eq!(found, [3.0, 3.0]);
@@ -31,20 +31,21 @@
 
 mod batch;
 mod capture;
+mod cone;
 mod env;
 mod error;
 mod graph;
 mod network;
+mod onward;
 mod ops;
 mod reverse;
 mod run;
 mod simplify;
 
-use error::panic_message;
-
 pub use capture::Names;
-pub use error::GraphError;
+pub use error::{GraphError, guarded};
 pub use graph::{Graph, Node};
 pub use network::{Constants, Network};
+pub use onward::Onward;
 pub use reverse::{Shares, Target};
 pub use run::{Keep, Run};

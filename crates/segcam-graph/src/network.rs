@@ -78,7 +78,7 @@ impl<B: Backend> Network<B> {
         let mut network =
             Self { graph, device: device.clone(), constants: on_device, turned: Mutex::default() };
         simplify::fold_constants(&mut network)?;
-        simplify::fold_batch_norm(&mut network)?;
+        simplify::fold_batch_norm(&mut network);
         simplify::drop_dead(&mut network.graph);
         let read = network.graph.uses();
         let kept = |id| read.contains_key(&id) || network.graph.is_named(id);

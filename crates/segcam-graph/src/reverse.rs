@@ -2,17 +2,21 @@ use std::collections::{HashMap, HashSet};
 
 use burn::backend::ir::TensorId;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Shape, Slice, TensorMetadata, read_sync};
+use burn::backend::{Backend, Dispatch, Slice, TensorMetadata, read_sync};
 
 use crate::Run;
 use crate::env::{Head, Step};
 use crate::graph::Node;
+use crate::ops::narrow;
 
-/// A score to differentiate: the sum over `weights` times the output's channel `class`.
+/// A score to differentiate: the sum over `weights` times the output's channel `class`, less its
+/// channel `against`.
 #[derive(Debug, Clone)]
 pub struct Target<B: Backend = Dispatch> {
     /// The channel of the output.
     pub class: usize,
+    /// A channel that is subtracted.
+    pub against: Option<usize>,
     /// `[N, 1, …]` at the size of the output.
     pub weights: FloatTensor<B>,
 }
@@ -69,7 +73,8 @@ impl<B: Backend> Run<B> {
     pub fn shares(&self, target: &Target<B>, node: &Node) -> Shares {
         let graph = &self.network.graph;
         let active = graph.descendants([node.id]);
-        let cotangent = self.all_channels(target.weights.clone(), &[target.class], graph.output);
+        let asked = [(target.class, target.against)];
+        let cotangent = self.all_channels(target.weights.clone(), &asked, graph.output);
         let mut cotangents = HashMap::from([(graph.output, cotangent)]);
         let mut bias = 0.0;
         let mut past: HashMap<TensorId, f64> = HashMap::new();
@@ -103,7 +108,7 @@ impl<B: Backend> Run<B> {
     /// The first cotangent and the value it belongs to. As long as the network's last operations
     /// have a shortcut for scores of one class, it is taken.
     fn start(&self, targets: &[Target<B>], wanted: &[TensorId]) -> (TensorId, FloatTensor<B>) {
-        let classes: Vec<usize> = targets.iter().map(|target| target.class).collect();
+        let classes: Vec<_> = targets.iter().map(|target| (target.class, target.against)).collect();
         let weights = targets.iter().map(|target| target.weights.clone()).collect();
         let mut cotangent = joined::<B>(weights);
         let mut id = self.network.graph.output;
@@ -114,9 +119,12 @@ impl<B: Backend> Run<B> {
             match head {
                 Head::Channel(back) => cotangent = back(cotangent, targets.len()),
                 Head::Mixed(back) => {
-                    let rows = classes.iter().enumerate().map(|(at, class)| {
+                    let rows = classes.iter().enumerate().map(|(at, (class, against))| {
                         let count = cotangent.shape()[0] / classes.len();
-                        back(slice::<B>(cotangent.clone(), 0, at * count, count), *class)
+                        let row = narrow::<B>(cotangent.clone(), 0, at * count, count);
+                        let other = against.map(|against| back(row.clone(), against));
+                        let row = back(row, *class);
+                        other.map_or_else(|| row.clone(), |other| B::float_sub(row.clone(), other))
                     });
                     return (step.paths[0].0, joined::<B>(rows.collect()));
                 }
@@ -130,7 +138,7 @@ impl<B: Backend> Run<B> {
     fn all_channels(
         &self,
         cotangent: FloatTensor<B>,
-        classes: &[usize],
+        classes: &[(usize, Option<usize>)],
         id: TensorId,
     ) -> FloatTensor<B> {
         let mut shape = cotangent.shape();
@@ -139,10 +147,14 @@ impl<B: Backend> Run<B> {
         shape[1] = if output { self.output.shape()[1] } else { graph.channels(id) };
         let count = shape[0] / classes.len();
         let mut all = B::float_zeros(shape.clone(), &cotangent.device(), cotangent.dtype().into());
-        for (at, class) in classes.iter().enumerate() {
-            let row = slice::<B>(cotangent.clone(), 0, at * count, count);
+        for (at, (class, against)) in classes.iter().enumerate() {
+            let row = narrow::<B>(cotangent.clone(), 0, at * count, count);
             let mut ranges = vec![Slice::full(); shape.num_dims()];
             ranges[0] = range(at * count, count);
+            if let Some(against) = against {
+                ranges[1] = range(*against, 1);
+                all = B::float_slice_assign(all, &ranges, B::float_neg(row.clone()));
+            }
             ranges[1] = range(*class, 1);
             all = B::float_slice_assign(all, &ranges, row);
         }
@@ -195,21 +207,6 @@ fn joined<B: Backend>(mut rows: Vec<FloatTensor<B>>) -> FloatTensor<B> {
 
 fn range(start: usize, length: usize) -> Slice {
     Slice::new(start as isize, Some((start + length) as isize), 1)
-}
-
-fn slice<B: Backend>(
-    tensor: FloatTensor<B>,
-    dim: usize,
-    start: usize,
-    length: usize,
-) -> FloatTensor<B> {
-    let shape: Shape = tensor.shape();
-    if shape[dim] == length {
-        return tensor;
-    }
-    let mut ranges = vec![Slice::full(); shape.num_dims()];
-    ranges[dim] = range(start, length);
-    B::float_slice(tensor, &ranges)
 }
 
 /// The sum of `a·b`, added up in double precision.

@@ -42,4 +42,8 @@ impl<const D: usize> PixelSet<D> for Mask<D> {
     fn name(&self) -> String {
         self.name.clone()
     }
+
+    fn why_empty(&self, _prediction: &Prediction<D>, _class: usize) -> Option<String> {
+        Some("the mask is zero everywhere".into())
+    }
 }

@@ -64,6 +64,10 @@ impl<const D: usize> PixelSet<D> for Region {
     fn name(&self) -> String {
         self.to_string()
     }
+
+    fn why_empty(&self, _prediction: &Prediction<D>, _class: usize) -> Option<String> {
+        Some("its last corner does not lie beyond its first".into())
+    }
 }
 
 impl fmt::Display for Region {

@@ -30,6 +30,11 @@ impl<const D: usize> PixelSet<D> for Threshold {
     fn name(&self) -> String {
         self.to_string()
     }
+
+    fn why_empty(&self, prediction: &Prediction<D>, class: usize) -> Option<String> {
+        let largest = prediction.probability(class).max().into_scalar::<f32>();
+        Some(format!("the largest probability of class {class} is {largest:.4}"))
+    }
 }
 
 impl fmt::Display for Threshold {

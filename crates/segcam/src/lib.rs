@@ -1,10 +1,14 @@
 #![doc = include_str!("../GUIDE.md")]
 
 mod device;
+mod vocabulary;
 
 pub use device::{DeviceError, best_device, device, device_names};
+pub use segcam_annotations as annotations;
+pub use segcam_components as components;
 pub use segcam_core::*;
 pub use segcam_pixels as pixels;
+pub use vocabulary::vocabulary;
 
 #[cfg(feature = "models")]
 pub use segcam_models as models;

@@ -1,6 +1,4 @@
-use burn::tensor::Tensor;
-
-use crate::{CamMethod, GradCam, PixelSet};
+use crate::{GradCam, Seg};
 
 /// Seg-Grad-CAM: [`GradCam`] of the class score summed over a pixel set M.
 ///
@@ -17,28 +15,11 @@ use crate::{CamMethod, GradCam, PixelSet};
 /// let method = SegGradCam::new(PredictedClass);
 /// assert_eq!(CamMethod::<4>::name(&method), "seg-grad-cam");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SegGradCam<P> {
-    pixels: P,
-}
+pub type SegGradCam<P> = Seg<GradCam, P>;
 
-impl<P> SegGradCam<P> {
+impl<P> Seg<GradCam, P> {
     /// Restricted to the pixel set `pixels`.
     pub fn new(pixels: P) -> Self {
-        Self { pixels }
-    }
-}
-
-impl<P: PixelSet<D>, const D: usize> CamMethod<D> for SegGradCam<P> {
-    fn combine(&self, activations: Tensor<D>, gradients: Tensor<D>) -> Tensor<D> {
-        GradCam.combine(activations, gradients)
-    }
-
-    fn pixels(&self) -> &dyn PixelSet<D> {
-        &self.pixels
-    }
-
-    fn name(&self) -> String {
-        "seg-grad-cam".into()
+        Self::of(GradCam, pixels)
     }
 }

@@ -1,6 +1,4 @@
-use burn::tensor::Tensor;
-
-use crate::{CamMethod, HiResCam, PixelSet};
+use crate::{HiResCam, Seg};
 
 /// Seg-HiRes-Grad-CAM: [`HiResCam`] of the class score summed over a pixel set M.
 ///
@@ -16,28 +14,11 @@ use crate::{CamMethod, HiResCam, PixelSet};
 /// let method = SegHiResGradCam::new(PredictedClass);
 /// assert_eq!(CamMethod::<4>::name(&method), "seg-hires-grad-cam");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SegHiResGradCam<P> {
-    pixels: P,
-}
+pub type SegHiResGradCam<P> = Seg<HiResCam, P>;
 
-impl<P> SegHiResGradCam<P> {
+impl<P> Seg<HiResCam, P> {
     /// Restricted to the pixel set `pixels`.
     pub fn new(pixels: P) -> Self {
-        Self { pixels }
-    }
-}
-
-impl<P: PixelSet<D>, const D: usize> CamMethod<D> for SegHiResGradCam<P> {
-    fn combine(&self, activations: Tensor<D>, gradients: Tensor<D>) -> Tensor<D> {
-        HiResCam.combine(activations, gradients)
-    }
-
-    fn pixels(&self) -> &dyn PixelSet<D> {
-        &self.pixels
-    }
-
-    fn name(&self) -> String {
-        "seg-hires-grad-cam".into()
+        Self::of(HiResCam, pixels)
     }
 }

@@ -4,10 +4,9 @@ use burn::backend::ir::ActivationOperationIr as Op;
 use burn::backend::{Backend, TensorMetadata};
 
 use super::pass_where;
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
     let bool_dtype = env.settings.bool_dtype;
     match op {
         Op::Relu(d) => {
@@ -114,7 +113,7 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphErro
             }
             env.set_float(&d.out, y);
         }
-        _ => return Err(env.unsupported()),
+        _ => return Err(Unsupported),
     }
     Ok(())
 }

@@ -1,11 +1,10 @@
 use burn::backend::Backend;
 use burn::backend::ir::{BoolOperationIr, IntOperationIr, NumericOperationIr as Op};
 
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
 /// Arithmetic on indices.
-pub(super) fn numeric<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+pub(super) fn numeric<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
     let bool_dtype = env.settings.bool_dtype;
     let (out, y) = match op {
         Op::Add(d) => (&d.out, B::int_add(env.int(&d.lhs)?, env.int(&d.rhs)?)),
@@ -33,24 +32,24 @@ pub(super) fn numeric<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Graph
             env.set_bool(&d.out, y);
             return Ok(());
         }
-        _ => return Err(env.unsupported()),
+        _ => return Err(Unsupported),
     };
     env.set_int(out, y);
     Ok(())
 }
 
-pub(super) fn int<B: Backend>(env: &mut Env<B>, op: &IntOperationIr) -> Result<(), GraphError> {
+pub(super) fn int<B: Backend>(env: &mut Env<B>, op: &IntOperationIr) -> Result<(), Unsupported> {
     match op {
         IntOperationIr::IntoFloat(d) => {
             let y = B::int_into_float(env.int(&d.input)?, d.out.dtype.into());
             env.set_float(&d.out, y);
             Ok(())
         }
-        _ => Err(env.unsupported()),
+        _ => Err(Unsupported),
     }
 }
 
-pub(super) fn bool<B: Backend>(env: &mut Env<B>, op: &BoolOperationIr) -> Result<(), GraphError> {
+pub(super) fn bool<B: Backend>(env: &mut Env<B>, op: &BoolOperationIr) -> Result<(), Unsupported> {
     use BoolOperationIr as Op;
     let (out, y) = match op {
         Op::IntoFloat(d) => {

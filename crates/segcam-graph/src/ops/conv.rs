@@ -1,11 +1,10 @@
 use burn::backend::ir::{ModuleOperationIr as Op, TensorIr};
 use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Shape, Slice, TensorMetadata};
+use burn::backend::{Backend, Shape, TensorMetadata};
 
-use super::ghost;
-use crate::GraphError;
-use crate::env::{Env, Head};
+use super::{ghost, narrow};
+use crate::env::{Env, Head, Unsupported};
 
 /// What all convolutions have in common.
 pub(crate) struct Convolution<'a> {
@@ -55,7 +54,7 @@ macro_rules! forward {
                 let parts = if whole { $env.split(&$d.x) } else { None };
                 joined = parts.is_some();
                 for (part, start) in parts.unwrap_or_else(|| vec![($d.x.clone(), 0)]) {
-                    let weight = channels::<B>(prepared.clone(), 0, start, part.shape[1]);
+                    let weight = narrow::<B>(prepared.clone(), 0, start, part.shape[1]);
                     let turned = turned.clone();
                     $env.path(&part, move |g, _| $conv(g, weight.clone(), None, turned.clone()));
                 }
@@ -71,7 +70,7 @@ macro_rules! forward {
                 let (weight, options) = (weight.clone(), options.clone());
                 $env.head(Head::Mixed(Box::new(move |g: FloatTensor<B>, class| {
                     let count = g.shape()[0] / input.shape[0];
-                    let row = channels::<B>(weight.clone(), 0, class, 1);
+                    let row = narrow::<B>(weight.clone(), 0, class, 1);
                     if is_pointwise(&options, &row.shape()) {
                         return B::float_mul(g, row);
                     }
@@ -94,7 +93,7 @@ macro_rules! transposed {
             if options.groups == 1 {
                 let (weight, options) = (weight.clone(), options.clone());
                 $env.head(Head::Mixed(Box::new(move |g, class| {
-                    $backward(channels::<B>(weight.clone(), 1, class, 1), g, options.clone())
+                    $backward(narrow::<B>(weight.clone(), 1, class, 1), g, options.clone())
                 })));
             }
         }
@@ -102,7 +101,7 @@ macro_rules! transposed {
     }};
 }
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
     match op {
         Op::Conv1d(d) => forward!(env, d, B::conv1d, B::conv1d_x_backward),
         Op::Conv2d(d) => forward!(env, d, B::conv2d, B::conv2d_x_backward),
@@ -116,7 +115,7 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphErro
         Op::ConvTranspose3d(d) => {
             transposed!(env, d, B::conv_transpose3d, B::conv_transpose3d_x_backward)
         }
-        _ => return Err(env.unsupported()),
+        _ => super::pool::run(env, op)?,
     }
     Ok(())
 }
@@ -125,10 +124,10 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphErro
 fn bias<B: Backend>(
     env: &mut Env<B>,
     bias: Option<&TensorIr>,
-) -> Result<Option<FloatTensor<B>>, GraphError> {
+) -> Result<Option<FloatTensor<B>>, Unsupported> {
     let Some(bias) = bias else { return Ok(None) };
     let value = env.float(bias)?;
-    env.constant_channels(value.clone());
+    env.constant_channels(&value);
     Ok(Some(value))
 }
 
@@ -159,18 +158,6 @@ fn turn<B: Backend>(weight: FloatTensor<B>, groups: usize) -> FloatTensor<B> {
     let weight = B::float_flip(weight, &space);
     let weight = B::float_swap_dims(B::float_reshape(weight, grouped.into()), 1, 2);
     B::float_reshape(weight, exchanged.into())
-}
-
-/// `count` channels of dimension `dim`.
-fn channels<B: Backend>(
-    weight: FloatTensor<B>,
-    dim: usize,
-    start: usize,
-    count: usize,
-) -> FloatTensor<B> {
-    let mut ranges = vec![Slice::full(); weight.shape().num_dims()];
-    ranges[dim] = Slice::new(start as isize, Some((start + count) as isize), 1);
-    B::float_slice(weight, &ranges)
 }
 
 fn is_pointwise<const N: usize>(options: &ConvOptions<N>, weight: &Shape) -> bool {

@@ -2,10 +2,9 @@ use burn::backend::Backend;
 use burn::backend::ir::{FloatOperationIr as Op, UnaryOpIr};
 use burn::backend::tensor::FloatTensor;
 
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
     // Each line: the operation, its function, its derivative from x and y = f(x).
     match op {
         Op::Exp(d) => unary(env, d, B::float_exp, |_, y| y),
@@ -72,7 +71,7 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphErro
             env.set_bool(&d.out, B::float_is_inf(x, dtype));
             Ok(())
         }
-        _ => Err(env.unsupported()),
+        _ => Err(Unsupported),
     }
 }
 
@@ -82,7 +81,7 @@ pub(super) fn unary<B: Backend>(
     op: &UnaryOpIr,
     function: fn(FloatTensor<B>) -> FloatTensor<B>,
     derivative: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
-) -> Result<(), GraphError> {
+) -> Result<(), Unsupported> {
     let x = env.float(&op.input)?;
     let before = env.follows(&op.input).then(|| x.clone());
     let y = function(x);
@@ -98,7 +97,7 @@ pub(super) fn flat<B: Backend>(
     env: &mut Env<B>,
     op: &UnaryOpIr,
     function: fn(FloatTensor<B>) -> FloatTensor<B>,
-) -> Result<(), GraphError> {
+) -> Result<(), Unsupported> {
     let x = env.float(&op.input)?;
     env.no_path(&op.input);
     env.set_float(&op.out, function(x));

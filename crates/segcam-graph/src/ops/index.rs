@@ -3,17 +3,16 @@ use burn::backend::{Backend, Slice, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, TensorData};
 
 use super::{reduce::put_back, rows};
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
-pub(super) fn gather<B: Backend>(env: &mut Env<B>, d: &GatherOpIr) -> Result<(), GraphError> {
+pub(super) fn gather<B: Backend>(env: &mut Env<B>, d: &GatherOpIr) -> Result<(), Unsupported> {
     let (x, at) = (env.float(&d.tensor)?, env.int(&d.indices)?);
     put_back(env, &d.tensor, d.dim, at.clone());
     env.set_float(&d.out, B::float_gather(d.dim, x, at));
     Ok(())
 }
 
-pub(super) fn select<B: Backend>(env: &mut Env<B>, d: &SelectOpIr) -> Result<(), GraphError> {
+pub(super) fn select<B: Backend>(env: &mut Env<B>, d: &SelectOpIr) -> Result<(), Unsupported> {
     let (x, at, dim) = (env.float(&d.tensor)?, env.int(&d.indices)?, d.dim);
     let (shape, kept) = (d.tensor.shape.clone(), at.clone());
     env.path(&d.tensor, move |g, count| {
@@ -26,7 +25,7 @@ pub(super) fn select<B: Backend>(env: &mut Env<B>, d: &SelectOpIr) -> Result<(),
 
 /// Padding with a constant drops the cotangent of the border; the other modes give it to the
 /// cells that the border was copied from.
-pub(super) fn pad<B: Backend>(env: &mut Env<B>, d: &PadOpIr) -> Result<(), GraphError> {
+pub(super) fn pad<B: Backend>(env: &mut Env<B>, d: &PadOpIr) -> Result<(), Unsupported> {
     let x = env.float(&d.input)?;
     let shape = d.input.shape.clone();
     if let PadModeIr::Constant(value) = d.mode {
@@ -39,8 +38,11 @@ pub(super) fn pad<B: Backend>(env: &mut Env<B>, d: &PadOpIr) -> Result<(), Graph
             })
             .collect();
         if value.elem::<f64>() != 0.0 && value.elem::<f64>().is_finite() {
-            let zero = B::float_zeros(shape.clone(), env.device, d.out.dtype.into());
-            env.constant(B::float_pad(zero, &d.padding, d.mode.into()));
+            let device = env.device;
+            env.constant(|| {
+                let zero = B::float_zeros(shape.clone(), device, d.out.dtype.into());
+                B::float_pad(zero, &d.padding, d.mode.into())
+            });
         }
         env.path(&d.input, move |g, count| {
             let mut ranges = ranges.clone();

@@ -4,10 +4,9 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, TensorData};
 
 use super::ghost;
-use crate::GraphError;
-use crate::env::{Back, Env, Head};
+use crate::env::{Back, Env, Head, Unsupported};
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, d: &InterpolateOpIr) -> Result<(), GraphError> {
+pub(super) fn run<B: Backend>(env: &mut Env<B>, d: &InterpolateOpIr) -> Result<(), Unsupported> {
     let x = env.float(&d.x)?;
     if env.follows(&d.x) {
         let mut one_channel = d.x.clone();

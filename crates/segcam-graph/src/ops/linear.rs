@@ -1,18 +1,19 @@
-use burn::backend::Backend;
 use burn::backend::ir::{LinearOpIr, MatmulOpIr};
+use burn::backend::{Backend, TensorMetadata};
 
 use super::unbroadcast;
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
 /// `x·W + b` with weights `[in, out]`.
-pub(super) fn linear<B: Backend>(env: &mut Env<B>, d: &LinearOpIr) -> Result<(), GraphError> {
+pub(super) fn linear<B: Backend>(env: &mut Env<B>, d: &LinearOpIr) -> Result<(), Unsupported> {
     let (x, weight) = (env.float(&d.x)?, env.float(&d.weight)?);
     let bias = d.bias.as_ref().map(|bias| env.float(bias)).transpose()?;
-    if let Some(bias) = bias.clone() {
-        let mut shape = vec![1; d.out.shape.num_dims()];
-        shape[d.out.shape.num_dims() - 1] = d.out.shape[d.out.shape.num_dims() - 1];
-        env.constant(B::float_reshape(bias, shape.into()));
+    if let Some(bias) = &bias {
+        env.constant(|| {
+            let mut shape = vec![1; d.out.shape.num_dims()];
+            shape[d.out.shape.num_dims() - 1] = bias.shape()[0];
+            B::float_reshape(bias.clone(), shape.into())
+        });
     }
     let kept = weight.clone();
     env.path(&d.x, move |g, _| B::linear_x_backward(kept.clone(), g));
@@ -20,7 +21,7 @@ pub(super) fn linear<B: Backend>(env: &mut Env<B>, d: &LinearOpIr) -> Result<(),
     Ok(())
 }
 
-pub(super) fn matmul<B: Backend>(env: &mut Env<B>, d: &MatmulOpIr) -> Result<(), GraphError> {
+pub(super) fn matmul<B: Backend>(env: &mut Env<B>, d: &MatmulOpIr) -> Result<(), Unsupported> {
     let (x, y) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
     if env.follows(&d.lhs) {
         let kept = env.keep(y.clone());

@@ -16,16 +16,18 @@ mod shape;
 
 use burn::backend::ir::{ModuleOperationIr, OperationIr, TensorIr};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
-use burn::backend::{Backend, Shape, TensorMetadata};
+use burn::backend::{Backend, Shape, Slice, TensorMetadata};
 
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
 pub(crate) use conv::convolution;
 pub(crate) use norm::scale_and_shift;
 
 /// Computes `operation` and records its paths.
-pub(crate) fn run<B: Backend>(env: &mut Env<B>, operation: &OperationIr) -> Result<(), GraphError> {
+pub(crate) fn run<B: Backend>(
+    env: &mut Env<B>,
+    operation: &OperationIr,
+) -> Result<(), Unsupported> {
     use ModuleOperationIr as M;
     match operation {
         OperationIr::BaseFloat(op) => shape::float(env, op),
@@ -39,9 +41,8 @@ pub(crate) fn run<B: Backend>(env: &mut Env<B>, operation: &OperationIr) -> Resu
         OperationIr::Activation(op) => activation::run(env, op),
         OperationIr::Module(M::Linear(op)) => linear::linear(env, op),
         OperationIr::Module(M::BatchNorm(op)) => norm::batch_norm(env, op),
-        OperationIr::Module(op) if convolution(&mut op.clone()).is_some() => conv::run(env, op),
-        OperationIr::Module(op) => pool::run(env, op),
-        _ => Err(env.unsupported()),
+        OperationIr::Module(op) => conv::run(env, op),
+        _ => Err(Unsupported),
     }
 }
 
@@ -57,6 +58,22 @@ fn unbroadcast<B: Backend>(
         }
     }
     cotangent
+}
+
+/// `count` cells of one dimension, from `start` on.
+pub(crate) fn narrow<B: Backend>(
+    tensor: FloatTensor<B>,
+    dim: usize,
+    start: usize,
+    count: usize,
+) -> FloatTensor<B> {
+    let shape = tensor.shape();
+    if shape[dim] == count {
+        return tensor;
+    }
+    let mut ranges = vec![Slice::full(); shape.num_dims()];
+    ranges[dim] = Slice::new(start as isize, Some((start + count) as isize), 1);
+    B::float_slice(tensor, &ranges)
 }
 
 /// The shape of `tensor` with `count` of it along the batch.

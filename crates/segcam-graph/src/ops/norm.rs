@@ -2,14 +2,13 @@ use burn::backend::Backend;
 use burn::backend::ir::BatchNormOpIr;
 use burn::backend::tensor::FloatTensor;
 
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
 /// BatchNorm with fixed statistics: `scale·x + shift` for each channel.
 pub(super) fn batch_norm<B: Backend>(
     env: &mut Env<B>,
     d: &BatchNormOpIr,
-) -> Result<(), GraphError> {
+) -> Result<(), Unsupported> {
     let x = env.float(&d.x)?;
     let (scale, shift) = scale_and_shift(env, d)?;
     let mut shape = vec![1; d.out.shape.num_dims()];
@@ -17,7 +16,7 @@ pub(super) fn batch_norm<B: Backend>(
     let wide = B::float_reshape(scale, shape.clone().into());
     let kept = wide.clone();
     env.path(&d.x, move |g, _| B::float_mul(g, kept.clone()));
-    env.constant_channels(shift.clone());
+    env.constant_channels(&shift);
     let shift = B::float_reshape(shift, shape.into());
     env.set_float(&d.out, B::float_add(B::float_mul(x, wide), shift));
     Ok(())
@@ -27,7 +26,7 @@ pub(super) fn batch_norm<B: Backend>(
 pub(crate) fn scale_and_shift<B: Backend>(
     env: &mut Env<B>,
     d: &BatchNormOpIr,
-) -> Result<(FloatTensor<B>, FloatTensor<B>), GraphError> {
+) -> Result<(FloatTensor<B>, FloatTensor<B>), Unsupported> {
     let (gamma, beta) = (env.float(&d.gamma)?, env.float(&d.beta)?);
     let (mean, variance) = (env.float(&d.mean)?, env.float(&d.variance)?);
     let deviation = B::float_sqrt(B::float_add_scalar(variance, d.epsilon.into()));

@@ -5,10 +5,9 @@ use burn::backend::{Backend, Scalar, Shape};
 use burn::tensor::BoolDType;
 
 use super::{pass_where, unbroadcast};
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
     match op {
         Op::Add(d) => sum(env, d, 1.0, B::float_add),
         Op::Sub(d) => sum(env, d, -1.0, B::float_sub),
@@ -111,16 +110,16 @@ fn sum<B: Backend>(
     d: &BinaryOpIr,
     sign: f64,
     function: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
-) -> Result<(), GraphError> {
+) -> Result<(), Unsupported> {
     let (x, y) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
     let signed = move |tensor: FloatTensor<B>| {
         if sign < 0.0 { B::float_neg(tensor) } else { tensor }
     };
     let (lhs, rhs, out) = (d.lhs.shape.clone(), d.rhs.shape.clone(), d.out.shape.clone());
     if env.is_constant(&d.rhs) {
-        env.constant(signed(y.clone()));
+        env.constant(|| signed(y.clone()));
     } else if env.is_constant(&d.lhs) {
-        env.constant(x.clone());
+        env.constant(|| x.clone());
     }
     let shape = out.clone();
     env.path(&d.lhs, move |g, _| unbroadcast::<B>(g, &lhs, &shape));
@@ -135,11 +134,14 @@ fn shift<B: Backend>(
     d: &ScalarOpIr,
     sign: f64,
     function: fn(FloatTensor<B>, Scalar) -> FloatTensor<B>,
-) -> Result<(), GraphError> {
+) -> Result<(), Unsupported> {
     let x = env.float(&d.lhs)?;
-    let one = Shape::from(vec![1; d.out.shape.num_dims()]);
-    let by = (sign * d.rhs.elem::<f64>()).into();
-    env.constant(B::float_full(one, by, env.device, d.out.dtype.into()));
+    let device = env.device;
+    env.constant(|| {
+        let one = Shape::from(vec![1; d.out.shape.num_dims()]);
+        let by = (sign * d.rhs.elem::<f64>()).into();
+        B::float_full(one, by, device, d.out.dtype.into())
+    });
     env.path(&d.lhs, |g, _| g);
     env.set_float(&d.out, function(x, scalar(d.rhs)));
     Ok(())
@@ -178,7 +180,7 @@ pub(super) fn compare<B: Backend>(
     env: &mut Env<B>,
     d: &BinaryOpIr,
     function: fn(FloatTensor<B>, FloatTensor<B>, BoolDType) -> BoolTensor<B>,
-) -> Result<(), GraphError> {
+) -> Result<(), Unsupported> {
     let (x, y, dtype) = (env.float(&d.lhs)?, env.float(&d.rhs)?, env.settings.bool_dtype);
     env.set_bool(&d.out, function(x, y, dtype));
     Ok(())
@@ -188,7 +190,7 @@ pub(super) fn compare_elem<B: Backend>(
     env: &mut Env<B>,
     d: &ScalarOpIr,
     function: fn(FloatTensor<B>, Scalar, BoolDType) -> BoolTensor<B>,
-) -> Result<(), GraphError> {
+) -> Result<(), Unsupported> {
     let (x, dtype) = (env.float(&d.lhs)?, env.settings.bool_dtype);
     env.set_bool(&d.out, function(x, scalar(d.rhs), dtype));
     Ok(())

@@ -3,8 +3,7 @@ use burn::backend::ir::{ModuleOperationIr as Op, TensorIr};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
 use super::ghost;
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
 /// A backward operation that looks at the shape of the input only.
 fn by_shape<B: Backend>(
@@ -35,44 +34,40 @@ fn by_index<B: Backend>(
     });
 }
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
-    let dtype = env.settings.int_dtype;
+macro_rules! max_pool {
+    ($env:ident, $d:ident, $pool:path, $with_indices:path, $backward:path) => {{
+        let (x, dtype) = ($env.float(&$d.x)?, $env.settings.int_dtype);
+        let (k, s, p, l, c) = ($d.kernel_size, $d.stride, $d.padding, $d.dilation, $d.ceil_mode);
+        if $env.follows(&$d.x) {
+            let indices = move |x| $with_indices(x, k, s, p, l, c, dtype).indices;
+            by_index($env, &$d.x, x.clone(), indices, move |x, g, at| {
+                $backward(x, k, s, p, l, c, g, at).x_grad
+            });
+        }
+        $env.set_float(&$d.out, $pool(x, k, s, p, l, c));
+    }};
+}
+
+pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
     match op {
-        Op::MaxPool1d(d) => {
-            let x = env.float(&d.x)?;
-            let (k, s, p, l, c) = (d.kernel_size, d.stride, d.padding, d.dilation, d.ceil_mode);
-            if env.follows(&d.x) {
-                by_index(
-                    env,
-                    &d.x,
-                    x.clone(),
-                    move |x| B::max_pool1d_with_indices(x, k, s, p, l, c, dtype).indices,
-                    move |x, g, at| {
-                        B::max_pool1d_with_indices_backward(x, k, s, p, l, c, g, at).x_grad
-                    },
-                );
-            }
-            env.set_float(&d.out, B::max_pool1d(x, k, s, p, l, c));
-        }
-        Op::MaxPool2d(d) => {
-            let x = env.float(&d.x)?;
-            let (k, s, p, l, c) = (d.kernel_size, d.stride, d.padding, d.dilation, d.ceil_mode);
-            if env.follows(&d.x) {
-                by_index(
-                    env,
-                    &d.x,
-                    x.clone(),
-                    move |x| B::max_pool2d_with_indices(x, k, s, p, l, c, dtype).indices,
-                    move |x, g, at| {
-                        B::max_pool2d_with_indices_backward(x, k, s, p, l, c, g, at).x_grad
-                    },
-                );
-            }
-            env.set_float(&d.out, B::max_pool2d(x, k, s, p, l, c));
-        }
+        Op::MaxPool1d(d) => max_pool!(
+            env,
+            d,
+            B::max_pool1d,
+            B::max_pool1d_with_indices,
+            B::max_pool1d_with_indices_backward
+        ),
+        Op::MaxPool2d(d) => max_pool!(
+            env,
+            d,
+            B::max_pool2d,
+            B::max_pool2d_with_indices,
+            B::max_pool2d_with_indices_backward
+        ),
         Op::MaxPool2dWithIndices(d) => {
             let x = env.float(&d.x)?;
             let (k, s, p, l, c) = (d.kernel_size, d.stride, d.padding, d.dilation, d.ceil_mode);
+            let dtype = env.settings.int_dtype;
             let found = B::max_pool2d_with_indices(x.clone(), k, s, p, l, c, dtype);
             if env.follows(&d.x) {
                 let indices = found.indices.clone();
@@ -119,7 +114,7 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphErro
             env.set_float(&d.out, B::adaptive_avg_pool3d(x, d.output_size));
         }
         Op::Interpolate(d) => super::interpolate::run(env, d)?,
-        _ => return Err(env.unsupported()),
+        _ => return Err(Unsupported),
     }
     Ok(())
 }

@@ -4,10 +4,9 @@ use burn::backend::{Backend, Shape, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, IntDType};
 
 use super::rows;
-use crate::GraphError;
-use crate::env::Env;
+use crate::env::{Env, Unsupported};
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
     match op {
         Op::SumDim(d) => {
             let x = env.float(&d.input)?;
@@ -56,7 +55,7 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphErro
             let (x, dtype) = (env.float(&d.input)?, env.settings.int_dtype);
             env.set_int(&d.out, B::float_argmin(x, d.axis, dtype));
         }
-        _ => return Err(env.unsupported()),
+        _ => return Err(Unsupported),
     }
     Ok(())
 }
@@ -84,7 +83,7 @@ fn with_indices<B: Backend>(
     env: &mut Env<B>,
     d: &ReduceDimWithIndicesOpIr,
     function: Extreme<B>,
-) -> Result<(), GraphError> {
+) -> Result<(), Unsupported> {
     let (x, dtype) = (env.float(&d.tensor)?, env.settings.int_dtype);
     let (y, at) = function(x, d.dim, dtype);
     put_back(env, &d.tensor, d.dim, at.clone());

@@ -2,11 +2,10 @@ use burn::backend::Backend;
 use burn::backend::ir::{BaseOperationIr as Op, TensorIr};
 use burn::backend::{Slice, TensorMetadata};
 
-use super::{pass_where, rows, unbroadcast};
-use crate::GraphError;
-use crate::env::Env;
+use super::{narrow, pass_where, rows, unbroadcast};
+use crate::env::{Env, Unsupported};
 
-pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
     match op {
         Op::Reshape(d) => {
             let x = env.float(&d.input)?;
@@ -81,21 +80,22 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphEr
             let parts = parts.collect::<Result<Vec<_>, _>>()?;
             let (mut start, dim) = (0, d.dim);
             for part in &d.tensors {
-                let end = start + part.shape[dim];
-                let mut ranges = vec![Slice::full(); d.out.shape.num_dims()];
-                ranges[dim] = Slice::new(start as isize, Some(end as isize), 1);
-                env.path(part, move |g, _| B::float_slice(g, &ranges));
-                start = end;
+                let (from, count) = (start, part.shape[dim]);
+                env.path(part, move |g, _| narrow::<B>(g, dim, from, count));
+                start += count;
             }
             if dim == 1 {
                 env.join(&d.out, &d.tensors);
             }
-            if d.tensors.iter().any(|part| env.is_constant(part)) {
-                let only = d.tensors.iter().zip(&parts).map(|(part, value)| {
-                    let scale = if env.is_constant(part) { 1.0 } else { 0.0 };
-                    B::float_mul_scalar(value.clone(), scale.into())
+            let constant: Vec<bool> = d.tensors.iter().map(|part| env.is_constant(part)).collect();
+            if constant.contains(&true) {
+                env.constant(|| {
+                    let only = parts.iter().zip(constant).map(|(value, constant)| {
+                        let scale = if constant { 1.0 } else { 0.0 };
+                        B::float_mul_scalar(value.clone(), scale.into())
+                    });
+                    B::float_cat(only.collect(), dim)
                 });
-                env.constant(B::float_cat(only.collect(), dim));
             }
             env.set_float(&d.out, B::float_cat(parts, dim));
         }
@@ -112,8 +112,10 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphEr
                 env.path(&d.tensor, move |g, _| {
                     unbroadcast::<B>(pass_where::<B>(g, rest.clone()), &shape, &out)
                 });
-                let filled = B::bool_into_float(mask.clone(), d.out.dtype.into());
-                env.constant(B::float_mul_scalar(filled, d.value.into()));
+                env.constant(|| {
+                    let filled = B::bool_into_float(mask.clone(), d.out.dtype.into());
+                    B::float_mul_scalar(filled, d.value.into())
+                });
             }
             env.set_float(&d.out, B::float_mask_fill(x, mask, d.value.into()));
         }
@@ -129,8 +131,10 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphEr
                         unbroadcast::<B>(pass_where::<B>(g, mask.clone()), &shape, &out)
                     });
                 } else if env.is_constant(side) {
-                    let mask = B::bool_into_float(mask, d.out.dtype.into());
-                    env.constant(B::float_mul(mask, value.clone()));
+                    env.constant(|| {
+                        let mask = B::bool_into_float(mask, d.out.dtype.into());
+                        B::float_mul(mask, value.clone())
+                    });
                 }
             }
             env.set_float(&d.out, B::float_mask_where(x, mask, value));
@@ -149,7 +153,7 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphEr
         Op::NotEqual(d) => super::numeric::compare(env, d, B::float_not_equal)?,
         Op::EqualElem(d) => super::numeric::compare_elem(env, d, B::float_equal_elem)?,
         Op::NotEqualElem(d) => super::numeric::compare_elem(env, d, B::float_not_equal_elem)?,
-        _ => return Err(env.unsupported()),
+        _ => return Err(Unsupported),
     }
     Ok(())
 }
@@ -168,7 +172,7 @@ macro_rules! without_gradient {
      $expand:path, $repeat:path, $slice:path, $cat:path, $select:path, $gather:path,
      $zeros:path, $ones:path, $dtype:ident) => {
         /// Operations on values that no cotangent passes through.
-        pub(super) fn $name<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+        pub(super) fn $name<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
             let (out, y) = match op {
                 Op::Reshape(d) => (&d.out, $reshape(env.$get(&d.input)?, d.out.shape.clone())),
                 Op::SwapDims(d) => (&d.out, $swap(env.$get(&d.input)?, d.dim1, d.dim2)),
@@ -241,7 +245,7 @@ without_gradient!(
 );
 
 /// Comparisons of integers.
-fn other_kind<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
+fn other_kind<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
     let dtype = env.settings.bool_dtype;
     let is_int = |tensor: &TensorIr| tensor.dtype.is_int() || tensor.dtype.is_uint();
     let (out, y) = match op {
@@ -254,7 +258,7 @@ fn other_kind<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), GraphError> {
         Op::NotEqualElem(d) if is_int(&d.lhs) => {
             (&d.out, B::int_not_equal_elem(env.int(&d.lhs)?, d.rhs.into(), dtype))
         }
-        _ => return Err(env.unsupported()),
+        _ => return Err(Unsupported),
     };
     env.set_bool(out, y);
     Ok(())

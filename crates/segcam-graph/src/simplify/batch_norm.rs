@@ -5,13 +5,13 @@ use burn::backend::ir::{
 };
 use burn::backend::{Backend, Shape};
 
+use crate::Network;
 use crate::env::Env;
 use crate::ops::{convolution, scale_and_shift};
-use crate::{GraphError, Network};
 
 /// Folds BatchNorm with fixed statistics into the convolution before it, where nothing else reads
 /// the convolution's result: `w' = w·scale`, `b' = b·scale + shift`.
-pub(crate) fn fold_batch_norm<B: Backend>(network: &mut Network<B>) -> Result<(), GraphError> {
+pub(crate) fn fold_batch_norm<B: Backend>(network: &mut Network<B>) {
     let uses = network.graph.uses();
     let mut fresh = network.graph.fresh_id().value();
     // Where each convolution that may be changed stands, by the id of its result.
@@ -21,7 +21,7 @@ pub(crate) fn fold_batch_norm<B: Backend>(network: &mut Network<B>) -> Result<()
         if let OperationIr::Module(ModuleOperationIr::BatchNorm(norm)) = &operation
             && let Some(&at) = open.get(&norm.x.id)
             && let OperationIr::Module(before) = &mut rest[at]
-            && fold(network, before, norm, &mut fresh)?
+            && fold(network, before, norm, &mut fresh).is_some()
         {
             continue;
         }
@@ -36,28 +36,27 @@ pub(crate) fn fold_batch_norm<B: Backend>(network: &mut Network<B>) -> Result<()
         rest.push(operation);
     }
     network.graph.operations = rest;
-    Ok(())
 }
 
-/// Whether the two could be folded; they are, if so.
+/// Folds the two if all their parameters are constant.
 fn fold<B: Backend>(
     network: &mut Network<B>,
     before: &mut ModuleOperationIr,
     norm: &BatchNormOpIr,
     fresh: &mut u64,
-) -> Result<bool, GraphError> {
-    let Some(conv) = convolution(before) else { return Ok(false) };
+) -> Option<()> {
+    let conv = convolution(before)?;
     let parts = [&norm.gamma, &norm.beta, &norm.mean, &norm.variance];
     let known = |tensor: &TensorIr| network.constants.contains_key(&tensor.id);
     if !(parts.into_iter().all(known) && known(conv.weight) && conv.bias.as_ref().is_none_or(known))
     {
-        return Ok(false);
+        return None;
     }
     let mut env = Env::new(&network.device, &network.constants, &network.turned);
-    let (scale, shift) = scale_and_shift(&mut env, norm)?;
-    let weight = env.float(conv.weight)?;
+    let (scale, shift) = scale_and_shift(&mut env, norm).ok()?;
+    let weight = env.float(conv.weight).ok()?;
     let bias = match conv.bias {
-        Some(bias) => B::float_add(B::float_mul(env.float(bias)?, scale.clone()), shift),
+        Some(bias) => B::float_add(B::float_mul(env.float(bias).ok()?, scale.clone()), shift),
         None => shift,
     };
 
@@ -88,7 +87,7 @@ fn fold<B: Backend>(
     *conv.bias = Some(add(bias, norm.beta.shape.clone()));
     *conv.weight = add(weight, conv.weight.shape.clone());
     *conv.out = norm.out.clone();
-    Ok(true)
+    Some(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,95 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use segcam::annotations::{GroundTruth, cityscapes_colours, cityscapes_train_id};
+use segcam::components::Instances;
+use segcam::models::Pretrained;
+use segcam::pixels::Vocabulary;
+use segcam::{Prediction, vocabulary};
+
+/// What pixel sets in text form need beside the prediction.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SetArgs {
+    /// Annotation for the sets truth, tp, fp, fn, tn: gray or indexed PNG or TIFF, one label for
+    /// each pixel
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+
+    /// What the annotation's labels are, if not the network's class numbers
+    #[arg(long, value_name = "WHAT", value_enum, requires = "truth")]
+    truth_map: Option<TruthMap>,
+
+    /// Label of annotated pixels to leave out
+    #[arg(long, value_name = "LABEL", default_value_t = 255)]
+    ignore: u32,
+
+    /// Resize the annotation to the network's output, by nearest pixel
+    #[arg(long, requires = "truth")]
+    truth_resize: bool,
+
+    /// Image of instance ids for the sets instance:N and instances: gray PNG or TIFF, 0 for none
+    #[arg(long, value_name = "FILE")]
+    instances: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TruthMap {
+    /// Cityscapes label ids (…_labelIds.png) for a network of train ids
+    Cityscapes,
+    /// Cityscapes colours (…_color.png) for a network of train ids
+    CityscapesColours,
+}
+
+impl SetArgs {
+    /// The words of pixel sets, with the annotations that were given.
+    pub(crate) fn vocabulary<const D: usize>(
+        &self,
+        model: Pretrained,
+        prediction: &Prediction<D>,
+    ) -> Result<Vocabulary<D>> {
+        let truth = self.truth.as_ref().map(|path| {
+            self.truth(path, prediction).with_context(|| format!("cannot use {}", path.display()))
+        });
+        let instances = self.instances.as_ref().map(|path| {
+            instances(path, prediction).with_context(|| format!("cannot use {}", path.display()))
+        });
+        let (truth, instances) = (truth.transpose()?, instances.transpose()?);
+        let words = vocabulary(truth.as_ref(), instances.as_ref());
+        Ok(words.with_classes(model.class_names().iter().copied()))
+    }
+
+    fn truth<const D: usize>(
+        &self,
+        path: &Path,
+        prediction: &Prediction<D>,
+    ) -> Result<GroundTruth> {
+        let truth = match self.truth_map {
+            None => GroundTruth::from_image(path)?.ignore(self.ignore),
+            Some(TruthMap::Cityscapes) => {
+                GroundTruth::from_image(path)?.ignore(self.ignore).remap(cityscapes_train_id)
+            }
+            Some(TruthMap::CityscapesColours) => {
+                GroundTruth::from_colours(path, &cityscapes_colours())?
+            }
+        };
+        let size = prediction.size();
+        let truth = if self.truth_resize { truth.resized(size.clone())? } else { truth };
+        ensure!(
+            truth.size() == size,
+            "the annotation is {:?} (rows, columns), the network's output {size:?}: --truth-resize \
+             takes the nearest pixel",
+            truth.size()
+        );
+        truth.check(prediction.classes())?;
+        Ok(truth)
+    }
+}
+
+fn instances<const D: usize>(path: &Path, prediction: &Prediction<D>) -> Result<Instances> {
+    let ids = GroundTruth::from_image(path)?;
+    let size = prediction.size();
+    let given = ids.size();
+    ensure!(given == size, "the image of ids is {given:?}, the network's output {size:?}");
+    Ok(Instances::new(ids.labels(), given)?)
+}

@@ -1,0 +1,107 @@
+use segcam_graph::Shares;
+
+use crate::error::guarded;
+use crate::{CamError, Explanation, Observation};
+
+/// Exact statements about one map, summed over the images of a batch.
+///
+/// In a network that is piecewise linear after the layer (ReLU, max pooling, fixed BatchNorm, linear
+/// interpolation) the score is the sum of what comes through the layer, what goes past it, and the
+/// biases after it. HiResCAM's map adds up to the layer's share; averaged gradients lose
+/// `N·Σ_k cov_u(g_k, A_k)` of it, and put the rest also where no influence is possible.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Certificate {
+    /// The explained score.
+    pub score: f64,
+    /// Where it comes from when the network is cut at the layer; `None` with the tape engine.
+    pub shares: Option<Shares>,
+    /// `Σ A·∂s/∂A` over the layer: what a map must add up to that loses nothing.
+    pub exact: f64,
+    /// What the map adds up to.
+    pub map: f64,
+    /// Share of the map's absolute values in cells that no explained pixel can depend on, whatever
+    /// the image; `None` with the tape engine, and for a map of zeros.
+    pub impossible: Option<f64>,
+}
+
+impl Certificate {
+    /// `|s − Σ shares| / Σ |shares|`: rounding only, if what follows the layer is piecewise linear.
+    pub fn completeness_error(&self) -> Option<f64> {
+        let shares = self.shares.as_ref()?;
+        let past: f64 = shares.bypasses.iter().map(|(_, share)| share.abs()).sum();
+        let all = shares.node.abs() + past + shares.bias.abs();
+        Some(if all == 0.0 { 0.0 } else { (self.score - shares.total()).abs() / all })
+    }
+
+    /// What the map leaves out of the layer's exact share; zero for HiResCAM.
+    pub fn lost(&self) -> f64 {
+        self.exact - self.map
+    }
+}
+
+impl<const D: usize> Observation<D> {
+    /// The certificate of a map that this observation gave. Costs about one forward and one backward
+    /// pass for the first map of a layer, and one backward pass for each further one.
+    ///
+    /// # Errors
+    /// [`CamError::UnknownLayer`] if the map is of another network, and whatever makes the engine
+    /// fail.
+    ///
+    /// # Example
+    /// ```
+    /// # use segcam_core::burn::{self, module::Module, nn::conv::{Conv2d, Conv2dConfig}};
+    /// # use segcam_core::burn::tensor::{Device, Tensor, activation::relu};
+    /// # use segcam_core::*;
+    /// # #[derive(Module, Debug)]
+    /// # struct Net { conv: Conv2d, head: Conv2d }
+    /// # impl SegmentationModel for Net {
+    /// #     fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+    /// #         self.head.forward(layers.name("conv", relu(self.conv.forward(image))))
+    /// #     }
+    /// # }
+    /// # let device = Device::flex();
+    /// # let net = Net {
+    /// #     conv: Conv2dConfig::new([3, 4], [3, 3]).init(&device),
+    /// #     head: Conv2dConfig::new([4, 2], [1, 1]).init(&device),
+    /// # };
+    /// let seen = Explainer::new(net).observe(Tensor::ones([1, 3, 8, 8], &device))?;
+    /// let map = seen.explain(&HiResCam, "conv", 1)?;
+    /// let certificate = seen.certify(&map)?;
+    /// assert!(certificate.completeness_error() < Some(1e-5));
+    /// assert!(certificate.lost().abs() < 1e-4);
+    /// # Ok::<(), CamError>(())
+    /// ```
+    pub fn certify(&self, map: &Explanation<D>) -> Result<Certificate, CamError> {
+        let layer = self.layer(map.layer())?.name.clone();
+        let failed = |reason| CamError::Backend { reason };
+        guarded(failed, || {
+            let target = &map.target;
+            let shares = self.pass.shares(target, &layer)?;
+            let mut exact = shares.as_ref().map_or(0.0, |shares| shares.node);
+            if shares.is_none() {
+                self.pass.gradients(
+                    std::slice::from_ref(target),
+                    &[&layer],
+                    &mut |_, _, found| {
+                        exact = sum(found.activations * found.gradients);
+                    },
+                )?;
+            }
+            let cells = map.raw().clone().abs();
+            let all = sum(cells.clone());
+            let impossible = self.pass.cone(target, &layer).filter(|_| all > 0.0);
+            Ok(Certificate {
+                score: map.score().iter().sum(),
+                shares,
+                exact,
+                map: sum(map.raw().clone()),
+                impossible: impossible.map(|cone| sum(cells * (cone.neg() + 1.0)) / all),
+            })
+        })
+    }
+}
+
+/// Added up in double precision.
+fn sum<const D: usize>(tensor: burn::tensor::Tensor<D>) -> f64 {
+    tensor.into_data().iter::<f64>().sum()
+}

@@ -1,0 +1,295 @@
+use burn::tensor::{Int, Tensor, TensorData};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::{
+    Ask, CamError, CamMethod, Explainer, Explanation, Observation, PixelSet, Prediction, Target,
+    upsample,
+};
+
+/// Averages a map over changed versions of the input: noise, flips or scales.
+///
+/// The signed raw maps are averaged, not the heat maps, at the layer's size for the clean input.
+/// Flips and scales are undone first. The pixels explained are those of the clean input: the pixel
+/// set is asked once, and its answer is flipped and resized (nearest pixel) with the input.
+///
+/// The [`Explanation`] is that of the clean input, score and all, with the averaged map; its method
+/// says what was done: `seg-hires-grad-cam+noise:25,0.1`.
+///
+/// Each version costs a forward pass and a map. Nothing but the sum is kept.
+///
+/// # Example
+/// ```no_run
+/// # use segcam_core::{*, burn::tensor::Tensor};
+/// # fn example(explainer: Explainer, image: Tensor<4>) -> Result<(), CamError> {
+/// let method = SegHiResGradCam::new(PredictedClass);
+/// let map = Smoothing::noise(25, 0.1, 0).explain(&explainer, image, &method, "mid", 1)?;
+/// assert_eq!(map.method(), "seg-hires-grad-cam+noise:25,0.1");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Smoothing(Kind);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    Noise { samples: usize, sigma: f64, seed: u64 },
+    Flips(Option<Vec<usize>>),
+    Scales(Vec<f64>),
+}
+
+/// One changed version of the input.
+#[derive(Debug, Clone)]
+enum Change {
+    Noise,
+    Flip(Vec<usize>),
+    Scale(f64),
+}
+
+impl Smoothing {
+    /// Normally distributed noise on the input, `samples` times; `sigma` is its standard deviation
+    /// as a fraction of each image's range (largest minus smallest value). The same `seed` gives the
+    /// same noise on every backend.
+    ///
+    /// Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017,
+    /// [arXiv 1706.03825](https://arxiv.org/abs/1706.03825); there 0.1 to 0.2 and up to 50 samples.
+    pub fn noise(samples: usize, sigma: f64, seed: u64) -> Self {
+        Self(Kind::Noise { samples, sigma, seed })
+    }
+
+    /// Every combination of flips along the sides of the input, none among them: 4 versions of an
+    /// image, 8 of a volume.
+    pub fn flips() -> Self {
+        Self(Kind::Flips(None))
+    }
+
+    /// The same along some sides only: 0 is the first one of space, `y` of an image and `z` of a
+    /// volume. Sides that the input does not have are left out.
+    ///
+    /// ```
+    /// let mirrored = segcam_core::Smoothing::flips_along([1]); // left and right
+    /// ```
+    pub fn flips_along(sides: impl IntoIterator<Item = usize>) -> Self {
+        let mut sides: Vec<usize> = sides.into_iter().collect();
+        sides.sort_unstable();
+        sides.dedup();
+        Self(Kind::Flips(Some(sides)))
+    }
+
+    /// The input resized, bi- or trilinear, by each of `scales`; give 1 to have the clean input
+    /// among them. Where the network wants sides that are multiples, the nearest ones are taken.
+    ///
+    /// Maps are resized back value by value. A pixel set of few pixels may vanish at small scales,
+    /// which is [`CamError::EmptyPixelSet`].
+    pub fn scales(scales: impl IntoIterator<Item = f64>) -> Self {
+        Self(Kind::Scales(scales.into_iter().collect()))
+    }
+
+    /// The averaged map of `layer` for `class`. With nothing to average it is the clean map.
+    ///
+    /// # Shapes
+    /// - `input`: `[N, C, …]` on the network's device
+    ///
+    /// # Errors
+    /// Those of [`Explainer::observe`] and [`Observation::explain`], for
+    /// the clean input and for each version. A scale that leaves no pixels is
+    /// [`CamError::EmptyInput`].
+    pub fn explain<M: CamMethod<D> + ?Sized, const D: usize>(
+        &self,
+        explainer: &Explainer<D>,
+        input: Tensor<D>,
+        method: &M,
+        layer: &str,
+        class: usize,
+    ) -> Result<Explanation<D>, CamError> {
+        let seen = explainer.observe(input.clone())?;
+        let (target, pixels) = seen.target(&method, class)?;
+        let frozen = |change| {
+            let (target, name) = (target.clone(), pixels.name.clone());
+            FrozenMethod { method: &method, pixels: FrozenPixels { target, change, name } }
+        };
+        let mut clean = seen.explain(&frozen(Change::Noise), layer, class)?;
+        drop(seen);
+
+        let mut noise = Noise::of(&self.0, &input);
+        let changes = self.changes(D - 2);
+        let count = changes.len();
+        let mut sum: Option<Tensor<D>> = None;
+        for change in changes {
+            let raw = match &change {
+                Change::Flip(sides) if sides.is_empty() => clean.raw.clone(),
+                _ => {
+                    let seen = match &change {
+                        Change::Noise => explainer.observe(noise.on(&input)),
+                        Change::Flip(sides) => explainer.observe(flipped(input.clone(), sides)),
+                        Change::Scale(scale) => observe_scaled(explainer, &input, *scale),
+                    }?;
+                    let map = seen.explain(&frozen(change.clone()), layer, class)?;
+                    undone(map.raw, &change, &clean.raw)
+                }
+            };
+            sum = Some(match sum {
+                Some(sum) => sum + raw,
+                None => raw,
+            });
+        }
+        if let Some(sum) = sum {
+            clean.raw = sum / count as f64;
+        }
+        clean.method = format!("{}+{}", clean.method, self.name());
+        Ok(clean)
+    }
+
+    fn changes(&self, sides: usize) -> Vec<Change> {
+        match &self.0 {
+            Kind::Noise { samples, .. } => vec![Change::Noise; *samples],
+            Kind::Flips(chosen) => {
+                let is_chosen =
+                    |side: &usize| chosen.as_ref().is_none_or(|chosen| chosen.contains(side));
+                let sides: Vec<usize> = (0..sides).filter(is_chosen).collect();
+                let subset = |bits: usize| {
+                    let sides = sides.iter().enumerate();
+                    sides.filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, &side)| side).collect()
+                };
+                (0..1 << sides.len()).map(|bits| Change::Flip(subset(bits))).collect()
+            }
+            Kind::Scales(scales) => scales.iter().copied().map(Change::Scale).collect(),
+        }
+    }
+
+    /// What is added to the method's name: `noise:25,0.1`, `flips`, `flips:1`, `scales:0.75,1,1.25`.
+    fn name(&self) -> String {
+        let list = |kind: &str, items: Vec<String>| format!("{kind}:{}", items.join(","));
+        match &self.0 {
+            Kind::Noise { samples, sigma, .. } => format!("noise:{samples},{sigma}"),
+            Kind::Flips(None) => "flips".into(),
+            Kind::Flips(Some(sides)) => {
+                list("flips", sides.iter().map(ToString::to_string).collect())
+            }
+            Kind::Scales(scales) => {
+                list("scales", scales.iter().map(ToString::to_string).collect())
+            }
+        }
+    }
+}
+
+/// The map for the clean input that the map of a changed input stands for.
+fn undone<const D: usize>(raw: Tensor<D>, change: &Change, clean: &Tensor<D>) -> Tensor<D> {
+    match change {
+        Change::Noise => raw,
+        Change::Flip(sides) => flipped(raw, sides),
+        Change::Scale(_) => upsample(raw, &clean.dims()[2..]),
+    }
+}
+
+/// Noise is drawn here and not on the device, whose generators all differ.
+struct Noise<const D: usize> {
+    generator: ChaCha8Rng,
+    /// Standard deviation for each image, `[N, 1, …]`.
+    sigma: Tensor<D>,
+}
+
+impl<const D: usize> Noise<D> {
+    fn of(kind: &Kind, input: &Tensor<D>) -> Self {
+        let (sigma, seed) = match kind {
+            Kind::Noise { sigma, seed, .. } => (*sigma, *seed),
+            _ => (0.0, 0),
+        };
+        let sides: Vec<usize> = (1..D).collect();
+        let range = input.clone().max_dims(&sides) - input.clone().min_dims(&sides);
+        Self { generator: ChaCha8Rng::seed_from_u64(seed), sigma: range * sigma }
+    }
+
+    fn on(&mut self, input: &Tensor<D>) -> Tensor<D> {
+        let count = input.shape().num_elements();
+        let values: Vec<f32> =
+            StandardNormal.sample_iter(&mut self.generator).take(count).collect();
+        let noise = Tensor::from_data(TensorData::new(values, input.dims()), &input.device());
+        input.clone() + noise * self.sigma.clone()
+    }
+}
+
+fn observe_scaled<const D: usize>(
+    explainer: &Explainer<D>,
+    input: &Tensor<D>,
+    scale: f64,
+) -> Result<Observation<D>, CamError> {
+    let scaled = |unit: usize| -> Result<Tensor<D>, CamError> {
+        let mut shape = input.dims();
+        for side in &mut shape[2..] {
+            let units = (*side as f64 * scale / unit as f64).round() as usize;
+            *side = if scale > 0.0 && scale.is_finite() { units.max(1) * unit } else { 0 };
+        }
+        if shape.contains(&0) {
+            return Err(CamError::EmptyInput { shape: shape.to_vec() });
+        }
+        Ok(upsample(input.clone(), &shape[2..]))
+    };
+    match explainer.observe(scaled(1)?) {
+        Err(CamError::NotAMultiple { multiple, .. }) => explainer.observe(scaled(multiple)?),
+        seen => seen,
+    }
+}
+
+fn flipped<const D: usize>(tensor: Tensor<D>, sides: &[usize]) -> Tensor<D> {
+    sides.iter().fold(tensor, |tensor, side| tensor.flip([side + 2]))
+}
+
+/// The nearest pixel of each, by its centre.
+fn nearest<const D: usize>(tensor: Tensor<D>, size: &[usize]) -> Tensor<D> {
+    (2..D).zip(size).fold(tensor, |tensor, (dim, &to)| {
+        let from = tensor.dims()[dim];
+        let at: Vec<i64> = (0..to).map(|i| ((2 * i + 1) * from / (2 * to)) as i64).collect();
+        let at = Tensor::<1, Int>::from_data(TensorData::new(at, [to]), &tensor.device());
+        tensor.select(dim, at)
+    })
+}
+
+/// A method whose pixels are those of the clean input.
+struct FrozenMethod<'a, const D: usize> {
+    method: &'a dyn CamMethod<D>,
+    pixels: FrozenPixels<D>,
+}
+
+impl<const D: usize> CamMethod<D> for FrozenMethod<'_, D> {
+    fn combine(&self, activations: Tensor<D>, gradients: Tensor<D>) -> Tensor<D> {
+        self.method.combine(activations, gradients)
+    }
+
+    fn weights(&self, ask: &Ask<D>) -> Option<Result<Tensor<D>, CamError>> {
+        self.method.weights(ask)
+    }
+
+    fn pixels(&self) -> &dyn PixelSet<D> {
+        &self.pixels
+    }
+
+    fn name(&self) -> String {
+        self.method.name()
+    }
+}
+
+struct FrozenPixels<const D: usize> {
+    target: Target<D>,
+    change: Change,
+    name: String,
+}
+
+impl<const D: usize> PixelSet<D> for FrozenPixels<D> {
+    fn weights(&self, prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
+        let weights = self.target.weights.clone();
+        Ok(match &self.change {
+            Change::Noise => weights,
+            Change::Flip(sides) => flipped(weights, sides),
+            Change::Scale(_) => nearest(weights, &prediction.size()),
+        })
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn against(&self) -> Option<usize> {
+        self.target.against
+    }
+}
