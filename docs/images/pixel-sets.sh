@@ -29,7 +29,7 @@ segcam pixels --input demo/input.png --truth demo/truth.png --instances demo/ins
     'inner(class,2)' \
     'outer(class,3)' \
     'band(class,2)' \
-    'component@80,118' \
+    'component@180,162' \
     'largest' \
     'smallest' \
     'nth:2' \

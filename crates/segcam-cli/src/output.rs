@@ -5,7 +5,8 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use image::{EncodableLayout, ImageBuffer, ImageFormat, Pixel, PixelWithColorType};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{EncodableLayout, ImageBuffer, Pixel, PixelWithColorType};
 use npyz::WriterBuilder;
 use tempfile::{Builder, NamedTempFile};
 
@@ -66,7 +67,8 @@ impl Folder {
         C: Deref<Target = [P::Subpixel]>,
     {
         let mut bytes = Cursor::new(vec![]);
-        image.write_to(&mut bytes, ImageFormat::Png)?;
+        let (kind, filter) = (CompressionType::Default, FilterType::Adaptive);
+        image.write_with_encoder(PngEncoder::new_with_quality(&mut bytes, kind, filter))?;
         self.write(name, bytes.get_ref())
     }
 

@@ -12,6 +12,8 @@ const BACKDROP: f32 = 0.8;
 /// Small images are enlarged by a whole factor while their longer side stays within this; in figures
 /// of many panels large ones are shrunk to it.
 const GOOD_SIDE: u32 = 512;
+/// The longer side in figures of very many panels.
+const SMALL_SIDE: u32 = 220;
 
 /// How large a panel is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) enum Size {
     Alone,
     /// For a figure of many panels.
     InFigure,
+    /// For a figure of very many panels.
+    Small,
 }
 
 /// What is drawn of a map, for every image of its batch.
@@ -166,10 +170,20 @@ impl<const D: usize> Canvas<D> {
     }
 
     /// A pixel set on the dimmed picture, with the outline of the predicted class.
-    pub(crate) fn set(&self, weights: &Tensor<D>, colormap: Colormap, caption: &str) -> Panel {
-        let weights = self.heat(weights, Size::InFigure);
-        let mut image = overlay(&self.resized(&self.backdrop, Size::InFigure), &weights, colormap);
-        outline(&mut image, &self.mask(&self.predicted, Size::InFigure), PREDICTED);
+    pub(crate) fn set(
+        &self,
+        weights: &Tensor<D>,
+        colormap: Colormap,
+        caption: &str,
+        size: Size,
+    ) -> Panel {
+        let weights = self.heat(weights, size);
+        let mut image = overlay(&self.resized(&self.backdrop, size), &weights, colormap);
+        outline(&mut image, &self.mask(&self.predicted, size), PREDICTED);
+        let members = self.mask(&self.explained, size);
+        if !members.is_thin() {
+            outline(&mut image, &members, EXPLAINED);
+        }
         Panel { image, caption: format!("{caption}{}", self.slice_name()), bar: None }
     }
 
@@ -188,6 +202,7 @@ impl<const D: usize> Canvas<D> {
     fn scale(&self, size: Size) -> f64 {
         let longest = self.picture.width().max(self.picture.height());
         match size {
+            Size::Small => f64::from(SMALL_SIDE) / f64::from(longest),
             Size::InFigure if longest > GOOD_SIDE => f64::from(GOOD_SIDE) / f64::from(longest),
             _ => f64::from((GOOD_SIDE / longest).max(1)),
         }
@@ -238,16 +253,16 @@ fn title(method: &str) -> &str {
 /// How much of the score comes through the layer, and how much of the map lies where nothing can
 /// have an influence.
 fn in_words(certificate: &Certificate) -> String {
+    let percent = |part: f64| format!("{:.0} %", (100.0 * part).round() + 0.0);
     let mut words = vec![];
     if certificate.score != 0.0 {
-        let percent = |part: f64| format!("{:.0} %", 100.0 * part / certificate.score);
-        words.push(format!("score through the layer {}", percent(certificate.exact)));
-        words.push(format!("map adds up to {}", percent(certificate.map)));
+        let share = percent(certificate.exact / certificate.score);
+        words.push(format!("{share} of the score comes through this layer"));
     }
     if let Some(impossible) = certificate.impossible {
-        words.push(format!("{:.0} % where influence is impossible", 100.0 * impossible));
+        words.push(format!("{} of the map where influence is impossible", percent(impossible)));
     }
-    words.join(", ")
+    words.join("\n")
 }
 
 /// One image of the batch, and one slice of a volume, as `[1, C, H, W]`.

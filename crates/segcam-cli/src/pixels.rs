@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::args::{PixelsArgs, Talk};
 use crate::explain::{class_name, classes, predicted_pixels};
 use crate::output::{Folder, say};
-use crate::picture::Canvas;
+use crate::picture::{Canvas, Size};
 use crate::{input, listing};
 
-/// Panels in a row.
-const COLUMNS: usize = 5;
+/// Panels in a row; of more than one row they are small.
+const COLUMNS: usize = 6;
 
 /// `segcam pixels`
 pub(crate) fn run(args: &PixelsArgs, talk: Talk) -> Result<()> {
@@ -76,6 +76,7 @@ fn show<const D: usize>(
         class: usize,
         pixels: usize,
     }
+    let size = if args.show.len() * classes.len() > COLUMNS { Size::Small } else { Size::InFigure };
     let (mut panels, mut rows) = (vec![], vec![]);
     for &class in &classes {
         for text in &args.show {
@@ -89,7 +90,8 @@ fn show<const D: usize>(
                 return Err(CamError::EmptyPixelSet { set: name, class, reason, samples }.into());
             }
             let canvas = Canvas::new(input, picture, seen.prediction(), class, &weights, 0);
-            panels.push(canvas.set(&weights, args.colormap, &format!("{name}\n{pixels} pixels")));
+            let caption = format!("{name}\n{pixels} pixels");
+            panels.push(canvas.set(&weights, args.colormap, &caption, size));
             rows.push(Row { set: name, class, pixels });
         }
     }
