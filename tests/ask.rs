@@ -1,13 +1,16 @@
 //! Methods that ask the network again: against pytorch-grad-cam, and against forward passes by hand.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use segcam::burn;
 use segcam::pixels::{Mask, Pixel};
 use segcam::{
-    AblationCam, CamMethod, Explainer, LayerView, Layers, MapStatus, Observation, PredictedClass,
-    ScoreCam, Seg, SegmentationModel, upsample,
+    AblationCam, CamMethod, Explainer, GraphEngine, LayerView, Layers, MapStatus, Observation,
+    PredictedClass, ScoreCam, Seg, SegmentationModel, TapeEngine, upsample,
 };
 use segcam_tests::peers::{as_it_is, compare};
 use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net};
@@ -138,6 +141,35 @@ fn methods_that_ask_are_their_formulas() {
     let config = SmallNetConfig::new(3);
     by_hand(seeded_net(11, |device| config.init_2d(device)), noise(12, [2, 2, 10, 12]));
     by_hand(seeded_net(13, |device| config.init_3d(device)), noise(14, [2, 2, 4, 6, 8]));
+}
+
+#[test]
+fn chunks_and_engines_change_nothing_and_progress_is_told() {
+    let net = seeded_net(15, |device| SmallNetConfig::new(3).init_2d(device));
+    let explainers = [
+        Explainer::new(net.clone()),
+        // More at a time than the five channels can be divided into.
+        Explainer::with_engine(GraphEngine::new(net.clone()).with_chunk(3)),
+        Explainer::with_engine(TapeEngine::new(net)),
+    ];
+    let methods: [&dyn CamMethod; 2] = [&ScoreCam, &AblationCam];
+    for method in methods {
+        let maps = explainers.each_ref().map(|explainer| {
+            let (steps, last) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let seen = explainer.observe(noise(16, [1, 2, 8, 10])).expect("a pass");
+            let (all, done) = (steps.clone(), last.clone());
+            let seen = seen.with_progress(move |now, of| {
+                all.store(of, Ordering::Relaxed);
+                done.store(now, Ordering::Relaxed);
+            });
+            let map = seen.explain(method, "mid", CLASS).expect("a map");
+            assert!(last.load(Ordering::Relaxed) > 1);
+            assert_eq!(last.load(Ordering::Relaxed), steps.load(Ordering::Relaxed));
+            host(map.raw())
+        });
+        assert!(relative_error(&maps[1], &maps[0]) < 1e-5, "{} in chunks", method.name());
+        assert!(relative_error(&maps[2], &maps[0]) < 1e-4, "{} on the tape", method.name());
+    }
 }
 
 /// One class: the sum of the layer's channels, and an offset. The layer is what of the input is
