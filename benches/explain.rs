@@ -141,7 +141,7 @@ fn load(Case(net, kind): Case) -> Box<dyn Work> {
 fn layers(net: Net) -> (&'static str, &'static [&'static str]) {
     match net {
         Net::Esp => ("mid", &["mid", "dec2", "dec1"]),
-        Net::Mesh => ("conv5", &["conv5", "conv7", "conv9"]),
+        Net::Mesh => ("conv5", &["conv5", "conv7", "conv8"]),
         _ => ("mid", &["mid", "dec2", "dec1"]),
     }
 }
