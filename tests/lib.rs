@@ -1,6 +1,7 @@
 //! What the suites share: small random networks, fixtures, comparison, and the folder of real data.
 
 pub mod peers;
+pub mod zoo;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -164,6 +165,28 @@ pub fn methods<const D: usize>(
     ]
 }
 
+/// An ONNX file of a network, written by burn-onnx: its outputs are the class scores and `layers`.
+///
+/// # Panics
+/// If burn-onnx cannot write it.
+pub fn to_onnx<M: SegmentationModel>(model: &M, shape: [usize; 4], layers: [&str; 2]) -> Vec<u8> {
+    let image = Tensor::<4>::zeros(shape, &Device::flex());
+    let exporter = burn_onnx::export::OnnxExporter::new();
+    let written = exporter.export(model, image, |model, image| {
+        let mut found = layers.map(|_| None);
+        let mut visitor = |mut view: segcam::LayerView| {
+            let at = layers.iter().position(|layer| *layer == view.layer.name);
+            if let Some(at) = at {
+                found[at] = view.tensor::<4>().cloned();
+            }
+        };
+        let scores = model.forward(image, &mut Layers::visited(&mut visitor));
+        let [first, second] = found.map(|layer| layer.expect("a layer of that name"));
+        (scores, first, second)
+    });
+    written.expect("an ONNX file").into_bytes()
+}
+
 /// The values of a tensor.
 pub fn host<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.to_data().iter::<f32>().collect()
@@ -209,6 +232,32 @@ impl Fixture {
             self.tensors().names().into_iter().map(ToString::to_string).collect();
         names.sort();
         names
+    }
+
+    /// An entry of the file's metadata.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn meta(&self, key: &str) -> String {
+        let (_, metadata) = SafeTensors::read_metadata(&self.bytes).expect("a safetensors file");
+        let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(key));
+        entry.unwrap_or_else(|| panic!("no {key}")).clone()
+    }
+
+    /// Shape of a tensor.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn shape(&self, name: &str) -> Vec<usize> {
+        self.tensors().tensor(name).expect("a tensor").shape().to_vec()
+    }
+
+    /// The bytes of a tensor.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        self.tensors().tensor(name).expect("a tensor").data().to_vec()
     }
 
     /// A tensor as `f32`.

@@ -2,6 +2,7 @@
 
 mod backends;
 mod peers;
+mod zoo;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -10,7 +11,8 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask check
        cargo xtask backends [DEVICE…]
-       cargo xtask bench-peers [--quick] [--json FILE] [--plot FILE] [--only TEXT]";
+       cargo xtask bench-peers [--quick] [--json FILE] [--plot FILE] [--only TEXT]
+       cargo xtask onnx-zoo [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
         Some((task, [])) if task == "check" => check(),
         Some((task, devices)) if task == "backends" => backends::run(devices),
         Some((task, options)) if task == "bench-peers" => peers::run(options),
+        Some((task, options)) if task == "onnx-zoo" => zoo::run(options),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

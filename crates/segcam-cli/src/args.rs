@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
 use segcam::burn::tensor::Device;
-use segcam::models::Pretrained;
 use segcam::render::Colormap;
 use segcam::{DeviceError, Fusion, Normalize, Smoothing, best_device, device};
 
 use crate::method::MethodName;
+use crate::model::ModelArgs;
 use crate::sets::SetArgs;
 
 /// Shows which parts of an image made a segmentation network label its pixels so.
@@ -114,20 +114,6 @@ impl DeviceArg {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct ModelArgs {
-    /// Network; see `segcam models`
-    #[arg(long, value_name = "NAME", default_value = "nuclei-unet")]
-    pub(crate) model: Pretrained,
-
-    /// Its weights: .safetensors, .pth or .pt; nuclei-unet brings its own
-    #[arg(long, value_name = "FILE")]
-    pub(crate) weights: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) device: DeviceArg,
-}
-
-#[derive(Debug, clap::Args)]
 pub(crate) struct LayersArgs {
     #[command(flatten)]
     pub(crate) network: ModelArgs,
@@ -166,7 +152,8 @@ Examples:
   segcam explain --input nuclei.png --pixels 'class&box:60,60,120,120' --layer mid,dec1
   segcam explain --model retina-unet --weights unet_drive.safetensors --input 01.png --save raw
   segcam explain --model espnet --weights espnet.pth --input street.png --class car,person,road
-  segcam explain --model meshnet --weights gwm.safetensors --input t1.npy --class 2 --layer conv8")]
+  segcam explain --model meshnet --weights gwm.safetensors --input t1.npy --class 2 --layer conv8
+  segcam explain --model net.onnx --input scan.png --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225")]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) network: ModelArgs,
@@ -176,7 +163,8 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
 
-    /// Layers to explain; see `segcam layers`. `auto`: the bottleneck and the last decoder block
+    /// Layers to explain; see `segcam layers`. `auto`: the bottleneck and the last decoder block.
+    /// Of .onnx files the end of a tensor's name will do
     #[arg(long = "layer", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_value = "auto")]
     pub(crate) layers: Vec<String>,
 

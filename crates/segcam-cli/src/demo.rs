@@ -13,7 +13,9 @@ use crate::args::{DemoArgs, Talk};
 use crate::explain::{
     Request, Work, class_name, command_line, explain_all, finish, predicted_pixels,
 };
+use crate::input::Picture;
 use crate::method::{MethodName, SharedSet};
+use crate::model::Model;
 use crate::output::Folder;
 use crate::picture::{Canvas, Size};
 use crate::report::{MapReport, Report};
@@ -26,13 +28,12 @@ const METHODS: [MethodName; 2] = [MethodName::SEG_GRAD, MethodName::SEG_HIRES];
 /// `segcam demo`
 pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     let device = args.device.open()?;
-    let model = Pretrained::NucleiUNet;
-    let Network::Image(explainer) = model.load(None, &device)? else {
-        bail!("{model} is a network for images");
-    };
+    let network = Pretrained::NucleiUNet.load(None, &device)?;
+    let Network::Image(explainer) = network else { bail!("the nuclei are in images") };
+    let model = &Model::known(Pretrained::NucleiUNet);
     let out = Folder::create(&args.out)?;
     let (image, nuclei) = cells(args.seed);
-    let prepared = model.preprocess().apply(&DynamicImage::ImageLuma8(image), &device)?;
+    let prepared = model.prepare(&DynamicImage::ImageLuma8(image), &device)?;
     let seen = explainer.observe(prepared.input.clone())?;
 
     let one = large_and_alone(&nuclei).context("no nucleus stands alone: try another --seed")?;
@@ -58,8 +59,8 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
 
     let prediction = seen.prediction();
     let explained = PredictedClass.weights(prediction, NUCLEUS)?;
-    let picture = Some(&prepared.picture);
-    let canvas = Canvas::new(&prepared.input, picture, prediction, NUCLEUS, &explained, 0);
+    let picture = Picture { image: prepared.picture.clone(), resized: false };
+    let canvas = Canvas::new(&prepared.input, Some(&picture), prediction, NUCLEUS, &explained, 0);
     let mut reports: Vec<MapReport> = vec![];
     let mut rows = vec![];
     for ((_, what, _), maps) in sets.iter().zip(maps.chunks(LAYERS.len() * METHODS.len())) {
@@ -89,8 +90,9 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     let report = Report {
         segcam: env!("CARGO_PKG_VERSION"),
         command: command_line(),
-        model: model.to_string(),
-        weights: "embedded".into(),
+        model: model.name.clone(),
+        weights: model.weights.clone(),
+        notes: vec![],
         input: format!("generated, seed {}", args.seed),
         input_shape: prepared.input.dims().to_vec(),
         classes: seen.prediction().classes(),

@@ -2,10 +2,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
 use segcam::burn::tensor::Tensor;
-use segcam::models::{Network, Pretrained};
+use segcam::models::Network;
 use segcam::render::{Panel, figure};
 use segcam::{
     CamError, CamMethod, Certificate, Explainer, Explanation, Fusion, Normalize, Observation,
@@ -13,47 +12,49 @@ use segcam::{
 };
 
 use crate::args::{ExplainArgs, Save, Smooth, Talk};
-use crate::input;
+use crate::input::{self, Picture};
 use crate::method::{MethodName, SharedSet};
+use crate::model::Model;
 use crate::output::{Folder, say};
 use crate::picture::{Canvas, Drawing, Size};
 use crate::report::{CertificateReport, Failure, MapReport, Report};
 
 /// `segcam explain`
 pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<()> {
-    let model = args.network.model;
     let device = args.network.device.open()?;
-    let weights = args.network.weights.as_deref();
     let path = || args.input.display().to_string();
-    match model.load(weights, &device)? {
+    let (model, network) = args.network.open(&device)?;
+    match network {
         Network::Image(explainer) => {
-            let image = input::image(&args.input, model.preprocess(), &device)?;
+            let image = input::image(&args.input, &model, &device)?;
             let seen = talk.wait("forward pass", || explainer.observe(image.tensor.clone()));
             let seen = seen.with_context(path)?;
-            explain(args, talk, &explainer, seen, &image.tensor, image.picture.as_ref())
+            explain(args, &model, talk, &explainer, seen, &image.tensor, image.picture.as_ref())
         }
         Network::Volume(explainer) => {
             let volume = input::volume(&args.input, &device)?;
             let seen = talk.wait("forward pass", || explainer.observe(volume.clone()));
-            explain(args, talk, &explainer, seen.with_context(path)?, &volume, None)
+            explain(args, &model, talk, &explainer, seen.with_context(path)?, &volume, None)
         }
     }
 }
 
 fn explain<const D: usize>(
     args: &ExplainArgs,
+    model: &Model,
     talk: Talk,
     explainer: &Explainer<D>,
     seen: Observation<D>,
     input: &Tensor<D>,
-    picture: Option<&RgbImage>,
+    picture: Option<&Picture>,
 ) -> Result<()> {
-    let model = args.network.model;
+    let layers = layers(args, model, &seen)?;
     let normalize = Normalize::from(args.normalize);
     let predicted_pixels = predicted_pixels(&seen);
     let (classes, class_chosen) = classes(&args.classes, model, &predicted_pixels)?;
-    let groups = groups(args, &seen, &classes)?;
-    let requests: Vec<Request<D>> = groups.iter().flat_map(|group| group.requests(args)).collect();
+    let groups = groups(args, model, &seen, &classes)?;
+    let requests: Vec<Request<D>> =
+        groups.iter().flat_map(|group| group.requests(args, &layers)).collect();
     let out = Folder::create(&args.out)?;
     let work = Work { normalize, certify: args.certify, smooth: args.smooth.as_ref(), talk };
 
@@ -63,7 +64,7 @@ fn explain<const D: usize>(
     let mut maps = explain_all(explainer, &seen, input, &requests, &work, &bar);
     for group in &groups {
         // All maps of the group are taken, so that those of the next one come next.
-        let maps: Vec<_> = maps.by_ref().take(group.requests(args).len()).collect();
+        let maps: Vec<_> = maps.by_ref().take(layers.len() * methods(args).len()).collect();
         let found = maps
             .into_iter()
             .collect::<Result<Vec<_>, _>>()
@@ -107,11 +108,9 @@ fn explain<const D: usize>(
     let report = Report {
         segcam: env!("CARGO_PKG_VERSION"),
         command: command_line(),
-        model: model.to_string(),
-        weights: match &args.network.weights {
-            Some(path) => path.display().to_string(),
-            None => "embedded".into(),
-        },
+        model: model.name.clone(),
+        weights: model.weights.clone(),
+        notes: model.notes.clone(),
         input: args.input.display().to_string(),
         input_shape: input.dims().to_vec(),
         classes: seen.prediction().classes(),
@@ -132,7 +131,7 @@ fn explain<const D: usize>(
 /// The classes to explain, and how they were chosen.
 pub(crate) fn classes(
     asked: &[String],
-    model: Pretrained,
+    model: &Model,
     predicted: &[Vec<usize>],
 ) -> Result<(Vec<usize>, &'static str)> {
     let count = predicted.first().map_or(0, Vec::len);
@@ -152,6 +151,7 @@ pub(crate) fn classes(
 /// What one figure shows: the maps of one class over one pixel set.
 struct Group<const D: usize> {
     class: usize,
+    class_name: String,
     pixels: SharedSet<D>,
     /// `.class7.set2.part3` where there are several.
     suffix: String,
@@ -159,10 +159,11 @@ struct Group<const D: usize> {
 
 fn groups<const D: usize>(
     args: &ExplainArgs,
+    model: &Model,
     seen: &Observation<D>,
     classes: &[usize],
 ) -> Result<Vec<Group<D>>> {
-    let vocabulary = args.sets.vocabulary(args.network.model, seen.prediction())?;
+    let vocabulary = args.sets.vocabulary(model, seen.prediction())?;
     let mut groups = vec![];
     for &class in classes {
         for (number, text) in args.pixels.iter().enumerate() {
@@ -175,13 +176,15 @@ fn groups<const D: usize>(
                 suffix += &format!(".set{}", number + 1);
             }
             let parts = set.parts(seen.prediction(), class)?;
+            let class_name = class_name(model, class);
             if parts.is_empty() {
-                groups.push(Group { class, pixels: set.into(), suffix });
+                groups.push(Group { class, class_name, pixels: set.into(), suffix });
                 continue;
             }
             for (number, part) in parts.into_iter().enumerate() {
                 let suffix = format!("{suffix}.part{}", number + 1);
-                groups.push(Group { class, pixels: part.into(), suffix });
+                let (class_name, pixels) = (class_name.clone(), part.into());
+                groups.push(Group { class, class_name, pixels, suffix });
             }
         }
     }
@@ -190,16 +193,16 @@ fn groups<const D: usize>(
 
 impl<const D: usize> Group<D> {
     /// Every layer with every method.
-    fn requests(&self, args: &ExplainArgs) -> Vec<Request<D>> {
-        let request = |layer: &str, method: MethodName| Request {
+    fn requests(&self, args: &ExplainArgs, layers: &[NamedLayer]) -> Vec<Request<D>> {
+        let request = |layer: &NamedLayer, method: MethodName| Request {
             class: self.class,
             method: method.with(&self.pixels),
-            layer: layer.to_string(),
-            stem: format!("{method}.{layer}{}", self.suffix),
+            layer: layer.name.clone(),
+            stem: format!("{method}.{}{}", layer.file, self.suffix),
         };
         let methods = methods(args);
-        layers(args)
-            .into_iter()
+        layers
+            .iter()
             .flat_map(|layer| methods.iter().map(move |&method| request(layer, method)))
             .collect()
     }
@@ -216,7 +219,7 @@ fn draw<const D: usize>(
     maps: &[Map<D>],
     reports: &mut [MapReport],
 ) -> Result<String> {
-    let class = class_name(args.network.model, group.class);
+    let class = &group.class_name;
     let mut panels = vec![];
     for (map, report) in maps.iter().zip(reports) {
         let panel = |size| canvas.map(&map.drawing, args.colormap, size);
@@ -235,7 +238,7 @@ fn draw<const D: usize>(
             let drawing = Drawing::fused(&fused, maps[0].found.target().weights.clone());
             let file = format!("{method}.{fusion}{}{number}.png", group.suffix);
             let panel = canvas.map(&drawing, args.colormap, Size::Alone);
-            out.png(&file, &figure(&class, &[vec![panel]]))?;
+            out.png(&file, &figure(class, &[vec![panel]]))?;
             panels.push(canvas.map(&drawing, args.colormap, Size::InFigure));
         }
     }
@@ -258,13 +261,37 @@ fn methods(args: &ExplainArgs) -> Vec<MethodName> {
     without_repeats(args.methods.clone())
 }
 
-fn layers(args: &ExplainArgs) -> Vec<&str> {
-    let defaults = args.network.model.default_layers();
-    let named = args.layers.iter().flat_map(|layer| match layer.as_str() {
-        "auto" => defaults.to_vec(),
-        name => vec![name],
-    });
-    without_repeats(named.collect())
+/// A layer, and what it is called in names of files.
+struct NamedLayer {
+    name: String,
+    file: String,
+}
+
+fn layers<const D: usize>(
+    args: &ExplainArgs,
+    model: &Model,
+    seen: &Observation<D>,
+) -> Result<Vec<NamedLayer>> {
+    let all = [seen.layers(), seen.operations()].concat();
+    let mut names = vec![];
+    for wanted in &args.layers {
+        match wanted.as_str() {
+            "auto" => names.extend(model.default_layers(seen.layers())),
+            wanted => names.push(model.layer(wanted, &all)?),
+        }
+    }
+    let mut layers: Vec<NamedLayer> = vec![];
+    for name in without_repeats(names) {
+        // Tensors of ONNX files are called `/encoder/layer4/Relu_output_0`.
+        let plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
+        let mut file = name.trim_matches('/').replace(|c| !plain(c), "_");
+        let same = |layer: &NamedLayer| layer.file == file;
+        if layers.iter().any(same) {
+            file += &format!("_{}", layers.len() + 1);
+        }
+        layers.push(NamedLayer { name, file });
+    }
+    Ok(layers)
 }
 
 fn without_repeats<T: PartialEq>(items: Vec<T>) -> Vec<T> {
@@ -350,11 +377,11 @@ pub(crate) fn explain_all<'a, const D: usize>(
 }
 
 impl<const D: usize> Map<D> {
-    pub(crate) fn report(&self, model: Pretrained) -> MapReport {
+    pub(crate) fn report(&self, model: &Model) -> MapReport {
         let map = &self.found;
         MapReport {
             class: map.class(),
-            class_name: model.class_names().get(map.class()).map(ToString::to_string),
+            class_name: model.classes.get(map.class()).cloned(),
             method: map.method().to_string(),
             layer: map.layer().to_string(),
             shape: map.raw().dims().to_vec(),
@@ -417,15 +444,15 @@ pub(crate) fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Vec<Vec
 }
 
 /// A class by number or by name.
-fn named_class(text: &str, model: Pretrained, classes: usize) -> Result<usize> {
+fn named_class(text: &str, model: &Model, classes: usize) -> Result<usize> {
     if let Ok(class) = text.parse() {
         ensure!(class < classes, CamError::ClassOutOfRange { class, classes });
         return Ok(class);
     }
-    let names = model.class_names();
+    let names = &model.classes;
     let found = names.iter().position(|name| *name == text);
     let numbers = (0..classes).map(|number| number.to_string());
-    let known = || numbers.chain(names.iter().map(ToString::to_string));
+    let known = || numbers.chain(names.iter().cloned());
     Ok(found.ok_or_else(|| UnknownName::new("class", text, known()))?)
 }
 
@@ -434,7 +461,7 @@ pub(crate) fn command_line() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-fn most_frequent(predicted: &[Vec<usize>], model: Pretrained) -> Result<usize> {
+fn most_frequent(predicted: &[Vec<usize>], model: &Model) -> Result<usize> {
     let classes = predicted.first().map_or(0, Vec::len);
     let background = model.background(classes);
     let total = |class: usize| predicted.iter().map(|counts| counts[class]).sum::<usize>();
@@ -444,8 +471,8 @@ fn most_frequent(predicted: &[Vec<usize>], model: Pretrained) -> Result<usize> {
         .context("the network predicts only background: choose a class with --class and pixels with --pixels")
 }
 
-pub(crate) fn class_name(model: Pretrained, class: usize) -> String {
-    match model.class_names().get(class) {
+pub(crate) fn class_name(model: &Model, class: usize) -> String {
+    match model.classes.get(class) {
         Some(name) => format!("class {class} ({name})"),
         None => format!("class {class}"),
     }
@@ -478,6 +505,7 @@ pub(crate) fn finish(report: &Report, out: &Folder, talk: Talk) -> Result<()> {
         Talk::Tables => {
             say(format!("{} on {} {:?}", report.model, report.input, report.input_shape))?;
             say(format!("class: {}; engine: {}", report.class_chosen, report.engine))?;
+            report.notes.iter().try_for_each(say)?;
             say(table(&report.maps).trim_fmt())?;
             for Failure { class, error, .. } in &report.failures {
                 say(format!("class {class}: {error}"))?;

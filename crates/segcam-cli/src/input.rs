@@ -6,17 +6,26 @@ use anyhow::{Context, Result, ensure};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use npyz::{DType, NpyFile, Order, TypeChar};
 use segcam::burn::tensor::{Device, Tensor, TensorData};
-use segcam::models::Preprocess;
+use segcam::models::Prepared;
+
+use crate::model::Model;
 
 /// An image for the network, and the picture that lies under it if it came from an image file.
 pub(crate) struct ImageInput {
     pub(crate) tensor: Tensor<4>,
-    pub(crate) picture: Option<RgbImage>,
+    pub(crate) picture: Option<Picture>,
+}
+
+/// What lies under a map.
+pub(crate) struct Picture {
+    pub(crate) image: RgbImage,
+    /// Whether it shows all of the input, at another size. Otherwise its pixels are the input's.
+    pub(crate) resized: bool,
 }
 
 /// Reads an image (prepared as the network wants it) or a `.npy` array (taken as it is).
-pub(crate) fn image(path: &Path, preprocess: Preprocess, device: &Device) -> Result<ImageInput> {
-    read_image(path, preprocess, device).with_context(|| format!("cannot use {}", path.display()))
+pub(crate) fn image(path: &Path, model: &Model, device: &Device) -> Result<ImageInput> {
+    read_image(path, model, device).with_context(|| format!("cannot use {}", path.display()))
 }
 
 /// Reads a `.npy` array `[N, C, D, H, W]`.
@@ -37,10 +46,11 @@ fn is_npy(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
 }
 
-fn read_image(path: &Path, preprocess: Preprocess, device: &Device) -> Result<ImageInput> {
+fn read_image(path: &Path, model: &Model, device: &Device) -> Result<ImageInput> {
     if !is_npy(path) {
-        let prepared = preprocess.apply(&picture(path)?, device)?;
-        return Ok(ImageInput { tensor: prepared.input, picture: Some(prepared.picture) });
+        let Prepared { input, picture: image, resized, .. } =
+            model.prepare(&picture(path)?, device)?;
+        return Ok(ImageInput { tensor: input, picture: Some(Picture { image, resized }) });
     }
     let (values, shape) = array(path)?;
     let shape = match shape[..] {

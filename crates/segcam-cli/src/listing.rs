@@ -7,37 +7,41 @@ use segcam::models::{Network, Pretrained};
 use segcam::{CamError, Explainer, Layer, Observation, device_names};
 use serde::Serialize;
 
-use crate::args::{GraphArgs, LayersArgs, ModelArgs, Talk};
+use crate::args::{GraphArgs, LayersArgs, Talk};
 use crate::input;
 use crate::method::MethodName;
+use crate::model::{Model, ModelArgs};
 use crate::output::say;
 
 /// `segcam layers`
 pub(crate) fn layers(args: &LayersArgs, talk: Talk) -> Result<()> {
-    let model = args.network.model;
     let all = |layers: &[Layer], operations: &[Layer]| {
         let operations = if args.all { operations } else { &[] };
         [layers, operations].concat()
     };
-    let layers = match look(&args.network, args.input.as_deref())? {
-        Seen::Image(_, seen) => all(seen.layers(), seen.operations()),
-        Seen::Volume(_, seen) => all(seen.layers(), seen.operations()),
+    let (model, seen) = look(&args.network, args.input.as_deref())?;
+    let (named, layers) = match &seen {
+        Seen::Image(_, seen) => (seen.layers(), all(seen.layers(), seen.operations())),
+        Seen::Volume(_, seen) => (seen.layers(), all(seen.layers(), seen.operations())),
     };
     #[derive(Serialize)]
     struct Row {
         layer: String,
+        operator: Option<String>,
         shape: Vec<usize>,
         auto: bool,
     }
-    let automatic = model.default_layers();
+    let automatic = model.default_layers(named);
     let rows = layers.into_iter().map(|layer| Row {
-        auto: automatic.contains(&layer.name.as_str()),
+        auto: automatic.contains(&layer.name),
+        operator: model.operator(&layer.name).map(String::from),
         layer: layer.name,
         shape: layer.shape,
     });
-    print(talk, &["layer", "shape", ""], &rows.collect::<Vec<_>>(), |row| {
+    print(talk, &["layer", "shape", "", ""], &rows.collect::<Vec<_>>(), |row| {
+        let operator = row.operator.clone().unwrap_or_default();
         let auto = if row.auto { "auto" } else { "" };
-        vec![row.layer.clone(), format!("{:?}", row.shape), auto.into()]
+        vec![row.layer.clone(), format!("{:?}", row.shape), operator, auto.into()]
     })
 }
 
@@ -52,7 +56,8 @@ pub(crate) fn graph(args: &GraphArgs, talk: Talk) -> Result<()> {
         let (before, after) = program.context("this engine captures nothing")?;
         Ok((before.to_string(), after.to_string()))
     }
-    let (before, after) = match look(&args.network, args.input.as_deref())? {
+    let (_, seen) = look(&args.network, args.input.as_deref())?;
+    let (before, after) = match seen {
         Seen::Image(explainer, seen) => program(&explainer, &seen)?,
         Seen::Volume(explainer, seen) => program(&explainer, &seen)?,
     };
@@ -78,38 +83,38 @@ enum Seen {
 }
 
 /// Looks at the input, or at a small blank one.
-fn look(network: &ModelArgs, input: Option<&Path>) -> Result<Seen> {
+fn look(network: &ModelArgs, input: Option<&Path>) -> Result<(Model, Seen)> {
     let device = network.device.open()?;
-    let preprocess = network.model.preprocess();
-    // Names and shapes need no weights, but a file may set the channels.
-    let loaded = match &network.weights {
-        Some(path) => network.model.load(Some(path), &device)?,
-        None => network.model.untrained(&device),
-    };
-    Ok(match loaded {
+    let (model, loaded) = network.open_to_look(&device)?;
+    let seen = match loaded {
         Network::Image(explainer) => {
             let seen = match input {
-                Some(path) => explainer.observe(input::image(path, preprocess, &device)?.tensor),
-                None => observe_blank(&explainer, [1, 1, 64, 64], &device),
+                Some(path) => explainer.observe(input::image(path, &model, &device)?.tensor),
+                None => observe_blank(&explainer, &model, [1, 1, 64, 64], &device),
             };
             Seen::Image(explainer, seen?)
         }
         Network::Volume(explainer) => {
             let seen = match input {
                 Some(path) => explainer.observe(input::volume(path, &device)?),
-                None => observe_blank(&explainer, [1, 1, 16, 16, 16], &device),
+                None => observe_blank(&explainer, &model, [1, 1, 16, 16, 16], &device),
             };
             Seen::Volume(explainer, seen?)
         }
-    })
+    };
+    Ok((model, seen))
 }
 
 /// Looks at zeros with as many channels as the network takes.
 fn observe_blank<const D: usize>(
     explainer: &Explainer<D>,
+    model: &Model,
     mut shape: [usize; D],
     device: &Device,
 ) -> Result<Observation<D>, CamError> {
+    if let Some(small) = model.small_input() {
+        shape.copy_from_slice(small);
+    }
     match explainer.observe(Tensor::zeros(shape, device)) {
         Err(CamError::WrongChannels { wanted, .. }) => {
             shape[1] = wanted;

@@ -6,6 +6,7 @@ mod explain;
 mod input;
 mod listing;
 mod method;
+mod model;
 mod output;
 mod picture;
 mod pixels;

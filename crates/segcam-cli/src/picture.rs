@@ -1,3 +1,4 @@
+use crate::input::Picture;
 use image::{DynamicImage, Rgb, RgbImage, imageops};
 use segcam::burn::tensor::Tensor;
 use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay};
@@ -90,7 +91,8 @@ pub(crate) struct Canvas<const D: usize> {
     sample: usize,
     /// The slice that is shown of a volume.
     slice: Option<usize>,
-    /// Height and width of the network's input; the picture may be smaller where it was padded.
+    /// Height and width of the network's input in pixels of the picture, which may be smaller where
+    /// the input was padded.
     input_size: [usize; 2],
 }
 
@@ -100,7 +102,7 @@ impl<const D: usize> Canvas<D> {
     /// everywhere.
     pub(crate) fn new(
         input: &Tensor<D>,
-        picture: Option<&RgbImage>,
+        picture: Option<&Picture>,
         prediction: &Prediction<D>,
         class: usize,
         explained: &Tensor<D>,
@@ -114,9 +116,14 @@ impl<const D: usize> Canvas<D> {
         });
         let shown = flat(input, sample, slice);
         let [_, _, height, width] = shown.dims();
-        let picture = picture.cloned().unwrap_or_else(|| draw(&shown));
+        let resized = picture.is_some_and(|picture| picture.resized);
+        let picture = picture.map_or_else(|| draw(&shown), |picture| picture.image.clone());
         let backdrop = dim(&picture);
-        let (explained, input_size) = (explained.clone(), [height, width]);
+        let input_size = match resized {
+            true => [picture.height() as usize, picture.width() as usize],
+            false => [height, width],
+        };
+        let explained = explained.clone();
         Self { picture, backdrop, predicted, explained, sample, slice, input_size }
     }
 

@@ -1,5 +1,4 @@
 use anyhow::{Context, Result};
-use image::RgbImage;
 use segcam::burn::tensor::Tensor;
 use segcam::models::Network;
 use segcam::render::{Panel, figure};
@@ -8,6 +7,8 @@ use serde::Serialize;
 
 use crate::args::{PixelsArgs, Talk};
 use crate::explain::{class_name, classes, predicted_pixels};
+use crate::input::Picture;
+use crate::model::Model;
 use crate::output::{Folder, say};
 use crate::picture::{Canvas, Size};
 use crate::{input, listing};
@@ -20,19 +21,19 @@ pub(crate) fn run(args: &PixelsArgs, talk: Talk) -> Result<()> {
     let Some(path) = args.input.as_ref().filter(|_| !args.show.is_empty()) else {
         return list(talk);
     };
-    let model = args.network.model;
     let device = args.network.device.open()?;
     let name = || path.display().to_string();
-    match model.load(args.network.weights.as_deref(), &device)? {
+    let (model, network) = args.network.open(&device)?;
+    match network {
         Network::Image(explainer) => {
-            let image = input::image(path, model.preprocess(), &device)?;
+            let image = input::image(path, &model, &device)?;
             let seen = explainer.observe(image.tensor.clone()).with_context(name)?;
-            show(args, talk, &seen, &image.tensor, image.picture.as_ref())
+            show(args, &model, talk, &seen, &image.tensor, image.picture.as_ref())
         }
         Network::Volume(explainer) => {
             let volume = input::volume(path, &device)?;
             let seen = explainer.observe(volume.clone()).with_context(name)?;
-            show(args, talk, &seen, &volume, None)
+            show(args, &model, talk, &seen, &volume, None)
         }
     }
 }
@@ -61,12 +62,12 @@ fn list(talk: Talk) -> Result<()> {
 /// Draws each set on the image.
 fn show<const D: usize>(
     args: &PixelsArgs,
+    model: &Model,
     talk: Talk,
     seen: &Observation<D>,
     input: &Tensor<D>,
-    picture: Option<&RgbImage>,
+    picture: Option<&Picture>,
 ) -> Result<()> {
-    let model = args.network.model;
     let asked: Vec<String> = args.class.iter().cloned().collect();
     let (classes, _) = classes(&asked, model, &predicted_pixels(seen))?;
     let vocabulary = args.sets.vocabulary(model, seen.prediction())?;

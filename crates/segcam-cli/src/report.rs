@@ -11,6 +11,8 @@ pub(crate) struct Report {
     pub(crate) model: String,
     /// Path of the weights, or `embedded`.
     pub(crate) weights: String,
+    /// How an ONNX file was understood.
+    pub(crate) notes: Vec<String>,
     /// Path of the input, or `generated`.
     pub(crate) input: String,
     /// `[N, C, …]` as the network saw it.

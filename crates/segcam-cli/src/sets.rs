@@ -1,10 +1,10 @@
 use std::path::{Path, PathBuf};
 
+use crate::model::Model;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use segcam::annotations::{GroundTruth, cityscapes_colours, cityscapes_train_id};
 use segcam::components::Instances;
-use segcam::models::Pretrained;
 use segcam::pixels::Vocabulary;
 use segcam::{Prediction, vocabulary};
 
@@ -45,7 +45,7 @@ impl SetArgs {
     /// The words of pixel sets, with the annotations that were given.
     pub(crate) fn vocabulary<const D: usize>(
         &self,
-        model: Pretrained,
+        model: &Model,
         prediction: &Prediction<D>,
     ) -> Result<Vocabulary<D>> {
         let truth = self.truth.as_ref().map(|path| {
@@ -56,7 +56,7 @@ impl SetArgs {
         });
         let (truth, instances) = (truth.transpose()?, instances.transpose()?);
         let words = vocabulary(truth.as_ref(), instances.as_ref());
-        Ok(words.with_classes(model.class_names().iter().copied()))
+        Ok(words.with_classes(model.classes.iter().map(String::as_str)))
     }
 
     fn truth<const D: usize>(

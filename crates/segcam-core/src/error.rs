@@ -17,6 +17,15 @@ pub enum CamError {
         known: Vec<String>,
     },
 
+    /// Several layers end like this.
+    #[error("{} layers end in `{wanted}`: {}", known.len(), Few(known))]
+    AmbiguousLayer {
+        /// The name asked for.
+        wanted: String,
+        /// The layers it may mean.
+        known: Vec<String>,
+    },
+
     /// The forward pass gave two layers the same name.
     #[error(
         "two layers are named `{name}`: give each call of `Layers::name` its own name \
@@ -288,6 +297,20 @@ pub(crate) fn closest(wanted: &str, known: &[String]) -> Option<String> {
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name.clone())
+}
+
+/// The first of many names.
+struct Few<'a>(&'a [String]);
+
+impl fmt::Display for Few<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 5;
+        let shown = self.0.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(" ");
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => f.write_str(&shown),
+            more => write!(f, "{shown} and {more} more"),
+        }
+    }
 }
 
 struct Hint<'a>(&'a Option<String>);

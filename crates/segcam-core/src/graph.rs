@@ -174,9 +174,10 @@ impl<M: SegmentationModel<D>, const D: usize> Engine<D> for GraphEngine<M, D> {
 
 /// Names the layer if its rank is `R`.
 fn give_name<const R: usize>(view: &mut LayerView, names: &mut Names) {
-    let name = view.layer.name.clone();
+    let (name, detail) = (view.layer.name.clone(), view.detail);
     if let Some(tensor) = view.tensor::<R>() {
-        *tensor = names.name(&name, tensor.clone());
+        let named = tensor.clone();
+        *tensor = if detail { names.detail(&name, named) } else { names.name(&name, named) };
     }
 }
 

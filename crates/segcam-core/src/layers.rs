@@ -47,11 +47,36 @@ impl<'a> Layers<'a> {
     /// Names `tensor` and hands it back. Go on with the returned tensor.
     ///
     /// Tensors of any rank can be named; those of the model's own rank can be explained.
-    pub fn name<const R: usize>(&mut self, name: &str, mut tensor: Tensor<R>) -> Tensor<R> {
+    pub fn name<const R: usize>(&mut self, name: &str, tensor: Tensor<R>) -> Tensor<R> {
+        self.visit(name, tensor, false)
+    }
+
+    /// Names a tensor that few will ask about: it can be explained, too, but is not among the
+    /// [`Observation::layers`](crate::Observation::layers), and its values are not kept from the
+    /// first forward pass.
+    ///
+    /// # Example
+    /// ```
+    /// use segcam_core::{Layers, burn::tensor::{Device, Tensor}};
+    ///
+    /// let x = Tensor::<4>::ones([1, 1, 2, 2], &Device::flex());
+    /// let y = Layers::ignored().detail("conv1.before_relu", x);
+    /// assert_eq!(y.dims(), [1, 1, 2, 2]);
+    /// ```
+    pub fn detail<const R: usize>(&mut self, name: &str, tensor: Tensor<R>) -> Tensor<R> {
+        self.visit(name, tensor, true)
+    }
+
+    fn visit<const R: usize>(
+        &mut self,
+        name: &str,
+        mut tensor: Tensor<R>,
+        detail: bool,
+    ) -> Tensor<R> {
         if let Some(visitor) = &mut self.visitor {
             let name = format!("{}{name}", self.prefix);
             let shape = tensor.dims().to_vec();
-            visitor(LayerView { layer: Layer { name, shape }, tensor: &mut tensor });
+            visitor(LayerView { layer: Layer { name, shape }, detail, tensor: &mut tensor });
         }
         tensor
     }
@@ -82,6 +107,8 @@ impl<'a> Layers<'a> {
 pub struct LayerView<'a> {
     /// Name and shape.
     pub layer: Layer,
+    /// Whether it came through [`Layers::detail`].
+    pub detail: bool,
     tensor: &'a mut dyn Any,
 }
 

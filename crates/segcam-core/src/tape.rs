@@ -42,11 +42,14 @@ impl<M> TapeEngine<M> {
     {
         self.model.check_input(input.dims())?;
         let input = input.inner();
-        let mut layers: Vec<Layer> = vec![];
-        let mut visitor = |view: LayerView| layers.push(view.layer);
+        let (mut layers, mut details): (Vec<Layer>, Vec<Layer>) = (vec![], vec![]);
+        let mut visitor = |view: LayerView| {
+            if view.detail { &mut details } else { &mut layers }.push(view.layer);
+        };
         let logits = self.model.forward(input.clone(), &mut Layers::visited(&mut visitor));
         expect_unique(&layers)?;
-        Ok(Box::new(TapePass { model: self.model.clone(), input, logits, layers, engine }))
+        let model = self.model.clone();
+        Ok(Box::new(TapePass { model, input, logits, layers, details, engine }))
     }
 }
 
@@ -61,6 +64,7 @@ struct TapePass<M, const D: usize> {
     input: Tensor<D>,
     logits: Tensor<D>,
     layers: Vec<Layer>,
+    details: Vec<Layer>,
     engine: String,
 }
 
@@ -88,6 +92,10 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
 
     fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    fn operations(&self) -> &[Layer] {
+        &self.details
     }
 
     fn gradients(

@@ -17,13 +17,22 @@ impl Names {
     /// Gives a value of the captured forward pass a name, and hands it back. The name stands for
     /// every use of the tensor that is returned.
     pub fn name<const R: usize>(&mut self, name: &str, tensor: Tensor<R>) -> Tensor<R> {
+        self.add(name, tensor, true)
+    }
+
+    /// The same for a value that need not survive when the graph is simplified.
+    pub fn detail<const R: usize>(&mut self, name: &str, tensor: Tensor<R>) -> Tensor<R> {
+        self.add(name, tensor, false)
+    }
+
+    fn add<const R: usize>(&mut self, name: &str, tensor: Tensor<R>, named: bool) -> Tensor<R> {
         // A value of its own, so that uses of the tensor that came in do not count.
         let Ok(value) = tensor.clone().try_into_primitive::<CaptureBackend>() else {
             return tensor;
         };
         let own = CaptureBackend::float_reshape(value, tensor.shape());
         let shape = tensor.dims().to_vec();
-        self.0.push(Node { name: name.to_string(), shape, named: true, id: own.id() });
+        self.0.push(Node { name: name.to_string(), shape, named, id: own.id() });
         Tensor::from_primitive::<CaptureBackend>(own)
     }
 }

@@ -3,8 +3,10 @@
 //! - [`UNetConfig`]: the U-Net family, from a retina network to the paper's vanilla U-Net
 //! - [`EspNetConfig`]: ESPNet for street scenes
 //! - [`MeshNetConfig`]: MeshNet for brain volumes
+//! - [`Recipe`], [`Card`]: how an image becomes the input of a network from elsewhere
 //! - [`Pretrained`]: those networks by name, with weights from `.safetensors`, `.pth` or `.pt`
 
+mod card;
 mod espnet;
 mod meshnet;
 mod preprocess;
@@ -12,9 +14,10 @@ mod pretrained;
 mod unet;
 mod weights;
 
+pub use card::{Card, CardError};
 pub use espnet::{EspNet, EspNetConfig};
 pub use meshnet::{MeshNet, MeshNetConfig};
-pub use preprocess::{Prepared, Preprocess, PreprocessError};
+pub use preprocess::{Channels, Prepared, Preprocess, PreprocessError, Recipe};
 pub use pretrained::{Network, Pretrained};
 pub use unet::{UNet, UNetConfig, Upsampling};
 pub use weights::{Misfit, WeightsError, load_weights};

@@ -78,6 +78,18 @@ impl Pretrained {
             .with_head_relu(true)
     }
 
+    /// The key that a parameter path has in orobix/retina-unet's file, for
+    /// [`load_weights`](crate::load_weights).
+    pub fn retina_key(path: &str) -> String {
+        let mut key = path.replace("middle.", "mid.").replace(".block.", ".");
+        for level in 0..2 {
+            key = key
+                .replace(&format!("encoder.{level}."), &format!("enc{}.", level + 1))
+                .replace(&format!("decoder.{level}."), &format!("dec{}.", level + 1));
+        }
+        key.replace(".conv1.", "_a.").replace(".conv2.", "_b.")
+    }
+
     /// Loads the network. Only [`NucleiUNet`](Self::NucleiUNet) comes with weights.
     ///
     /// # Errors
@@ -103,7 +115,7 @@ impl Pretrained {
                 self.fill(Self::nuclei_config().init(device), weights, same).map(image)
             }
             Self::RetinaUNet => {
-                self.fill(Self::retina_config().init(device), weights, retina_key).map(image)
+                self.fill(Self::retina_config().init(device), weights, Self::retina_key).map(image)
             }
             Self::VanillaUNet => {
                 // Channels and classes are the file's.
@@ -209,16 +221,6 @@ impl Pretrained {
             _ => ["mid", "dec1"],
         }
     }
-}
-
-fn retina_key(path: &str) -> String {
-    let mut key = path.replace("middle.", "mid.").replace(".block.", ".");
-    for level in 0..2 {
-        key = key
-            .replace(&format!("encoder.{level}."), &format!("enc{}.", level + 1))
-            .replace(&format!("decoder.{level}."), &format!("dec{}.", level + 1));
-    }
-    key.replace(".conv1.", "_a.").replace(".conv2.", "_b.")
 }
 
 fn meshnet_key(path: &str) -> String {

@@ -12,5 +12,7 @@ pub use vocabulary::vocabulary;
 
 #[cfg(feature = "models")]
 pub use segcam_models as models;
+#[cfg(feature = "onnx")]
+pub use segcam_onnx as onnx;
 #[cfg(feature = "render")]
 pub use segcam_render as render;

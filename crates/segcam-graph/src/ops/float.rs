@@ -41,16 +41,24 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupport
         }
         Op::Powf(d) => {
             let (x, power) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
-            let (shape, out) = (d.lhs.shape.clone(), d.out.shape.clone());
-            if env.follows(&d.lhs) {
-                let less = plus::<B>(power.clone(), -1.0);
-                let slope = B::float_mul(B::float_powf(x.clone(), less), power.clone());
-                let slope = env.keep(slope);
-                env.path(&d.lhs, move |g, _| {
-                    super::unbroadcast::<B>(B::float_mul(g, slope.clone()), &shape, &out)
-                });
+            let y = B::float_powf(x.clone(), power.clone());
+            let slopes: [(_, &dyn Fn() -> FloatTensor<B>); 2] = [
+                (&d.lhs, &|| {
+                    let less = plus::<B>(power.clone(), -1.0);
+                    B::float_mul(B::float_powf(x.clone(), less), power.clone())
+                }),
+                (&d.rhs, &|| B::float_mul(y.clone(), B::float_log(x.clone()))),
+            ];
+            for (side, slope) in slopes {
+                if env.follows(side) {
+                    let slope = env.keep(slope());
+                    let (shape, out) = (side.shape.clone(), d.out.shape.clone());
+                    env.path(side, move |g, _| {
+                        super::unbroadcast::<B>(B::float_mul(g, slope.clone()), &shape, &out)
+                    });
+                }
             }
-            env.set_float(&d.out, B::float_powf(x, power));
+            env.set_float(&d.out, y);
             Ok(())
         }
         Op::Matmul(d) => super::linear::matmul(env, d),

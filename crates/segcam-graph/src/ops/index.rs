@@ -1,4 +1,6 @@
-use burn::backend::ir::{GatherOpIr, PadModeIr, PadOpIr, SelectOpIr};
+use burn::backend::ir::{
+    GatherOpIr, PadModeIr, PadOpIr, ScatterOpIr, SelectAssignOpIr, SelectOpIr,
+};
 use burn::backend::{Backend, Slice, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, TensorData};
 
@@ -21,6 +23,40 @@ pub(super) fn select<B: Backend>(env: &mut Env<B>, d: &SelectOpIr) -> Result<(),
     });
     env.set_float(&d.out, B::float_select(x, dim, at));
     Ok(())
+}
+
+/// What is added to a tensor at some places takes its cotangent from there.
+pub(super) fn scatter<B: Backend>(env: &mut Env<B>, d: &ScatterOpIr) -> Result<(), Unsupported> {
+    let (x, at) = (env.float(&d.tensor)?, env.int(&d.indices)?);
+    let (value, dim) = (env.float(&d.value)?, d.dim);
+    expect_add(&d.update)?;
+    let kept = env.keep(at.clone());
+    env.path(&d.tensor, |g, _| g);
+    env.path(&d.value, move |g, count| {
+        let at = if count > 1 { B::int_repeat_dim(kept.clone(), 0, count) } else { kept.clone() };
+        B::float_gather(dim, g, at)
+    });
+    env.set_float(&d.out, B::float_scatter(dim, x, at, value, IndexingUpdateOp::Add));
+    Ok(())
+}
+
+/// The same for whole rows.
+pub(super) fn select_assign<B: Backend>(
+    env: &mut Env<B>,
+    d: &SelectAssignOpIr,
+) -> Result<(), Unsupported> {
+    let (x, at) = (env.float(&d.tensor)?, env.int(&d.indices)?);
+    let (value, dim) = (env.float(&d.value)?, d.dim);
+    expect_add(&d.update)?;
+    let kept = env.keep(at.clone());
+    env.path(&d.tensor, |g, _| g);
+    env.path(&d.value, move |g, _| B::float_select(g, dim, kept.clone()));
+    env.set_float(&d.out, B::float_select_assign(x, dim, at, value, IndexingUpdateOp::Add));
+    Ok(())
+}
+
+fn expect_add(update: &IndexingUpdateOp) -> Result<(), Unsupported> {
+    if matches!(update, IndexingUpdateOp::Add) { Ok(()) } else { Err(Unsupported) }
 }
 
 /// Padding with a constant drops the cotangent of the border; the other modes give it to the

@@ -141,6 +141,8 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsuppo
         }
         Op::Select(d) => super::index::select(env, d)?,
         Op::Gather(d) => super::index::gather(env, d)?,
+        Op::SelectAssign(d) => super::index::select_assign(env, d)?,
+        Op::Scatter(d) => super::index::scatter(env, d)?,
         Op::Zeros(d) | Op::Empty(d) => {
             let zeros = B::float_zeros(d.out.shape.clone(), env.device, d.out.dtype.into());
             env.set_float(&d.out, zeros);

@@ -1,8 +1,11 @@
 mod clahe;
+mod recipe;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use image::{DynamicImage, GrayImage, Rgb32FImage, RgbImage, imageops};
 use segcam_core::upsample;
+
+pub use recipe::{Channels, Recipe};
 
 /// How a network wants an image before it sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub enum Preprocess {
 }
 
 /// What can keep an image from being prepared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PreprocessError {
     /// A grey image for a network that looks at colours.
@@ -35,6 +38,21 @@ pub enum PreprocessError {
     /// An image for a network that takes volumes.
     #[error("the network takes volumes: give a .npy array [N, C, D, H, W]")]
     Volume,
+    /// A mean or a deviation that does not fit the channels.
+    #[error(
+        "{name} needs one number, or one for each of {channels} channel(s), above 0 for std: {given:?}"
+    )]
+    PerChannel {
+        /// `mean` or `std`.
+        name: &'static str,
+        /// Channels of the input.
+        channels: usize,
+        /// What was given.
+        given: Vec<f32>,
+    },
+    /// A size with a side of length zero.
+    #[error("an image cannot be resized to nothing")]
+    NoSize,
 }
 
 /// An image as the network sees it, and as people do.
@@ -45,6 +63,8 @@ pub struct Prepared {
     /// The picture that lies under the input, its top left corner on the input's. It may be
     /// smaller where the input was padded.
     pub picture: RgbImage,
+    /// Whether the input was resized: the picture then shows all of it at another size.
+    pub resized: bool,
 }
 
 impl Preprocess {
@@ -53,9 +73,7 @@ impl Preprocess {
     /// # Errors
     /// Colours the network cannot use, transparent pixels, a network that takes no images.
     pub fn apply(self, image: &DynamicImage, device: &Device) -> Result<Prepared, PreprocessError> {
-        if image.color().has_alpha() && image.to_rgba16().pixels().any(|p| p.0[3] != u16::MAX) {
-            return Err(PreprocessError::Transparent);
-        }
+        expect_opaque(image)?;
         let gray = || image.to_luma32f().into_raw();
         let (width, height) = (image.width() as usize, image.height() as usize);
         let tensor = |values: Vec<f32>, channels: usize| {
@@ -67,7 +85,7 @@ impl Preprocess {
                 // 16-bit microscopes use a small part of their range: show what the network sees.
                 let shown = gray_image(&values, image.width(), image.height());
                 let picture = DynamicImage::ImageLuma8(shown).into_rgb8();
-                return Ok(Prepared { input: tensor(values, 1), picture });
+                return Ok(Prepared { input: tensor(values, 1), picture, resized: false });
             }
             Self::Plain if image.color().has_color() => {
                 tensor(planes(&image.to_rgb32f(), [0, 1, 2]), 3)
@@ -91,8 +109,15 @@ impl Preprocess {
                 return Ok(street(image, device));
             }
         };
-        Ok(Prepared { input, picture: image.to_rgb8() })
+        Ok(Prepared { input, picture: image.to_rgb8(), resized: false })
     }
+}
+
+fn expect_opaque(image: &DynamicImage) -> Result<(), PreprocessError> {
+    if image.color().has_alpha() && image.to_rgba16().pixels().any(|p| p.0[3] != u16::MAX) {
+        return Err(PreprocessError::Transparent);
+    }
+    Ok(())
 }
 
 /// To `[0, 1]`; an image of one value becomes zeros.
@@ -138,5 +163,5 @@ fn street(image: &DynamicImage, device: &Device) -> Prepared {
     let input = upsample((bgr - mean) / deviation, &[height, width]) / 255.0;
     let (width, height) = (width as u32, height as u32);
     let picture = imageops::resize(&image.to_rgb8(), width, height, imageops::FilterType::Triangle);
-    Prepared { input, picture }
+    Prepared { input, picture, resized: false }
 }

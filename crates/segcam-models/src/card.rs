@@ -1,0 +1,74 @@
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::Recipe;
+
+/// What a file of weights does not say: names of the classes, and how an image becomes its input.
+/// A TOML file beside the model, `net.toml` for `net.onnx`.
+///
+/// # Example
+/// ```
+/// use segcam_models::Card;
+///
+/// let card: Card = r#"
+///     classes = ["background", "vessel"]
+///     background = 0
+///
+///     [input]
+///     channels = "rgb"
+///     mean = [0.485, 0.456, 0.406]
+///     std = [0.229, 0.224, 0.225]
+///     size = [512, 512]
+/// "#.parse()?;
+/// assert_eq!(card.classes[1], "vessel");
+/// # Ok::<(), segcam_models::CardError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Card {
+    /// Names of the classes, in order.
+    pub classes: Vec<String>,
+    /// The class that stands for "nothing of interest".
+    pub background: Option<usize>,
+    /// How an image becomes the network's input.
+    pub input: Recipe,
+}
+
+/// What can be wrong with a card.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CardError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is no TOML, or says something that no card says.
+    #[error(transparent)]
+    Toml(#[from] toml::de::Error),
+}
+
+impl Card {
+    /// Reads a card.
+    ///
+    /// # Errors
+    /// A file that cannot be read or understood.
+    pub fn open(path: &Path) -> Result<Self, CardError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CardError::Read { path: path.to_path_buf(), error })?;
+        text.parse()
+    }
+}
+
+impl std::str::FromStr for Card {
+    type Err = CardError;
+
+    fn from_str(text: &str) -> Result<Self, CardError> {
+        Ok(toml::from_str(text)?)
+    }
+}

@@ -1,0 +1,100 @@
+use burn::tensor::{Device, Tensor, TensorData};
+use image::DynamicImage;
+use segcam_core::upsample;
+use serde::Deserialize;
+
+use super::{Prepared, PreprocessError, expect_opaque, planes};
+
+/// The channels that a network takes, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red, as OpenCV reads images.
+    Bgr,
+    /// Brightness.
+    Gray,
+}
+
+/// How an image becomes a network's input: `(value · scale − mean) / std` for each channel, where
+/// values go from 0 to 255.
+///
+/// # Example
+/// ```
+/// use segcam_core::burn::tensor::Device;
+/// use segcam_models::{Channels, Recipe};
+///
+/// let recipe = Recipe { channels: Some(Channels::Gray), mean: vec![0.5], ..Recipe::default() };
+/// let image = image::DynamicImage::new_luma8(4, 2);
+/// let prepared = recipe.apply(&image, &Device::flex())?;
+/// assert_eq!(prepared.input.dims(), [1, 1, 2, 4]);
+/// assert_eq!(prepared.input.max().into_scalar::<f32>(), -0.5);
+/// # Ok::<(), segcam_models::PreprocessError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// The channels; RGB unless it is set.
+    pub channels: Option<Channels>,
+    /// Factor of the values from 0 to 255; 1/255 unless it is set.
+    pub scale: f32,
+    /// Mean of each channel after scaling, or one number for all; 0 unless it is set.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel after scaling, or one number for all; 1 unless it is set.
+    pub std: Vec<f32>,
+    /// Size `[H, W]` that the image is resized to, bilinearly and without keeping its aspect ratio.
+    pub size: Option<[usize; 2]>,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self { channels: None, scale: 1.0 / 255.0, mean: vec![], std: vec![], size: None }
+    }
+}
+
+impl Recipe {
+    /// Prepares `image`.
+    ///
+    /// # Errors
+    /// Colours asked of a grey image, transparent pixels, numbers that do not fit the channels.
+    pub fn apply(
+        &self,
+        image: &DynamicImage,
+        device: &Device,
+    ) -> Result<Prepared, PreprocessError> {
+        expect_opaque(image)?;
+        let channels = self.channels.unwrap_or(Channels::Rgb);
+        let (values, count) = match channels {
+            Channels::Gray => (image.to_luma32f().into_raw(), 1),
+            _ if !image.color().has_color() => return Err(PreprocessError::NeedsColor),
+            Channels::Rgb => (planes(&image.to_rgb32f(), [0, 1, 2]), 3),
+            Channels::Bgr => (planes(&image.to_rgb32f(), [2, 1, 0]), 3),
+        };
+        let per_channel = |name, values: &[f32], default: f32| -> Result<Tensor<4>, _> {
+            let values = match values {
+                [] => vec![default; count],
+                [one] => vec![*one; count],
+                all => all.to_vec(),
+            };
+            let useful = |value: &f32| value.is_finite() && (name != "std" || *value > 0.0);
+            if values.len() != count || !values.iter().all(useful) {
+                return Err(PreprocessError::PerChannel { name, channels: count, given: values });
+            }
+            Ok(Tensor::from_data(TensorData::new(values, [1, count, 1, 1]), device))
+        };
+        let (mean, std) =
+            (per_channel("mean", &self.mean, 0.0)?, per_channel("std", &self.std, 1.0)?);
+        let [height, width] = [image.height() as usize, image.width() as usize];
+        let data = TensorData::new(values, [1, count, height, width]);
+        let input = Tensor::<4>::from_data(data, device) * (255.0 * self.scale);
+        let input = (input - mean) / std;
+        let size = self.size.filter(|&size| size != [height, width]);
+        let input = match size {
+            Some(size) if size.contains(&0) => return Err(PreprocessError::NoSize),
+            Some(size) => upsample(input, &size),
+            None => input,
+        };
+        Ok(Prepared { input, picture: image.to_rgb8(), resized: size.is_some() })
+    }
+}

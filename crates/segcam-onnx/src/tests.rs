@@ -1,0 +1,254 @@
+//! Files that are broken, or made to break things.
+
+use burn::tensor::{Device, Tensor as Image};
+use prost::Message;
+use segcam_core::{CamError, Explainer, Layers};
+
+use crate::proto::{
+    Attribute, Dimension, Entry, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type,
+    ValueInfo,
+};
+use crate::{OnnxError, OnnxFile};
+
+fn value(name: &str, sides: &[i64]) -> ValueInfo {
+    let dim = sides.iter().map(|&dim_value| Dimension { dim_value }).collect();
+    let tensor_type = Some(TensorType { shape: Some(Shape { dim }) });
+    ValueInfo { name: name.into(), r#type: Some(Type { tensor_type }) }
+}
+
+fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Node {
+    let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let name = format!("the {op_type}");
+    Node {
+        input: owned(inputs),
+        output: owned(outputs),
+        op_type: op_type.into(),
+        name,
+        ..Node::default()
+    }
+}
+
+fn ints(name: &str, ints: &[i64]) -> Attribute {
+    Attribute { name: name.into(), ints: ints.to_vec(), ..Attribute::default() }
+}
+
+fn tensor(name: &str, dims: &[i64], data_type: i32) -> Tensor {
+    Tensor { name: name.into(), dims: dims.to_vec(), data_type, ..Tensor::default() }
+}
+
+fn shape(name: &str, sides: &[i64]) -> Tensor {
+    Tensor { int64_data: sides.to_vec(), ..tensor(name, &[sides.len() as i64], 7) }
+}
+
+fn model(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Model {
+    let graph = Graph {
+        node: nodes,
+        initializer,
+        input: vec![value("x", &[0, 1, 0, 0])],
+        output: vec![value("y", &[])],
+    };
+    let opset_import = vec![OperatorSet { domain: String::new(), version: 17 }];
+    Model { graph: Some(graph), opset_import }
+}
+
+fn load(model: &Model) -> Result<OnnxFile, OnnxError> {
+    OnnxFile::from_bytes(model.encode_to_vec())
+}
+
+fn refusal(nodes: Vec<Node>, initializer: Vec<Tensor>) -> String {
+    load(&model(nodes, initializer)).expect_err("it is broken").to_string()
+}
+
+/// What the first forward pass on an image of 8×8 says.
+fn failure(nodes: Vec<Node>, initializer: Vec<Tensor>) -> String {
+    let device = Device::flex();
+    let file = load(&model(nodes, initializer)).expect("a model");
+    let model = file.load::<4>(&device).expect("a network");
+    let image = Image::ones([1, 1, 8, 8], &device);
+    let said = model.try_forward(image.clone(), &mut Layers::ignored()).expect_err("fails");
+    let observed = Explainer::new(model).observe(image).err().expect("fails");
+    assert!(matches!(observed, CamError::Forward { .. }), "{observed}");
+    said.to_string()
+}
+
+#[test]
+fn what_is_no_model_is_refused() {
+    for bytes in [&b""[..], b"\x89PNG\r\n\x1a\n", b"no model at all", &[0xff; 64], &[0x3a, 0xff]] {
+        let error = OnnxFile::from_bytes(bytes.to_vec()).expect_err("no model");
+        assert!(matches!(error, OnnxError::Malformed { .. }), "{error}");
+    }
+    let open = OnnxFile::open("no-such.onnx").expect_err("no file").to_string();
+    assert!(open.starts_with("cannot read no-such.onnx: "), "{open}");
+}
+
+#[test]
+fn a_file_that_is_cut_off_anywhere_is_refused() {
+    let weights = Tensor { raw_data: vec![0; 80].into(), ..tensor("w", &[20], 1) };
+    let whole = model(vec![node("Relu", &["x"], &["y"])], vec![weights]).encode_to_vec();
+    for length in 0..whole.len() {
+        // Cut after the graph, the file has no opset.
+        assert!(OnnxFile::from_bytes(whole[..length].to_vec()).is_err(), "{length}");
+    }
+    assert!(OnnxFile::from_bytes(whole).is_ok());
+}
+
+#[test]
+fn graphs_that_do_not_hold_together_are_refused() {
+    let cycle = vec![node("Add", &["x", "b"], &["a"]), node("Relu", &["a"], &["b"])];
+    assert_eq!(
+        refusal(cycle, vec![]),
+        "the graph is broken: node `the Add` reads `b`, which no input, initializer or earlier \
+         node is"
+    );
+    let twice = vec![node("Relu", &["x"], &["y"]), node("Relu", &["x"], &["y"])];
+    assert_eq!(refusal(twice, vec![]), "the graph is broken: two values are named `y`");
+    let nothing = refusal(vec![node("Relu", &["x"], &["z"])], vec![]);
+    assert_eq!(nothing, "the graph is broken: nothing computes its output `y`");
+
+    let mut two = model(vec![node("Add", &["x", "x2"], &["y"])], vec![]);
+    two.graph.as_mut().expect("a graph").input.push(value("x2", &[1, 1, 8, 8]));
+    let said = load(&two).expect_err("two inputs").to_string();
+    assert_eq!(said, "a network with one input is wanted, this one has 2: x x2");
+    let mut flat = model(vec![node("Relu", &["x"], &["y"])], vec![]);
+    flat.graph.as_mut().expect("a graph").input = vec![value("x", &[1, 10])];
+    let said = load(&flat).expect_err("a vector").to_string();
+    assert!(said.starts_with("input `x` has 2 dimensions in the file"), "{said}");
+    let mut old = model(vec![node("Relu", &["x"], &["y"])], vec![]);
+    old.opset_import[0].version = 7;
+    let said = load(&old).expect_err("old").to_string();
+    assert!(said.starts_with("the file uses opset 7, known are 9 to 23"), "{said}");
+}
+
+#[test]
+fn every_unsupported_operator_is_named_once() {
+    let own = Node { domain: "my.domain".into(), ..node("Fancy", &["b"], &["y"]) };
+    let nodes = vec![node("NonZero", &["x"], &["a"]), node("NonZero", &["a"], &["b"]), own];
+    assert_eq!(
+        refusal(nodes, vec![]),
+        "2 operator(s) are not supported: NonZero (2 node(s), first `the NonZero`), \
+         my.domain.Fancy (1 node(s), first `the Fancy`)"
+    );
+    // What does not lead to the scores may be anything.
+    let beside = vec![node("Relu", &["x"], &["y"]), node("NonZero", &["x"], &["z"])];
+    assert!(load(&model(beside, vec![])).is_ok());
+}
+
+#[test]
+fn tensors_are_what_they_claim_to_be() {
+    let relu = || vec![node("Relu", &["x"], &["y"])];
+    let claims = [
+        (tensor("w", &[1 << 29], 1), "needs 536870912 values of 4 byte(s), the file holds 0 byte"),
+        (tensor("w", &[1 << 40, 1 << 40], 1), "is too large"),
+        (tensor("w", &[-1], 1), "it has a negative side: [-1]"),
+        (tensor("w", &[1], 8), "element type 8 is not supported"),
+        (
+            Tensor { raw_data: vec![0; 7].into(), ..tensor("w", &[2], 1) },
+            "the file holds 7 byte(s)",
+        ),
+    ];
+    for (tensor, words) in claims {
+        let said = refusal(relu(), vec![tensor]);
+        assert!(said.contains("tensor `w`") && said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn weights_outside_the_models_folder_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let inside = folder.path().join("model");
+    std::fs::create_dir(&inside).expect("a folder");
+    std::fs::write(folder.path().join("secret"), [0; 80]).expect("written");
+    std::fs::write(inside.join("weights"), [0; 80]).expect("written");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("../secret", inside.join("link")).expect("a link");
+    let open = |location: &str, length: &str| {
+        let entry = |key: &str, value: &str| Entry { key: key.into(), value: value.into() };
+        let weights = Tensor {
+            data_location: 1,
+            external_data: vec![entry("location", location), entry("length", length)],
+            ..tensor("w", &[20], 1)
+        };
+        let path = inside.join("net.onnx");
+        let bytes = model(vec![node("Relu", &["x"], &["y"])], vec![weights]).encode_to_vec();
+        assert!(OnnxFile::from_bytes(bytes.clone()).is_err(), "memory has no folder");
+        std::fs::write(&path, bytes).expect("written");
+        OnnxFile::open(&path).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(open("weights", "80"), Ok(()));
+    for outside in ["../secret", "/etc/passwd", "link"] {
+        let said = open(outside, "80").expect_err("outside");
+        assert!(said.ends_with(&format!("`{outside}` is outside the model's folder")), "{said}");
+    }
+    let said = open("weights", "2000000000").expect_err("too long");
+    assert!(said.contains("2000000000 byte(s) from 0 on exceed the 80"), "{said}");
+    assert!(open("none", "80").expect_err("missing").starts_with("cannot read "));
+}
+
+#[test]
+fn results_that_would_fill_the_memory_are_refused() {
+    let huge = || vec![shape("s", &[1 << 20, 1 << 20, 8, 8])];
+    let large = "is too large for this file and input";
+    let cases = [
+        (vec![node("Expand", &["x", "s"], &["y"])], huge()),
+        (vec![node("Tile", &["x", "s"], &["y"])], huge()),
+        (vec![node("ConstantOfShape", &["s"], &["c"]), node("Add", &["x", "c"], &["y"])], huge()),
+        (
+            vec![node("Pad", &["x", "s"], &["y"])],
+            vec![shape("s", &[0, 0, 1 << 40, 0, 0, 0, 0, i64::MAX])],
+        ),
+        (
+            vec![node("Resize", &["x", "", "", "s"], &["y"])],
+            vec![shape("s", &[1, 1, 1 << 30, 1 << 30])],
+        ),
+        (
+            vec![Node {
+                attribute: vec![ints("kernel_shape", &[1, 1]), ints("pads", &[1 << 40; 4])],
+                ..node("MaxPool", &["x"], &["y"])
+            }],
+            vec![],
+        ),
+    ];
+    for (nodes, initializers) in cases {
+        let said = failure(nodes, initializers);
+        assert!(said.contains(large), "{said}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_a_failure_of_its_node() {
+    let weights = Tensor { float_data: vec![1.0; 27], ..tensor("w", &[1, 3, 3, 3], 1) };
+    assert_eq!(
+        failure(vec![node("Conv", &["x", "w"], &["y"])], vec![weights]),
+        "node `the Conv` (Conv): weights [1, 3, 3, 3] with 1 group(s) and bias None do not fit an \
+         input of shape [1, 1, 8, 8]"
+    );
+    let reshape = vec![node("Reshape", &["x", "s"], &["y"])];
+    assert_eq!(
+        failure(reshape, vec![shape("s", &[1, 1, 7, -1])]),
+        "node `the Reshape` (Reshape): shape [1, 1, 8, 8] cannot become [1, 1, 7, 9]"
+    );
+    let strided = Node {
+        attribute: vec![ints("kernel_shape", &[2, 2]), ints("strides", &[0, 1])],
+        ..node("MaxPool", &["x"], &["y"])
+    };
+    let said = failure(vec![strided], vec![]);
+    assert!(said.ends_with("strides must be 2 positive numbers, they are [0, 1]"), "{said}");
+}
+
+#[test]
+fn the_scores_lie_before_softmax_or_where_the_user_says() {
+    let nodes = || {
+        vec![
+            node("Relu", &["x"], &["scores"]),
+            node("Softmax", &["scores"], &["p"]),
+            node("ArgMax", &["p"], &["labels"]),
+            node("Cast", &["labels"], &["y"]),
+        ]
+    };
+    let file = load(&model(nodes(), vec![])).expect("a model");
+    assert_eq!((file.scores(), file.skipped().join(" ")), ("scores", "Cast ArgMax Softmax".into()));
+    let chosen = file.with_output("p").expect("a tensor");
+    assert_eq!((chosen.scores(), chosen.skipped().len()), ("p", 0));
+    let said = chosen.with_output("scoers").expect_err("no such tensor").to_string();
+    assert_eq!(said, "no tensor is named `scoers`; known: y");
+}
