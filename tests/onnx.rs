@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use segcam::models::{Pretrained, Upsampling};
 use segcam::onnx::{OnnxFile, OnnxModel};
-use segcam::{AllPixels, Explainer, Layers, Observation, SegmentationModel};
+use segcam::{AllPixels, Explainer, HiResCam, Layers, Observation, SegmentationModel, TapeEngine};
 use segcam_graph::{Constants, Graph, Keep, Network, Target};
 use segcam_tests::zoo::compare;
 use segcam_tests::{Fixture, host, methods, noise, relative_error, seeded_net, to_onnx};
@@ -154,6 +154,36 @@ fn a_network_written_by_burn_onnx_gives_the_same_maps() {
             }
         }
     }
+}
+
+#[test]
+fn every_tensor_of_a_file_is_a_layer_and_both_engines_agree_on_it() {
+    let fixture = Fixture::open(&folder().join("tiny-deeplab.safetensors"));
+    let image: Tensor<4> = fixture.tensor("input");
+    let model = OnnxFile::open(folder().join("tiny-deeplab.onnx")).expect("a model");
+    let model = model.load::<4>(&Device::flex()).expect("a network");
+    let tape = Explainer::with_engine(TapeEngine::new(model.clone())).observe(image.clone());
+    let tape = tape.expect("a pass");
+    let graph = Explainer::new(model).observe(image).expect("a pass");
+
+    let names = |seen: &Observation| -> Vec<String> {
+        let all = [seen.layers(), seen.operations()].concat();
+        all.into_iter().filter(|layer| layer.shape.len() == 4).map(|layer| layer.name).collect()
+    };
+    let known = names(&graph);
+    let mut compared = 0;
+    for name in names(&tape) {
+        assert!(known.contains(&name), "{name}");
+        let map = |seen: &Observation| seen.explain(&HiResCam, &name, 1);
+        let (Ok(given), Ok(wanted)) = (map(&graph), map(&tape)) else {
+            assert!(map(&graph).is_err() && map(&tape).is_err(), "{name}");
+            continue;
+        };
+        let error = relative_error(&host(given.raw()), &host(wanted.raw()));
+        assert!(error < 1e-4, "{name}: {error:e}");
+        compared += 1;
+    }
+    assert!(compared > 40, "{compared} layers");
 }
 
 #[test]

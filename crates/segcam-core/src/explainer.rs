@@ -100,8 +100,8 @@ impl<const D: usize> Observation<D> {
         self.pass.layers()
     }
 
-    /// Results of single operations that can be explained, too: `conv2d.7`. Those that were merged
-    /// with their neighbours are not among them.
+    /// Results of single operations that can be explained, too: `conv2d.7`, or the name that
+    /// [`Layers::detail`](crate::Layers::detail) gave them.
     pub fn operations(&self) -> &[Layer] {
         self.pass.operations()
     }

@@ -82,6 +82,19 @@ impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
     }
 }
 
+impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
+    /// The network in which these values are not merged with others.
+    fn exact(
+        &self,
+        shape: [usize; D],
+        device: &Device,
+        names: &[&str],
+    ) -> Result<Arc<Network>, GraphError> {
+        let graph = self.capture(shape)?.keep(names);
+        Network::new(graph, device.as_dispatch(), &self.constants)
+    }
+}
+
 impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
     /// Puts `model` into inference mode.
     pub fn new(model: M) -> Self {
@@ -120,15 +133,12 @@ impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
             }
             run => run?,
         };
-        let layers = |named| {
-            let nodes = nodes.iter().filter(move |node| node.named == named);
-            nodes
-                .filter(|node| named || node.shape.len() == D)
-                .map(|node| Layer { name: node.name.clone(), shape: node.shape.clone() })
-                .collect()
-        };
+        let rank = |node: &&Node| node.shape.len() == D;
+        let layer = |node: &Node| Layer { name: node.name.clone(), shape: node.shape.clone() };
+        let layers = nodes.iter().filter(|node| node.named).map(layer).collect();
+        let operations = nodes.iter().filter(|node| !node.named).chain(network.merged());
+        let operations = operations.filter(rank).map(layer).collect();
         let chunk = if network.takes_many() { self.chunk } else { 1 };
-        let (layers, operations) = (layers(true), layers(false));
         Ok(GraphPass {
             programs: self.programs.clone(),
             network,
@@ -139,6 +149,7 @@ impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
             layers,
             operations,
             certified: Mutex::default(),
+            exact: Mutex::default(),
         })
     }
 }
@@ -192,6 +203,8 @@ struct GraphPass<M, const D: usize> {
     operations: Vec<Layer>,
     /// The last forward pass that kept what shares need, and its layer.
     certified: Mutex<Option<(String, Run)>>,
+    /// The last forward pass with values that the simplified network merged with others.
+    exact: Mutex<Option<Arc<Self>>>,
 }
 
 impl<M, const D: usize> GraphPass<M, D> {
@@ -203,6 +216,46 @@ impl<M, const D: usize> GraphPass<M, D> {
 
     fn node(&self, name: &str) -> Option<&Node> {
         self.network.graph().nodes().iter().find(|node| node.name == name)
+    }
+
+    fn is_merged(&self, layer: &str) -> bool {
+        self.network.merged().iter().any(|node| node.name == layer)
+    }
+}
+
+impl<M: SegmentationModel<D>, const D: usize> GraphPass<M, D> {
+    /// A pass that has all of `layers`, if this one has merged some of them with others.
+    fn exact(&self, layers: &[&str]) -> Result<Option<Arc<Self>>, CamError> {
+        let merged: Vec<&str> =
+            layers.iter().copied().filter(|layer| self.is_merged(layer)).collect();
+        if merged.is_empty() {
+            return Ok(None);
+        }
+        let mut exact = self.exact.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pass) = exact.as_ref()
+            && merged.iter().all(|layer| pass.node(layer).is_some())
+        {
+            return Ok(Some(pass.clone()));
+        }
+        let network = self.programs.exact(self.input.dims(), &self.input.device(), &merged)?;
+        let wanted = |node: &&Node| merged.contains(&node.name.as_str());
+        let nodes: Vec<&Node> = network.graph().nodes().iter().filter(wanted).collect();
+        let keep = Keep { nodes: &nodes, limit: self.memory, shares: false };
+        let run = network.run(self.input.clone().into_dispatch(), keep)?;
+        let pass = Arc::new(Self {
+            programs: self.programs.clone(),
+            run,
+            network: network.clone(),
+            input: self.input.clone(),
+            memory: self.memory,
+            chunk: self.chunk,
+            layers: vec![],
+            operations: vec![],
+            certified: Mutex::default(),
+            exact: Mutex::default(),
+        });
+        *exact = Some(pass.clone());
+        Ok(Some(pass))
     }
 }
 
@@ -220,6 +273,9 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
     }
 
     fn activations(&self, layer: &str) -> Result<Option<Tensor<D>>, CamError> {
+        if let Some(exact) = self.exact(&[layer])? {
+            return exact.activations(layer);
+        }
         let Some(node) = self.node(layer) else { return Ok(None) };
         let known = match self.run.value(node) {
             None => self.rerun(&[node], false)?.value(node),
@@ -246,6 +302,9 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
         layers: &[&str],
         visit: &mut dyn FnMut(usize, usize, Gradients<D>),
     ) -> Result<(), CamError> {
+        if let Some(exact) = self.exact(layers)? {
+            return exact.gradients(targets, layers, visit);
+        }
         let nodes: Vec<&Node> = layers.iter().filter_map(|layer| self.node(layer)).collect();
         let rerun;
         let run = if nodes.iter().all(|node| self.run.value(node).is_some()) {
@@ -285,6 +344,10 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
                 Ok(Tensor::from_dispatch(run.output()))
             })));
         };
+        let network = match self.is_merged(layer) {
+            true => self.programs.exact(input.dims(), &input.device(), &[layer])?,
+            false => network,
+        };
         let Some(node) = network.graph().nodes().iter().find(|node| node.name == layer) else {
             return Ok(None);
         };
@@ -295,6 +358,9 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
     }
 
     fn shares(&self, target: &Target<D>, layer: &str) -> Result<Option<Shares>, CamError> {
+        if let Some(exact) = self.exact(&[layer])? {
+            return exact.shares(target, layer);
+        }
         let Some(node) = self.node(layer) else { return Ok(None) };
         let mut certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
         let run = match certified.take() {
@@ -307,6 +373,9 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
     }
 
     fn cone(&self, target: &Target<D>, layer: &str) -> Option<Tensor<D>> {
+        if let Some(exact) = self.exact(&[layer]).ok()? {
+            return exact.cone(target, layer);
+        }
         let node = self.node(layer)?;
         let asked = target.weights.clone().not_equal_elem(0.0).into_data();
         let asked: Vec<bool> = asked.iter::<bool>().collect();

@@ -36,6 +36,14 @@ impl Graph {
         &self.nodes
     }
 
+    /// The same graph, in which these values stay what they are when it is simplified.
+    pub fn keep(mut self, names: &[&str]) -> Self {
+        for node in &mut self.nodes {
+            node.named |= names.contains(&node.name.as_str());
+        }
+        self
+    }
+
     /// Number of operations.
     pub fn len(&self) -> usize {
         self.operations.len()

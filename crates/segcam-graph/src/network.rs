@@ -7,7 +7,7 @@ use burn::backend::{Backend, Dispatch, get_device_settings};
 use burn::tensor::TensorData;
 
 use crate::env::Turned;
-use crate::{Graph, GraphError, simplify};
+use crate::{Graph, GraphError, Node, simplify};
 
 /// Constants on a device, shared by all networks that hold the same values: the same model captured
 /// at several input shapes uploads its weights once.
@@ -53,6 +53,7 @@ pub struct Network<B: Backend = Dispatch> {
     pub(crate) device: B::Device,
     pub(crate) constants: HashMap<TensorId, HandleKind<B>>,
     pub(crate) turned: Turned<B>,
+    merged: Vec<Node>,
 }
 
 impl<B: Backend> Network<B> {
@@ -71,19 +72,34 @@ impl<B: Backend> Network<B> {
     ) -> Result<Arc<Self>, GraphError> {
         simplify::drop_dead(&mut graph);
         simplify::take_apart(&mut graph);
+        let before = graph.nodes.clone();
         let mut on_device = HashMap::new();
         for (id, data) in std::mem::take(&mut graph.constants) {
             on_device.insert(id, constants.upload(&data, device)?);
         }
-        let mut network =
-            Self { graph, device: device.clone(), constants: on_device, turned: Mutex::default() };
+        let mut network = Self {
+            graph,
+            device: device.clone(),
+            constants: on_device,
+            turned: Mutex::default(),
+            merged: vec![],
+        };
         simplify::fold_constants(&mut network)?;
         simplify::fold_batch_norm(&mut network);
         simplify::drop_dead(&mut network.graph);
+        let known = |id| network.constants.contains_key(&id);
+        let lost = |node: &Node| !network.graph.nodes.contains(node) && !known(node.id);
+        network.merged = before.into_iter().filter(lost).collect();
         let read = network.graph.uses();
         let kept = |id| read.contains_key(&id) || network.graph.is_named(id);
         network.constants.retain(|id, _| kept(*id));
         Ok(Arc::new(network))
+    }
+
+    /// The values that are no longer computed, because an operation became one with the next. A graph
+    /// that [keeps](Graph::keep) them still computes them.
+    pub fn merged(&self) -> &[Node] {
+        &self.merged
     }
 
     /// The simplified graph.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor as Image};
 use prost::Message;
-use segcam_core::{CamError, Explainer, Layers};
+use segcam_core::{CamError, Explainer, HiResCam, Layers, Observation, Request, TapeEngine};
 
 use crate::proto::{
     Attribute, Dimension, Entry, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type,
@@ -251,4 +251,55 @@ fn the_scores_lie_before_softmax_or_where_the_user_says() {
     assert_eq!((chosen.scores(), chosen.skipped().len()), ("p", 0));
     let said = chosen.with_output("scoers").expect_err("no such tensor").to_string();
     assert_eq!(said, "no tensor is named `scoers`; known: y");
+}
+
+/// The graph engine makes one of the two, unless the convolution itself is asked about.
+#[test]
+fn a_convolution_before_batch_normalization_is_a_layer_too() {
+    let floats = |name: &str, dims: &[i64]| {
+        let count: i64 = dims.iter().product();
+        let float_data = (0..count).map(|at| ((at * 7 % 11) as f32 - 4.0) / 5.0).collect();
+        Tensor { float_data, ..tensor(name, dims, 1) }
+    };
+    let positive = Tensor { float_data: vec![0.5, 1.5], ..tensor("v", &[2], 1) };
+    let nodes = vec![
+        node("Conv", &["x", "w"], &["conv"]),
+        node("BatchNormalization", &["conv", "g", "b", "m", "v"], &["norm"]),
+        node("Relu", &["norm"], &["relu"]),
+        node("Conv", &["relu", "w2"], &["y"]),
+    ];
+    let weights = vec![
+        floats("w", &[2, 1, 3, 3]),
+        floats("g", &[2]),
+        floats("b", &[2]),
+        floats("m", &[2]),
+        positive,
+        floats("w2", &[3, 2, 1, 1]),
+    ];
+    let device = Device::flex();
+    let network = load(&model(nodes, weights)).expect("a model").load::<4>(&device);
+    let network = network.expect("a network");
+    let image = Image::<1, _>::arange(0..64, &device).float().sin().reshape([1, 1, 8, 8]);
+    let explainer = Explainer::new(network.clone());
+    let (_, program) = explainer.program(image.dims(), &device).expect("works").expect("a graph");
+    assert!(!program.to_string().contains("batch_norm"), "{program}");
+
+    let graph = explainer.observe(image.clone()).expect("a pass");
+    let tape = Explainer::with_engine(TapeEngine::new(network)).observe(image).expect("a pass");
+    let known = graph.operations().iter().any(|layer| layer.name == "conv");
+    assert!(known && graph.engine() == "graph", "{:?}", graph.operations());
+    for layer in ["conv", "norm", "relu"] {
+        let map = |seen: &Observation| -> Vec<f32> {
+            let map = seen.explain(&HiResCam, layer, 1).expect("a map");
+            map.raw().to_data().iter().collect()
+        };
+        let (given, wanted) = (map(&graph), map(&tape));
+        let gap = given.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(gap < 1e-5 && wanted.iter().any(|value| value.abs() > 0.1), "{layer}: {gap}");
+    }
+    let both = ["conv", "relu"].map(|layer| Request { method: &HiResCam, layer, class: 0 });
+    assert_eq!(graph.explain_all(both).filter_map(Result::ok).count(), 2);
+    let map = graph.explain(&HiResCam, "conv", 1).expect("a map");
+    let certificate = graph.certify(&map).expect("a certificate");
+    assert!(certificate.completeness_error().expect("known") < 1e-5, "{certificate:?}");
 }
