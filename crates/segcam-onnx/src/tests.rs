@@ -201,6 +201,10 @@ fn results_that_would_fill_the_memory_are_refused() {
             vec![shape("s", &[1, 1, 1 << 30, 1 << 30])],
         ),
         (
+            vec![node("Resize", &["x", "", "r"], &["y"])],
+            vec![Tensor { float_data: vec![1.0, 0.1, 1e9, 1.0], ..tensor("r", &[4], 1) }],
+        ),
+        (
             vec![Node {
                 attribute: vec![ints("kernel_shape", &[1, 1]), ints("pads", &[1 << 40; 4])],
                 ..node("MaxPool", &["x"], &["y"])

@@ -134,7 +134,8 @@ impl Call<'_> {
 
     /// Refuses results that are too large, before memory is taken for them.
     pub(crate) fn expect_size(&self, shape: &[usize]) -> Result<()> {
-        let count = shape.iter().try_fold(1usize, |count, &side| count.checked_mul(side));
+        // A side of length zero does not make the others harmless.
+        let count = shape.iter().try_fold(1usize, |count, &side| count.checked_mul(side.max(1)));
         if count.is_some_and(|count| count <= self.limit) {
             return Ok(());
         }
