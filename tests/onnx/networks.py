@@ -608,6 +608,7 @@ class Example:
     maps: dict
     predicted: int
     float32_error: float
+    jump: float
 
 
 def example(network, seed):
@@ -635,15 +636,14 @@ def example(network, seed):
             single_maps = maps(single_logits, single, {c: m.float() for c, m in masks.items()})
         float32_error = max([float32_error, error(single_logits.detach(), logits.detach())]
                             + [error(single_maps[key], found[key]) for key in found])
+    jump = 0
     for _ in range(3):  # where a tie decides, even double precision jumps
         noise = 1e-6 * torch.randn(image.shape, generator=generator, dtype=torch.float64)
         near = forward(exact, image.double() + noise, places)[1]
         near_maps = maps(near.pop("scores"), near, masks)
-        jump = max(error(near_maps[key], found[key]) for key in found)
-        if jump > JUMP:
-            float32_error = max(float32_error, jump)
+        jump = max([jump] + [error(near_maps[key], found[key]) for key in found])
     return Example(model, exact, image, outcome.detach(), logits.detach(), layers, masks, found,
-                   int((areas > 0).sum()), float32_error)
+                   int((areas > 0).sum()), float32_error, jump)
 
 
 def save(arrays, path, metadata):
@@ -660,12 +660,16 @@ def save(arrays, path, metadata):
 def write(name, network, folder):
     started = time.time()
     # Another seed where a ReLU or a maximum is so near a tie that rounding decides it.
+    usable = None
     for attempt in range(ATTEMPTS):
         it = example(network, seed=sum(map(ord, name)) + 1000 * attempt)
         if it.float32_error < ROUNDING:
-            break
+            usable = usable or it
+            if it.jump < JUMP:
+                break
     else:
-        raise AssertionError(f"float32 differs from float64 by {it.float32_error:.1e}")
+        assert usable, f"float32 differs from float64 by {it.float32_error:.1e}"
+        it = usable
     model, image, logits, layers = it.model, it.image, it.logits, it.layers
     if network.captum:
         check_captum(it.exact, network, image.double(), it.masks, it.maps)
