@@ -10,9 +10,8 @@ use segcam::render::{Colormap, figure};
 use segcam::{Normalize, PixelSet, PredictedClass, components::ComponentAt};
 
 use crate::args::{DemoArgs, Talk};
-use crate::explain::{
-    Request, Work, class_name, command_line, explain_all, finish, predicted_pixels,
-};
+use crate::asked::{Request, class_name};
+use crate::explain::{Work, command_line, explain_all, finish, predicted_pixels};
 use crate::input::Picture;
 use crate::method::{MethodName, SharedSet};
 use crate::model::Model;
@@ -59,7 +58,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
 
     let prediction = seen.prediction();
     let explained = PredictedClass.weights(prediction, NUCLEUS)?;
-    let picture = Picture { image: prepared.picture.clone(), resized: false };
+    let picture = Picture { image: prepared.picture.clone(), resized: prepared.resized };
     let canvas = Canvas::new(&prepared.input, Some(&picture), prediction, NUCLEUS, &explained, 0);
     let mut reports: Vec<MapReport> = vec![];
     let mut rows = vec![];

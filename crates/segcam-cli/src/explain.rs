@@ -1,19 +1,18 @@
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use segcam::burn::tensor::Tensor;
 use segcam::models::Network;
 use segcam::render::{Panel, figure};
 use segcam::{
-    CamError, CamMethod, Certificate, Explainer, Explanation, Fusion, Normalize, Observation,
-    PixelSet, UnknownName,
+    CamError, Certificate, Explainer, Explanation, Fusion, Normalize, Observation, PixelSet,
 };
 
 use crate::args::{ExplainArgs, Save, Smooth, Talk};
+use crate::asked::{Group, Request, classes, groups, layers, methods};
 use crate::input::{self, Picture};
-use crate::method::{MethodName, SharedSet};
 use crate::model::Model;
 use crate::output::{Folder, say};
 use crate::picture::{Canvas, Drawing, Size};
@@ -128,86 +127,6 @@ fn explain<const D: usize>(
     finish(&report, &out, talk)
 }
 
-/// The classes to explain, and how they were chosen.
-pub(crate) fn classes(
-    asked: &[String],
-    model: &Model,
-    predicted: &[Vec<usize>],
-) -> Result<(Vec<usize>, &'static str)> {
-    let count = predicted.first().map_or(0, Vec::len);
-    if asked.is_empty() {
-        return Ok((vec![most_frequent(predicted, model)?], "most frequent prediction"));
-    }
-    let mut classes = vec![];
-    for class in asked {
-        match class.as_str() {
-            "all" => classes.extend(0..count),
-            class => classes.push(named_class(class, model, count)?),
-        }
-    }
-    Ok((without_repeats(classes), "asked"))
-}
-
-/// What one figure shows: the maps of one class over one pixel set.
-struct Group<const D: usize> {
-    class: usize,
-    class_name: String,
-    pixels: SharedSet<D>,
-    /// `.class7.set2.part3` where there are several.
-    suffix: String,
-}
-
-fn groups<const D: usize>(
-    args: &ExplainArgs,
-    model: &Model,
-    seen: &Observation<D>,
-    classes: &[usize],
-) -> Result<Vec<Group<D>>> {
-    let vocabulary = args.sets.vocabulary(model, seen.prediction())?;
-    let mut groups = vec![];
-    for &class in classes {
-        for (number, text) in args.pixels.iter().enumerate() {
-            let set = vocabulary.parse(text)?;
-            let mut suffix = String::new();
-            if classes.len() > 1 {
-                suffix += &format!(".class{class}");
-            }
-            if args.pixels.len() > 1 {
-                suffix += &format!(".set{}", number + 1);
-            }
-            let parts = set.parts(seen.prediction(), class)?;
-            let class_name = class_name(model, class);
-            if parts.is_empty() {
-                groups.push(Group { class, class_name, pixels: set.into(), suffix });
-                continue;
-            }
-            for (number, part) in parts.into_iter().enumerate() {
-                let suffix = format!("{suffix}.part{}", number + 1);
-                let (class_name, pixels) = (class_name.clone(), part.into());
-                groups.push(Group { class, class_name, pixels, suffix });
-            }
-        }
-    }
-    Ok(groups)
-}
-
-impl<const D: usize> Group<D> {
-    /// Every layer with every method.
-    fn requests(&self, args: &ExplainArgs, layers: &[NamedLayer]) -> Vec<Request<D>> {
-        let request = |layer: &NamedLayer, method: MethodName| Request {
-            class: self.class,
-            method: method.with(&self.pixels),
-            layer: layer.name.clone(),
-            stem: format!("{method}.{}{}", layer.file, self.suffix),
-        };
-        let methods = methods(args);
-        layers
-            .iter()
-            .flat_map(|layer| methods.iter().map(move |&method| request(layer, method)))
-            .collect()
-    }
-}
-
 /// Draws the maps of one image of the batch, each by itself and all in one figure, whose name it
 /// returns.
 fn draw<const D: usize>(
@@ -246,61 +165,6 @@ fn draw<const D: usize>(
     let title = format!("{class}, pixel set {}; {}", group.pixels.name(), canvas.legend());
     out.png(&file, &figure(&title, &in_rows(canvas, panels, methods(args).len())))?;
     Ok(file)
-}
-
-/// What is asked about one map.
-pub(crate) struct Request<const D: usize> {
-    pub(crate) class: usize,
-    pub(crate) method: Box<dyn CamMethod<D>>,
-    pub(crate) layer: String,
-    /// Name of its files, without extension.
-    pub(crate) stem: String,
-}
-
-fn methods(args: &ExplainArgs) -> Vec<MethodName> {
-    without_repeats(args.methods.clone())
-}
-
-/// A layer, and what it is called in names of files.
-struct NamedLayer {
-    name: String,
-    file: String,
-}
-
-fn layers<const D: usize>(
-    args: &ExplainArgs,
-    model: &Model,
-    seen: &Observation<D>,
-) -> Result<Vec<NamedLayer>> {
-    let all = [seen.layers(), seen.operations()].concat();
-    let mut names = vec![];
-    for wanted in &args.layers {
-        match wanted.as_str() {
-            "auto" => names.extend(model.default_layers(seen.layers())),
-            wanted => names.push(model.layer(wanted, &all)?),
-        }
-    }
-    let mut layers: Vec<NamedLayer> = vec![];
-    for name in without_repeats(names) {
-        // Tensors of ONNX files are called `/encoder/layer4/Relu_output_0`.
-        let plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
-        let mut file = name.trim_matches('/').replace(|c| !plain(c), "_");
-        let same = |layer: &NamedLayer| layer.file == file;
-        if layers.iter().any(same) {
-            file += &format!("_{}", layers.len() + 1);
-        }
-        layers.push(NamedLayer { name, file });
-    }
-    Ok(layers)
-}
-
-fn without_repeats<T: PartialEq>(items: Vec<T>) -> Vec<T> {
-    items.into_iter().fold(vec![], |mut kept, item| {
-        if !kept.contains(&item) {
-            kept.push(item);
-        }
-        kept
-    })
 }
 
 /// An explanation, what is drawn of it, and the name of its files.
@@ -443,39 +307,9 @@ pub(crate) fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Vec<Vec
     labels.chunks(image).map(count).collect()
 }
 
-/// A class by number or by name.
-fn named_class(text: &str, model: &Model, classes: usize) -> Result<usize> {
-    if let Ok(class) = text.parse() {
-        ensure!(class < classes, CamError::ClassOutOfRange { class, classes });
-        return Ok(class);
-    }
-    let names = &model.classes;
-    let found = names.iter().position(|name| *name == text);
-    let numbers = (0..classes).map(|number| number.to_string());
-    let known = || numbers.chain(names.iter().cloned());
-    Ok(found.ok_or_else(|| UnknownName::new("class", text, known()))?)
-}
-
 /// The arguments, as far as they are text.
 pub(crate) fn command_line() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
-}
-
-fn most_frequent(predicted: &[Vec<usize>], model: &Model) -> Result<usize> {
-    let classes = predicted.first().map_or(0, Vec::len);
-    let background = model.background(classes);
-    let total = |class: usize| predicted.iter().map(|counts| counts[class]).sum::<usize>();
-    (0..classes)
-        .filter(|&class| Some(class) != background && total(class) > 0)
-        .max_by_key(|&class| (total(class), std::cmp::Reverse(class)))
-        .context("the network predicts only background: choose a class with --class and pixels with --pixels")
-}
-
-pub(crate) fn class_name(model: &Model, class: usize) -> String {
-    match model.classes.get(class) {
-        Some(name) => format!("class {class} ({name})"),
-        None => format!("class {class}"),
-    }
 }
 
 /// One row for each method and one column for each layer; the first column is the image.

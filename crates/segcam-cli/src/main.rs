@@ -1,6 +1,7 @@
 //! The `segcam` program.
 
 mod args;
+mod asked;
 mod demo;
 mod explain;
 mod input;

@@ -1,8 +1,9 @@
-use crate::input::Picture;
 use image::{DynamicImage, Rgb, RgbImage, imageops};
 use segcam::burn::tensor::Tensor;
 use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay};
 use segcam::{Certificate, Explanation, Fused, MapStatus, Normalize, Prediction};
+
+use crate::input::Picture;
 
 /// Outline of the pixels that are explained.
 const EXPLAINED: Rgb<u8> = Rgb([255, 255, 255]);

@@ -6,7 +6,8 @@ use segcam::{CamError, Observation, PixelSet, vocabulary};
 use serde::Serialize;
 
 use crate::args::{PixelsArgs, Talk};
-use crate::explain::{class_name, classes, predicted_pixels};
+use crate::asked::{class_name, classes};
+use crate::explain::predicted_pixels;
 use crate::input::Picture;
 use crate::model::Model;
 use crate::output::{Folder, say};

@@ -1,12 +1,13 @@
 use std::path::{Path, PathBuf};
 
-use crate::model::Model;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use segcam::annotations::{GroundTruth, cityscapes_colours, cityscapes_train_id};
 use segcam::components::Instances;
 use segcam::pixels::Vocabulary;
 use segcam::{Prediction, vocabulary};
+
+use crate::model::Model;
 
 /// What pixel sets in text form need beside the prediction.
 #[derive(Debug, clap::Args)]

@@ -80,9 +80,7 @@ impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
         known.push_back(Program { shape, device: device.clone(), network: network.clone() });
         network
     }
-}
 
-impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
     /// The network in which these values are not merged with others.
     fn exact(
         &self,
@@ -337,8 +335,8 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
         copies: usize,
     ) -> Result<Option<Onward<'_, D>>, CamError> {
         let input = self.input.clone().repeat_dim(0, copies);
-        let network = self.programs.network(input.dims(), &input.device())?;
         let Some(layer) = layer else {
+            let network = self.programs.network(input.dims(), &input.device())?;
             return Ok(Some(Box::new(move |input| {
                 let run = network.run(input.into_dispatch(), Keep::default())?;
                 Ok(Tensor::from_dispatch(run.output()))
@@ -346,7 +344,7 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
         };
         let network = match self.is_merged(layer) {
             true => self.programs.exact(input.dims(), &input.device(), &[layer])?,
-            false => network,
+            false => self.programs.network(input.dims(), &input.device())?,
         };
         let Some(node) = network.graph().nodes().iter().find(|node| node.name == layer) else {
             return Ok(None);

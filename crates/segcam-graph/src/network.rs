@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -88,7 +88,8 @@ impl<B: Backend> Network<B> {
         simplify::fold_batch_norm(&mut network);
         simplify::drop_dead(&mut network.graph);
         let known = |id| network.constants.contains_key(&id);
-        let lost = |node: &Node| !network.graph.nodes.contains(node) && !known(node.id);
+        let left: HashSet<TensorId> = network.graph.nodes.iter().map(|node| node.id).collect();
+        let lost = |node: &Node| !left.contains(&node.id) && !known(node.id);
         network.merged = before.into_iter().filter(lost).collect();
         let read = network.graph.uses();
         let kept = |id| read.contains_key(&id) || network.graph.is_named(id);

@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::Device;
 use bytes::Bytes;
@@ -21,9 +21,8 @@ use crate::{OnnxError, OnnxModel, proto};
 /// ```
 #[derive(Debug)]
 pub struct OnnxFile {
-    model: proto::Model,
-    folder: Option<PathBuf>,
-    size: usize,
+    whole: Program,
+    /// The part that leads to the class scores.
     program: Program,
     weights: Vec<Vec<f32>>,
 }
@@ -38,7 +37,7 @@ impl OnnxFile {
         let read = |error| OnnxError::Read { path: path.to_path_buf(), error };
         let bytes = std::fs::read(path).map_err(read)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Self::new(bytes.into(), Some(parent.unwrap_or(Path::new(".")).to_path_buf()))
+        Self::new(bytes.into(), Some(parent.unwrap_or(Path::new("."))))
     }
 
     /// Reads a model that lies in memory and has no weights elsewhere.
@@ -57,13 +56,13 @@ impl OnnxFile {
         Self::new(bytes.into(), None)
     }
 
-    fn new(bytes: Bytes, folder: Option<PathBuf>) -> Result<Self, OnnxError> {
+    fn new(bytes: Bytes, folder: Option<&Path>) -> Result<Self, OnnxError> {
         let size = bytes.len();
         let malformed =
             |error: prost::DecodeError| OnnxError::Malformed { reason: error.to_string() };
         let model = proto::Model::decode(bytes).map_err(malformed)?;
-        let (program, weights) = Program::new(&model, folder.as_deref(), size, None)?;
-        Ok(Self { model, folder, size, program, weights })
+        let (whole, weights) = Program::read(&model, folder, size)?;
+        Ok(Self { program: whole.towards(None)?, whole, weights })
     }
 
     /// Takes the tensor `name` for the class scores, instead of the file's first output before
@@ -72,8 +71,7 @@ impl OnnxFile {
     /// # Errors
     /// [`OnnxError::UnknownName`] if no node computes such a tensor.
     pub fn with_output(mut self, name: &str) -> Result<Self, OnnxError> {
-        let folder = self.folder.as_deref();
-        (self.program, self.weights) = Program::new(&self.model, folder, self.size, Some(name))?;
+        self.program = self.whole.towards(Some(name))?;
         Ok(self)
     }
 
@@ -95,8 +93,7 @@ impl OnnxFile {
 
     /// Names of the file's outputs, in its order.
     pub fn outputs(&self) -> Vec<&str> {
-        let outputs = self.model.graph.iter().flat_map(|graph| &graph.output);
-        outputs.map(|output| output.name.as_str()).collect()
+        self.whole.outputs.iter().map(String::as_str).collect()
     }
 
     /// Name of the tensor that holds the class scores.

@@ -22,7 +22,7 @@ pub(crate) struct Node {
     pub(crate) opset: i64,
 }
 
-/// The operations that lead to the class scores, in order.
+/// A file's operations, in order: all of them, or those that lead to the class scores.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Program {
     pub(crate) nodes: Vec<Node>,
@@ -37,6 +37,8 @@ pub(crate) struct Program {
     pub(crate) input_shape: Vec<Option<usize>>,
     /// Whether the file's own input is `[N, …, C]`.
     pub(crate) channels_last: bool,
+    /// Names of the file's outputs.
+    pub(crate) outputs: Vec<String>,
     pub(crate) scores: usize,
     /// Operators after the class scores, last first.
     pub(crate) skipped: Vec<String>,
@@ -49,17 +51,17 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The program and the values of its weights.
-    pub(crate) fn new(
+    /// Everything in the file, and the values of its weights.
+    pub(crate) fn read(
         model: &proto::Model,
         folder: Option<&Path>,
         size: usize,
-        output: Option<&str>,
     ) -> Result<(Self, Vec<Vec<f32>>), OnnxError> {
         let empty = || OnnxError::Malformed { reason: "it has no graph".into() };
         let graph = model.graph.as_ref().ok_or_else(empty)?;
         let opset = opset(model)?;
-        let mut program = Self { size, ..Self::default() };
+        let outputs = graph.output.iter().map(|output| output.name.clone()).collect();
+        let mut program = Self { size, outputs, ..Self::default() };
         let mut numbers = HashMap::new();
         let mut values = vec![];
 
@@ -95,11 +97,34 @@ impl Program {
             program.nodes.push(Node { name, operator, inputs, outputs, attributes, opset });
         }
         program.find_layout();
-        program.find_scores(graph, &numbers, output)?;
+        Ok((program, values))
+    }
+
+    /// What leads to the class scores: the tensor called `output`, or the file's first output before
+    /// softmax, sigmoid and argmax.
+    pub(crate) fn towards(&self, output: Option<&str>) -> Result<Self, OnnxError> {
+        let mut program = self.clone();
+        match output {
+            Some(name) => program.scores = self.named(name)?,
+            None => program.find_scores()?,
+        }
         program.prune();
         program.expect_supported()?;
         program.landmarks = program.find_landmarks();
-        Ok((program, values))
+        Ok(program)
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    /// The tensor of this name that a node computes.
+    fn named(&self, name: &str) -> Result<usize, OnnxError> {
+        let computed = self.number(name).filter(|&value| self.producer(value).is_some());
+        computed.ok_or_else(|| {
+            let landmarks = self.find_landmarks().into_iter().map(|value| &self.names[value]);
+            UnknownName::new("tensor", name, landmarks.chain(&self.outputs)).into()
+        })
     }
 
     fn add(
@@ -172,29 +197,11 @@ impl Program {
         }
     }
 
-    /// The class scores: the tensor called `output`, or the first output of the file, before
-    /// softmax, sigmoid and argmax.
-    fn find_scores(
-        &mut self,
-        graph: &proto::Graph,
-        numbers: &HashMap<String, usize>,
-        output: Option<&str>,
-    ) -> Result<(), OnnxError> {
-        if let Some(name) = output {
-            let known = numbers.get(name).filter(|&&value| self.producer(value).is_some());
-            let Some(&scores) = known else {
-                let known =
-                    self.find_landmarks().into_iter().map(|value| self.names[value].as_str());
-                let outputs = graph.output.iter().map(|output| output.name.as_str());
-                return Err(UnknownName::new("tensor", name, known.chain(outputs)).into());
-            };
-            self.scores = scores;
-            return Ok(());
-        }
-        let first = graph.output.first().map(|output| output.name.as_str());
-        let Some(&last) = first.and_then(|name| numbers.get(name)) else {
-            return Err(broken(format!("nothing computes its output `{}`", first.unwrap_or(""))));
-        };
+    /// The file's first output, before softmax, sigmoid and argmax.
+    fn find_scores(&mut self) -> Result<(), OnnxError> {
+        let first = self.outputs.first().map_or("", String::as_str);
+        let last = self.number(first);
+        let last = last.ok_or_else(|| broken(format!("nothing computes its output `{first}`")))?;
         self.scores = last;
         let (mut at, mut passed) = (last, vec![]);
         while let Some(node) = self.producer(at) {

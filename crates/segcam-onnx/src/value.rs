@@ -193,13 +193,16 @@ pub(crate) fn upload(array: &Array, device: &Device, settings: DeviceSettings) -
     }
 }
 
+/// One of `length` places, which may count from the end.
+pub(crate) fn place(given: i64, length: usize) -> Option<usize> {
+    let from_start = if given < 0 { given.saturating_add(length as i64) } else { given };
+    usize::try_from(from_start).ok().filter(|&place| place < length)
+}
+
 /// An axis that may count from the end.
 pub(crate) fn axis(given: i64, rank: usize) -> Result<usize> {
-    let from_start = if given < 0 { given.saturating_add(rank as i64) } else { given };
-    usize::try_from(from_start)
-        .ok()
-        .filter(|&axis| axis < rank)
-        .ok_or_else(|| format!("axis {given} does not exist: there are {rank} dimensions"))
+    let missing = || format!("axis {given} does not exist: there are {rank} dimensions");
+    place(given, rank).ok_or_else(missing)
 }
 
 pub(crate) fn axes(given: &[i64], rank: usize) -> Result<Vec<usize>> {

@@ -3,7 +3,6 @@ mod recipe;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use image::{DynamicImage, GrayImage, Rgb32FImage, RgbImage, imageops};
-use segcam_core::upsample;
 
 pub use recipe::{Channels, Recipe};
 
@@ -102,12 +101,7 @@ impl Preprocess {
                 let pad = |side: usize| (0, side.next_multiple_of(4) - side);
                 tensor(values, 1).pad([pad(height), pad(width)], 0.0)
             }
-            Self::Street => {
-                if !image.color().has_color() {
-                    return Err(PreprocessError::NeedsColor);
-                }
-                return Ok(street(image, device));
-            }
+            Self::Street => return street(image, device),
         };
         Ok(Prepared { input, picture: image.to_rgb8(), resized: false })
     }
@@ -151,17 +145,16 @@ fn retina(image: &Rgb32FImage) -> GrayImage {
     equalized
 }
 
-fn street(image: &DynamicImage, device: &Device) -> Prepared {
+fn street(image: &DynamicImage, device: &Device) -> Result<Prepared, PreprocessError> {
     let (width, height) = (1024, 512);
-    let per_channel =
-        |values: [f32; 3]| Tensor::<1>::from_floats(values, device).reshape([1, 3, 1, 1]);
-    let mean = per_channel([72.392_31, 82.908_936, 73.158_4]);
-    let deviation = per_channel([45.319_22, 46.152_893, 44.914_833]);
-    let shape = [1, 3, image.height() as usize, image.width() as usize];
-    let bgr = TensorData::new(planes(&image.to_rgb32f(), [2, 1, 0]), shape);
-    let bgr = Tensor::<4>::from_data(bgr, device) * 255.0;
-    let input = upsample((bgr - mean) / deviation, &[height, width]) / 255.0;
-    let (width, height) = (width as u32, height as u32);
-    let picture = imageops::resize(&image.to_rgb8(), width, height, imageops::FilterType::Triangle);
-    Prepared { input, picture, resized: false }
+    let recipe = Recipe {
+        channels: Some(Channels::Bgr),
+        scale: 1.0,
+        mean: vec![72.392_31, 82.908_936, 73.158_4],
+        std: vec![45.319_22, 46.152_893, 44.914_833],
+        size: Some([height as usize, width as usize]),
+    };
+    let Prepared { input, picture, .. } = recipe.apply(image, device)?;
+    let picture = imageops::resize(&picture, width, height, imageops::FilterType::Triangle);
+    Ok(Prepared { input: input / 255.0, picture, resized: false })
 }

@@ -108,9 +108,8 @@ fn operands(call: &Call, transposed: bool) -> Result<(Tensor, Tensor, Option<Ten
     let (image, kernel) = (x.shape().to_vec(), weight.shape().to_vec());
     let rank = image.len();
     let fits = (3..=5).contains(&rank) && kernel.len() == rank && {
-        let (reads, others) =
-            if transposed { (kernel[0], kernel[0]) } else { (kernel[1] * groups, kernel[0]) };
-        reads == image[1] && others % groups == 0
+        let reads = if transposed { kernel[0] } else { kernel[1] * groups };
+        reads == image[1] && kernel[0] % groups == 0
     };
     let outputs = if transposed { kernel[1] * groups } else { kernel[0] };
     let fits = fits && bias.as_ref().is_none_or(|bias| bias.shape().to_vec() == [outputs]);

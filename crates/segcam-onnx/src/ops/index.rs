@@ -4,7 +4,7 @@ use burn::tensor::IndexingUpdateOp;
 
 use super::unknown;
 use crate::array::{Array, Kind};
-use crate::value::{Call, Result, Value, axis, concat, kind, reshape, reshaped, select};
+use crate::value::{Call, Result, Value, axis, concat, kind, place, reshape, reshaped, select};
 
 pub(super) const OPERATORS: &[&str] =
     &["Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"];
@@ -23,14 +23,9 @@ pub(super) fn run(call: &Call) -> Result<Vec<Value>> {
 
 /// Indices into an axis of the given length; negative ones count from the end.
 fn places(indices: &[i64], length: usize) -> Result<Vec<usize>> {
-    let place = |index: &i64| {
-        let from_start = if *index < 0 { index.saturating_add(length as i64) } else { *index };
-        usize::try_from(from_start).ok().filter(|&place| place < length)
-    };
-    indices
-        .iter()
-        .map(|index| place(index).ok_or_else(|| format!("index {index} of {length} cells")))
-        .collect()
+    let missing = |index| format!("index {index} of {length} cells");
+    let places = indices.iter().map(|&index| place(index, length).ok_or_else(|| missing(index)));
+    places.collect()
 }
 
 fn gather(call: &Call) -> Result<Value> {

@@ -1,10 +1,11 @@
 use burn::backend::ops::{FloatTensorOps, IntTensorOps, ModuleOps};
-use burn::backend::{Dispatch as B, TensorMetadata};
+use burn::backend::{Dispatch as B, Slice, TensorMetadata};
+use burn::tensor::IndexingUpdateOp;
 use burn::tensor::ops::PadMode;
 
 use super::conv::Window;
 use super::unknown;
-use crate::value::{Call, Result, Tensor, Value, narrowed, reshaped, side};
+use crate::value::{Call, Result, Tensor, Value, reshaped, side};
 
 pub(super) const OPERATORS: &[&str] =
     &["AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "MaxUnpool"];
@@ -155,14 +156,14 @@ fn max_unpool(call: &Call) -> Result<Tensor> {
     let (cells, count) = (pooled.iter().product::<usize>(), shape.iter().product());
     let zeros = B::float_zeros([cells].into(), call.device, call.settings.float_dtype);
     let (x, places) = (reshaped(x, &[count]), reshaped(places, &[count]));
-    let add = burn::tensor::IndexingUpdateOp::Add;
+    let add = IndexingUpdateOp::Add;
     Ok(reshaped(B::float_scatter(0, zeros, places, x, add), &pooled))
 }
 
 fn average_pool(call: &Call) -> Result<Tensor> {
     let (x, window) = windows(call, 0.0)?;
     let shape = call.value(0)?.shape();
-    let y = if window.dilation.iter().all(|&dilation| dilation == 1) {
+    let mut y = if window.dilation.iter().all(|&dilation| dilation == 1) {
         by_planes(x, &window, |x, axes| {
             let (kernel, stride) = (axes.map(|a| a.kernel), axes.map(|a| a.stride));
             B::avg_pool2d(x, kernel, stride, [0, 0], true, false)
@@ -172,7 +173,6 @@ fn average_pool(call: &Call) -> Result<Tensor> {
     };
     // A window at the border holds fewer cells than it is large.
     let whole = call.int("count_include_pad", 0) != 0;
-    let mut y = y;
     for at in 0..window.out.len() {
         let (begin, end) = window.pads[at];
         let (low, high) =
@@ -199,11 +199,11 @@ fn dilated_average(mut x: Tensor, window: &Window) -> Tensor {
         let (stride, out) = (window.stride[at], window.out[at]);
         let mut total: Option<Tensor> = None;
         for tap in 0..window.kernel[at] {
-            let start = tap * window.dilation[at];
-            let cells = narrowed(x.clone(), at + 2, start, (out - 1) * stride + 1);
-            let mut ranges = vec![burn::backend::Slice::full(); x.shape().num_dims()];
-            ranges[at + 2] = burn::backend::Slice::new(0, None, stride as isize);
-            let cells = if stride == 1 { cells } else { B::float_slice(cells, &ranges) };
+            let start = (tap * window.dilation[at]) as isize;
+            let end = start + ((out - 1) * stride + 1) as isize;
+            let mut ranges = vec![Slice::full(); x.shape().num_dims()];
+            ranges[at + 2] = Slice::new(start, Some(end), stride as isize);
+            let cells = B::float_slice(x.clone(), &ranges);
             total = Some(match total {
                 None => cells,
                 Some(total) => B::float_add(total, cells),
