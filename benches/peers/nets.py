@@ -105,11 +105,15 @@ class EspNet(nn.Module):
         return self.classifier(self.conv(torch.cat([y, enc1], 1)))
 
 
-def unet(width, classes, seed=1):
+def unet(width, classes, seed=1, levels=5):
     torch.manual_seed(seed)
-    model = UNet(3, classes, [width << level for level in range(5)])
+    model = UNet(3, classes, [width << level for level in range(levels)])
     randomize(model, torch.Generator().manual_seed(seed))
     return model.eval()
+
+
+def unet3(width, classes, seed=1):
+    return unet(width, classes, seed, levels=3)
 
 
 def espnet(q, classes, seed=1):

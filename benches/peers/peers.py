@@ -1,6 +1,7 @@
 """segcam beside what people use with PyTorch: the same maps, on the same machine, in the same run.
 
     cargo xtask bench-peers [--quick] [--json FILE]
+    cargo xtask bench-peers --cost      # time and memory by network and resolution, nothing else
 
 Each tool runs in a process of its own that is asked in turn, so that a slow minute of the machine
 hits all of them. Times are medians of warm runs; maps are compared before they are timed.
@@ -139,7 +140,8 @@ def serve(peer, model, weights):
     for line in sys.stdin:
         job = json.loads(line)
         if job["inputs"] not in inputs:
-            inputs[job["inputs"]] = load_file(job["inputs"])
+            # Copies: the tensors of `load_file` are a mapped file, resident as far as it was read.
+            inputs[job["inputs"]] = {k: v.clone() for k, v in load_file(job["inputs"]).items()}
         both = inputs[job["inputs"]]
         start = time.perf_counter()
         maps = [m.detach().numpy().copy() for m in PEERS[peer](net, both["input"], both["masks"], job)]
@@ -178,10 +180,13 @@ class Worker:
                 return int(line.split()[1]) / 1024
         raise SystemExit(f"no {key}")
 
+    def reset_peak(self):
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
     def peak(self, job):
         """Most memory of one run above that of the loaded process, in MiB."""
         before = self.memory("VmRSS")
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        self.reset_peak()
         self.run(job)
         return self.memory("VmHWM") - before
 
@@ -254,27 +259,36 @@ def layer_shapes(model, weights, inputs, names):
     return shapes
 
 
-def measure(folder, binary, model, size, job, tools, rounds):
-    """Medians of the tools' times in milliseconds, asked in turn."""
-    weights, inputs = prepare(folder, model, size)
-    job = job | {"inputs": str(inputs), "size": size}
-    workers = {tool: Worker(tool, model, weights, binary) for tool in tools}
-    shapes = layer_shapes(model, weights, inputs, job["layers"])
-    order = sorted(tools, key=lambda tool: tool != "captum")
-    for tool in order:
+def check(folder, workers, model, weights, job):
+    """Runs the job once with each tool. Other maps than captum's end the run."""
+    shapes = layer_shapes(model, weights, job["inputs"], job["layers"])
+    for tool in sorted(workers, key=lambda tool: tool != "captum"):
         out = folder / f"maps-{tool.replace(' ', '-')}.f32"
         workers[tool].run(job | {"out": str(out)})
         if tool != "captum":
             error = compare(tool, out, folder / "maps-captum.f32", job, shapes)
             print(f"  {tool}: the same maps within {error:.1e}", flush=True)
-    times = {tool: [] for tool in tools}
+
+
+def medians(workers, job, rounds):
+    """Medians of the tools' times in milliseconds, asked in turn."""
+    times = {tool: [] for tool in workers}
     for _ in range(rounds):
-        for tool in tools:
+        for tool, worker in workers.items():
             time.sleep(0.2)
-            times[tool].append(workers[tool].run(job))
+            times[tool].append(worker.run(job))
+    return {tool: statistics.median(ms) for tool, ms in times.items()}
+
+
+def measure(folder, binary, model, size, job, tools, rounds):
+    weights, inputs = prepare(folder, model, size)
+    job = job | {"inputs": str(inputs), "size": size}
+    workers = {tool: Worker(tool, model, weights, binary) for tool in tools}
+    check(folder, workers, model, weights, job)
+    found = medians(workers, job, rounds)
     for worker in workers.values():
         worker.close()
-    return {tool: statistics.median(ms) for tool, ms in times.items()}
+    return found
 
 
 EVERY = list(range(CLASSES))
@@ -353,10 +367,15 @@ def main():
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--only", help="only work whose name holds this")
+    parser.add_argument("--cost", action="store_true",
+                        help="only the table of time and memory by network and resolution")
     args = parser.parse_args()
     if args.serve:
         return serve(*args.serve)
     args.folder.mkdir(parents=True, exist_ok=True)
+    if args.cost:
+        import cost
+        return cost.run(args.folder, args.worker)
     rounds = 3 if args.quick else 7
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
           f"median of {rounds}")

@@ -42,9 +42,10 @@ fn main() -> anyhow::Result<()> {
     let (weights, classes) = (Path::new(weights), classes.parse()?);
     let same = str::to_string;
     let explainer = match model.split_once(':') {
-        Some(("unet", width)) => {
+        Some((unet @ ("unet" | "unet3"), width)) => {
             let width: usize = width.parse()?;
-            let widths = (0..5).map(|level| width << level).collect();
+            let levels = if unet == "unet" { 5 } else { 3 };
+            let widths = (0..levels).map(|level| width << level).collect();
             let net = UNetConfig::new(3, classes).with_widths(widths).init(&device);
             explainer(load_weights(net, weights, same)?, tape)
         }

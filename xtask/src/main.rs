@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask check
        cargo xtask backends [DEVICE…]
-       cargo xtask bench-peers [--quick] [--json FILE] [--plot FILE] [--only TEXT]
+       cargo xtask bench-peers [--quick] [--cost] [--json FILE] [--plot FILE] [--only TEXT]
        cargo xtask onnx-zoo [--json FILE]";
 
 fn main() -> ExitCode {

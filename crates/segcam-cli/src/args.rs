@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
 use segcam::burn::tensor::Device;
+use segcam::metrics::Metric;
 use segcam::render::Colormap;
-use segcam::{DeviceError, Fusion, Normalize, Smoothing, best_device, device};
+use segcam::{DeviceError, Fusion, Normalize, Smoothing, UnknownName, best_device, device};
 
 use crate::method::MethodName;
 use crate::model::ModelArgs;
@@ -20,6 +21,7 @@ use crate::sets::SetArgs;
   segcam demo
   segcam explain --input nuclei.png
   segcam explain --model espnet --weights espnet.pth --input street.png --class 11
+  segcam evaluate --input nuclei/ --out nuclei-evaluation
   segcam layers --model retina-unet --weights unet_drive.safetensors"
 )]
 pub(crate) struct Args {
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Explain what a network predicts on an image or a volume
     Explain(Box<ExplainArgs>),
+    /// Measure how far the maps of many images can be trusted
+    Evaluate(Box<EvaluateArgs>),
     /// List a network's layers and their shapes
     Layers(LayersArgs),
     /// Print a network's forward pass as a graph, before and after it is simplified
@@ -163,27 +167,8 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
 
-    /// Layers to explain; see `segcam layers`. `auto`: the bottleneck and the last decoder block.
-    /// Of .onnx files the end of a tensor's name will do
-    #[arg(long = "layer", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_value = "auto")]
-    pub(crate) layers: Vec<String>,
-
-    /// Classes to explain: numbers, from 0, or names; `all`: every class that has pixels [default:
-    /// the most frequent predicted one that is not background]
-    #[arg(long = "class", value_name = "N", value_delimiter = ',', allow_hyphen_values = true)]
-    pub(crate) classes: Vec<String>,
-
-    /// CAM methods; see `segcam methods`
-    #[arg(long = "method", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_values = ["seg-grad-cam", "seg-hires-grad-cam"])]
-    pub(crate) methods: Vec<MethodName>,
-
-    /// Pixels whose score the Seg methods explain, see below; the others take the whole image.
-    /// Several sets give a figure each
-    #[arg(long, value_name = "SET", num_args = 1.., default_value = "class")]
-    pub(crate) pixels: Vec<String>,
-
     #[command(flatten)]
-    pub(crate) sets: SetArgs,
+    pub(crate) question: QuestionArgs,
 
     /// Say how much of the score comes through each layer, and how much of each map lies where
     /// influence is impossible
@@ -213,6 +198,91 @@ pub(crate) struct ExplainArgs {
     /// Colours: viridis, magma, inferno, turbo or jet
     #[arg(long, value_name = "NAME", default_value_t)]
     pub(crate) colormap: Colormap,
+}
+
+/// What is asked of the network.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct QuestionArgs {
+    /// Layers to explain; see `segcam layers`. `auto`: the bottleneck and the last decoder block;
+    /// `all`: every layer with a name. Of .onnx files the end of a tensor's name will do
+    #[arg(long = "layer", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_value = "auto")]
+    pub(crate) layers: Vec<String>,
+
+    /// Classes to explain: numbers, from 0, or names; `all`: every class that has pixels [default:
+    /// the most frequent predicted one that is not background]
+    #[arg(long = "class", value_name = "N", value_delimiter = ',', allow_hyphen_values = true)]
+    pub(crate) classes: Vec<String>,
+
+    /// CAM methods; see `segcam methods`
+    #[arg(long = "method", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_values = ["seg-grad-cam", "seg-hires-grad-cam"])]
+    pub(crate) methods: Vec<MethodName>,
+
+    /// Pixels whose score the Seg methods explain, see below; the others take the whole image.
+    /// Several sets give a figure each
+    #[arg(long, value_name = "SET", num_args = 1.., default_value = "class")]
+    pub(crate) pixels: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) sets: SetArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "DIR receives evaluation.csv (a row for each map), summary.csv (means and 95 % \
+intervals over images), evaluation.json (both, and comparisons of methods) and a figure. What was \
+measured is kept in DIR/images: the same command again goes on where it stopped.
+
+Examples:
+  segcam evaluate --input nuclei/ --out nuclei-evaluation
+  segcam evaluate --input list.txt --truth masks/ --pixels tp --layer all --method seg-grad-cam \
+seg-hires-grad-cam --metric road leak --out out"
+)]
+pub(crate) struct EvaluateArgs {
+    #[command(flatten)]
+    pub(crate) network: ModelArgs,
+
+    /// Image or volume as for `segcam explain`, a folder of them, or a .txt file that lists one a
+    /// line
+    #[arg(long, value_name = "PATH")]
+    pub(crate) input: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) question: QuestionArgs,
+
+    /// What to measure [default: all]: leak, completeness, fidelity-r2, fidelity-rank, road,
+    /// deletion, insertion, randomization, stability, sensitivity, agreement; with --region also
+    /// pointing, mass, rank
+    #[arg(long = "metric", value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    pub(crate) metrics: Vec<MetricName>,
+
+    /// Masks of the pixels that are known to cause the prediction, nonzero inside: an image, or a
+    /// folder with one of the same name for each input
+    #[arg(long, value_name = "PATH")]
+    pub(crate) region: Option<PathBuf>,
+
+    /// Cells of a layer that are left out, one at a time, to measure fidelity
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(3..))]
+    pub(crate) cells: u32,
+
+    /// Seed of noise, ties, random weights and the bootstrap
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Folder for the results
+    #[arg(long, value_name = "DIR", default_value = "segcam-evaluation")]
+    pub(crate) out: PathBuf,
+}
+
+/// A metric by name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MetricName(pub(crate) Metric);
+
+impl FromStr for MetricName {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        UnknownName::find("metric", name, &Metric::ALL).map(Self)
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use segcam::{CamError, CamMethod, Observation, PixelSet, UnknownName};
 
-use crate::args::ExplainArgs;
+use crate::args::QuestionArgs;
 use crate::method::{MethodName, SharedSet};
 use crate::model::Model;
 
@@ -32,12 +32,14 @@ pub(crate) struct Group<const D: usize> {
     pub(crate) class: usize,
     pub(crate) class_name: String,
     pub(crate) pixels: SharedSet<D>,
+    /// The pixel set as it was asked for.
+    pub(crate) asked: String,
     /// `.class7.set2.part3` where there are several.
     pub(crate) suffix: String,
 }
 
 pub(crate) fn groups<const D: usize>(
-    args: &ExplainArgs,
+    args: &QuestionArgs,
     model: &Model,
     seen: &Observation<D>,
     classes: &[usize],
@@ -55,15 +57,15 @@ pub(crate) fn groups<const D: usize>(
                 suffix += &format!(".set{}", number + 1);
             }
             let parts = set.parts(seen.prediction(), class)?;
-            let class_name = class_name(model, class);
+            let (class_name, asked) = (class_name(model, class), text.clone());
             if parts.is_empty() {
-                groups.push(Group { class, class_name, pixels: set.into(), suffix });
+                groups.push(Group { class, class_name, pixels: set.into(), asked, suffix });
                 continue;
             }
             for (number, part) in parts.into_iter().enumerate() {
                 let suffix = format!("{suffix}.part{}", number + 1);
-                let (class_name, pixels) = (class_name.clone(), part.into());
-                groups.push(Group { class, class_name, pixels, suffix });
+                let (class_name, asked) = (class_name.clone(), asked.clone());
+                groups.push(Group { class, class_name, pixels: part.into(), asked, suffix });
             }
         }
     }
@@ -72,7 +74,7 @@ pub(crate) fn groups<const D: usize>(
 
 impl<const D: usize> Group<D> {
     /// Every layer with every method.
-    pub(crate) fn requests(&self, args: &ExplainArgs, layers: &[NamedLayer]) -> Vec<Request<D>> {
+    pub(crate) fn requests(&self, args: &QuestionArgs, layers: &[NamedLayer]) -> Vec<Request<D>> {
         let request = |layer: &NamedLayer, method: MethodName| Request {
             class: self.class,
             method: method.with(&self.pixels),
@@ -96,7 +98,14 @@ pub(crate) struct Request<const D: usize> {
     pub(crate) stem: String,
 }
 
-pub(crate) fn methods(args: &ExplainArgs) -> Vec<MethodName> {
+impl<const D: usize> Request<D> {
+    /// As the library takes it.
+    pub(crate) fn as_core(&self) -> segcam::Request<'_, D> {
+        segcam::Request { method: &*self.method, layer: &self.layer, class: self.class }
+    }
+}
+
+pub(crate) fn methods(args: &QuestionArgs) -> Vec<MethodName> {
     without_repeats(args.methods.clone())
 }
 
@@ -107,7 +116,7 @@ pub(crate) struct NamedLayer {
 }
 
 pub(crate) fn layers<const D: usize>(
-    args: &ExplainArgs,
+    args: &QuestionArgs,
     model: &Model,
     seen: &Observation<D>,
 ) -> Result<Vec<NamedLayer>> {
@@ -116,6 +125,10 @@ pub(crate) fn layers<const D: usize>(
     for wanted in &args.layers {
         match wanted.as_str() {
             "auto" => names.extend(model.default_layers(seen.layers())),
+            "all" => {
+                let layers = seen.layers().iter().filter(|layer| layer.shape.len() == D);
+                names.extend(layers.map(|layer| layer.name.clone()));
+            }
             wanted => names.push(model.layer(wanted, &all)?),
         }
     }

@@ -47,38 +47,41 @@ fn explain<const D: usize>(
     input: &Tensor<D>,
     picture: Option<&Picture>,
 ) -> Result<()> {
-    let layers = layers(args, model, &seen)?;
+    let layers = layers(&args.question, model, &seen)?;
     let normalize = Normalize::from(args.normalize);
     let predicted_pixels = predicted_pixels(&seen);
-    let (classes, class_chosen) = classes(&args.classes, model, &predicted_pixels)?;
-    let groups = groups(args, model, &seen, &classes)?;
+    let (classes, class_chosen) = classes(&args.question.classes, model, &predicted_pixels)?;
+    let groups = groups(&args.question, model, &seen, &classes)?;
     let requests: Vec<Request<D>> =
-        groups.iter().flat_map(|group| group.requests(args, &layers)).collect();
+        groups.iter().flat_map(|group| group.requests(&args.question, &layers)).collect();
     let out = Folder::create(&args.out)?;
     let work = Work { normalize, certify: args.certify, smooth: args.smooth.as_ref(), talk };
 
     let (mut reports, mut failures) = (vec![], vec![]);
-    let (mut files, mut slices) = (vec![], vec![]);
+    let (mut files, mut slices, mut stopped) = (vec![], vec![], None);
     let (seen, bar) = work.progress(seen, requests.len());
     let mut maps = explain_all(explainer, &seen, input, &requests, &work, &bar);
     for group in &groups {
         // All maps of the group are taken, so that those of the next one come next.
-        let maps: Vec<_> = maps.by_ref().take(layers.len() * methods(args).len()).collect();
+        let maps: Vec<_> =
+            maps.by_ref().take(layers.len() * methods(&args.question).len()).collect();
         let found = maps
             .into_iter()
             .collect::<Result<Vec<_>, _>>()
             .and_then(|maps| Ok((maps, group.pixels.weights(seen.prediction(), group.class)?)));
         let (maps, explained) = match found {
             Ok(found) => found,
-            // Empty pixel sets are the class's own affair; what else is wrong is so for all.
-            Err(error @ (CamError::EmptyPixelSet { .. } | CamError::PixelSet { .. }))
-                if groups.len() > 1 =>
-            {
+            Err(error) => {
                 let (class, pixel_set) = (group.class, group.pixels.name());
                 failures.push(Failure { class, pixel_set, error: error.to_string() });
-                continue;
+                // Empty pixel sets are the class's own affair; what else is wrong, such as a lost
+                // device, is so for all that is still to come.
+                match error {
+                    CamError::EmptyPixelSet { .. } | CamError::PixelSet { .. } => continue,
+                    error => stopped = Some(error),
+                }
+                break;
             }
-            Err(error) => return Err(error.into()),
         };
         let mut described: Vec<MapReport> = maps.iter().map(|map| map.report(model)).collect();
         for sample in 0..input.dims()[0] {
@@ -96,7 +99,7 @@ fn explain<const D: usize>(
     if let Some(failure) = failures.first().filter(|_| reports.is_empty()) {
         bail!("{}", failure.error);
     }
-    if args.save.contains(&Save::Prediction) {
+    if stopped.is_none() && args.save.contains(&Save::Prediction) {
         let labels = seen.prediction().labels();
         let shape = labels.dims();
         let labels: Vec<i32> = labels.into_data().iter::<i32>().collect();
@@ -124,7 +127,13 @@ fn explain<const D: usize>(
         failures,
         files,
     };
-    finish(&report, &out, talk)
+    match stopped {
+        None => finish(&report, &out, talk),
+        Some(error) => {
+            finish(&report, &out, Talk::Quiet)?;
+            bail!("{error}; what was finished before is in {}", args.out.display())
+        }
+    }
 }
 
 /// Draws the maps of one image of the batch, each by itself and all in one figure, whose name it
@@ -150,7 +159,7 @@ fn draw<const D: usize>(
         panels.push(panel(Size::InFigure));
     }
     if let Some(fusion) = args.fuse.map(Fusion::from) {
-        for method in methods(args) {
+        for method in methods(&args.question) {
             let of_method = |map: &&Map<D>| map.stem.starts_with(&format!("{method}."));
             let maps: Vec<&Map<D>> = maps.iter().filter(of_method).collect();
             let fused = fusion.fuse(maps.iter().map(|map| &map.found))?;
@@ -163,7 +172,7 @@ fn draw<const D: usize>(
     }
     let file = format!("compare{}{number}.png", group.suffix);
     let title = format!("{class}, pixel set {}; {}", group.pixels.name(), canvas.legend());
-    out.png(&file, &figure(&title, &in_rows(canvas, panels, methods(args).len())))?;
+    out.png(&file, &figure(&title, &in_rows(canvas, panels, methods(&args.question).len())))?;
     Ok(file)
 }
 
@@ -214,10 +223,7 @@ pub(crate) fn explain_all<'a, const D: usize>(
     bar: &'a ProgressBar,
 ) -> impl Iterator<Item = Result<Map<D>, CamError>> + 'a {
     bar.tick();
-    let asked = requests.iter().map(|request| {
-        let Request { method, layer, class, .. } = request;
-        segcam::Request { method: &**method, layer, class: *class }
-    });
+    let asked = requests.iter().map(Request::as_core);
     let found: Box<dyn Iterator<Item = _> + 'a> = match work.smooth {
         None => Box::new(seen.explain_all(asked)),
         Some(Smooth(smoothing)) => Box::new(asked.map(move |request| {

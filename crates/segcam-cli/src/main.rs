@@ -3,6 +3,8 @@
 mod args;
 mod asked;
 mod demo;
+mod evaluate;
+mod evaluation;
 mod explain;
 mod input;
 mod listing;
@@ -65,6 +67,7 @@ fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Demo(demo) => demo::run(&demo, talk),
         Command::Explain(explain) => explain::run(&explain, talk),
+        Command::Evaluate(evaluate) => evaluate::run(&evaluate, talk),
         Command::Layers(layers) => listing::layers(&layers, talk),
         Command::Graph(graph) => listing::graph(&graph, talk),
         Command::Models => listing::models(talk),

@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -10,10 +11,10 @@ use segcam::{Prediction, vocabulary};
 use crate::model::Model;
 
 /// What pixel sets in text form need beside the prediction.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SetArgs {
     /// Annotation for the sets truth, tp, fp, fn, tn: gray or indexed PNG or TIFF, one label for
-    /// each pixel
+    /// each pixel; for many images a folder with one of the same name for each
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
 
@@ -26,7 +27,7 @@ pub(crate) struct SetArgs {
     ignore: u32,
 
     /// Resize the annotation to the network's output, by nearest pixel
-    #[arg(long, requires = "truth")]
+    #[arg(long)]
     truth_resize: bool,
 
     /// Image of instance ids for the sets instance:N and instances: gray PNG or TIFF, 0 for none
@@ -43,6 +44,18 @@ enum TruthMap {
 }
 
 impl SetArgs {
+    /// The same with the annotation of one of many images where a folder of them was given.
+    pub(crate) fn of_image(&self, image: &Path) -> Result<Self> {
+        let [truth, instances] = [&self.truth, &self.instances]
+            .map(|path| path.as_ref().map(|path| beside(path, image)).transpose());
+        Ok(Self { truth: truth?, instances: instances?, ..self.clone() })
+    }
+
+    /// Whether annotations of another size are resized.
+    pub(crate) fn resizes(&self) -> bool {
+        self.truth_resize
+    }
+
     /// The words of pixel sets, with the annotations that were given.
     pub(crate) fn vocabulary<const D: usize>(
         &self,
@@ -85,6 +98,19 @@ impl SetArgs {
         truth.check(prediction.classes())?;
         Ok(truth)
     }
+}
+
+/// The file itself, or the one in a folder that has the image's name, whatever its extension.
+pub(crate) fn beside(path: &Path, image: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let mut files =
+        fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let of_image = |file: &PathBuf| file.is_file() && file.file_stem() == image.file_stem();
+    let found = files.find_map(|file| Some(file.ok()?.path()).filter(of_image));
+    let stem = image.file_stem().unwrap_or_default().to_string_lossy();
+    found.with_context(|| format!("{} has no file named {stem}.*", path.display()))
 }
 
 fn instances<const D: usize>(path: &Path, prediction: &Prediction<D>) -> Result<Instances> {

@@ -1,7 +1,8 @@
 use burn::tensor::Tensor;
 
+use crate::error::guarded;
 use crate::explainer::{expect_shape, per_sample_sum};
-use crate::{CamError, Observation, Onward, Target};
+use crate::{CamError, Observation, Prediction, Target};
 
 /// Asks the network again with something changed, for methods that do without gradients.
 ///
@@ -53,6 +54,11 @@ impl<const D: usize> Ask<'_, D> {
         self.seen.pass.input()
     }
 
+    /// The score that is asked about.
+    pub fn target(&self) -> &Target<D> {
+        self.target
+    }
+
     /// The score of each image when nothing is changed.
     pub fn score(&self) -> Vec<f64> {
         self.seen.score(self.target)
@@ -73,9 +79,7 @@ impl<const D: usize> Ask<'_, D> {
         count: usize,
         change: impl FnMut(usize) -> Tensor<D>,
     ) -> Result<Vec<Vec<f64>>, CamError> {
-        let copies = self.copies(count);
-        let onward = self.seen.pass.onward(Some(self.layer), copies)?;
-        self.scores(&onward.ok_or_else(|| self.no_path())?, copies, count, change)
+        self.again(Some(self.layer), count, change, |logits| self.target.asked(logits))
     }
 
     /// The same for changed versions of the input, which go through the whole network.
@@ -87,43 +91,95 @@ impl<const D: usize> Ask<'_, D> {
         count: usize,
         change: impl FnMut(usize) -> Tensor<D>,
     ) -> Result<Vec<Vec<f64>>, CamError> {
-        let copies = self.copies(count);
-        let onward = self.seen.pass.onward(None, copies)?;
-        self.scores(&onward.ok_or_else(|| self.no_path())?, copies, count, change)
+        self.again(None, count, change, |logits| self.target.asked(logits))
     }
 
-    fn copies(&self, count: usize) -> usize {
-        self.seen.pass.chunk().min(count).max(1)
-    }
-
-    fn scores(
+    /// The mean probability of the class over the explained pixels, in `[0, 1]`, for changed versions
+    /// of the input: `f_M = Σ_p w_p · P(c | p) / Σ_p w_p` of each image.
+    ///
+    /// # Errors
+    /// As [`with_layer`](Self::with_layer).
+    pub fn probability_with_input(
         &self,
-        onward: &Onward<D>,
-        copies: usize,
+        count: usize,
+        change: impl FnMut(usize) -> Tensor<D>,
+    ) -> Result<Vec<Vec<f64>>, CamError> {
+        let sizes = per_sample_sum(self.target.weights.clone());
+        let class = self.target.class;
+        let read =
+            |logits: &Tensor<D>| Prediction::new(logits.clone(), logits.dims()).probability(class);
+        let mut found = self.again(None, count, change, read)?;
+        for images in &mut found {
+            images.iter_mut().zip(&sizes).for_each(|(sum, size)| *sum /= size);
+        }
+        Ok(found)
+    }
+
+    /// What `read` finds in the logits of each version, summed over the explained pixels.
+    fn again(
+        &self,
+        layer: Option<&str>,
         count: usize,
         mut change: impl FnMut(usize) -> Tensor<D>,
+        read: impl Fn(&Tensor<D>) -> Tensor<D>,
     ) -> Result<Vec<Vec<f64>>, CamError> {
-        let weights = self.target.weights.clone().repeat_dim(0, copies);
-        let images = weights.dims()[0] / copies;
-        let mut scores = vec![];
-        let mut shape = None;
-        while scores.len() < count {
-            // The last chunk is filled up with its own last version.
-            let versions = (0..copies).map(|k| change((scores.len() + k).min(count - 1)));
-            let versions: Vec<_> = versions.collect();
-            let wanted = *shape.get_or_insert(versions[0].dims());
-            for version in &versions {
-                expect_shape("a changed version", version, wanted)?;
+        let failed = |reason| CamError::Backend { reason };
+        guarded(failed, || {
+            let copies = self.seen.pass.chunk().min(count).max(1);
+            let onward = self.seen.pass.onward(layer, copies)?.ok_or_else(|| self.no_path())?;
+            let weights = self.target.weights.clone().repeat_dim(0, copies);
+            let images = weights.dims()[0] / copies;
+            let mut scores = vec![];
+            let mut shape = None;
+            while scores.len() < count {
+                // The last chunk is filled up with its own last version.
+                let versions = (0..copies).map(|k| change((scores.len() + k).min(count - 1)));
+                let versions: Vec<_> = versions.collect();
+                let wanted = *shape.get_or_insert(versions[0].dims());
+                for version in &versions {
+                    expect_shape("a changed version", version, wanted)?;
+                }
+                let logits = onward(Tensor::cat(versions, 0))?;
+                let found = per_sample_sum(read(&logits) * weights.clone());
+                scores.extend(found.chunks(images).map(<[f64]>::to_vec).take(count - scores.len()));
+                self.seen.progressed(scores.len(), count);
             }
-            let logits = onward(Tensor::cat(versions, 0))?;
-            let found = per_sample_sum(self.target.asked(&logits) * weights.clone());
-            scores.extend(found.chunks(images).map(<[f64]>::to_vec).take(count - scores.len()));
-            self.seen.progressed(scores.len(), count);
-        }
-        Ok(scores)
+            Ok(scores)
+        })
     }
 
     fn no_path(&self) -> CamError {
         CamError::NoPath { layer: self.layer.to_string(), class: self.target.class }
+    }
+}
+
+impl<const D: usize> Observation<D> {
+    /// Asks about a score that was explained, [`Explanation::target`], with something changed at
+    /// `layer` or at the input.
+    ///
+    /// # Errors
+    /// [`CamError::UnknownLayer`].
+    ///
+    /// # Example
+    /// ```no_run
+    /// # use segcam_core::*;
+    /// # fn example(seen: Observation) -> Result<(), CamError> {
+    /// let map = seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1)?;
+    /// let ask = seen.ask(map.target(), map.layer())?;
+    /// let [dark, bright] = [0.5, 1.5].map(|by| ask.input() * by);
+    /// let p = ask.probability_with_input(2, |k| [dark.clone(), bright.clone()][k].clone())?;
+    /// println!("darker {:.3}, brighter {:.3}", p[0][0], p[1][0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`Explanation::target`]: crate::Explanation::target
+    pub fn ask<'a>(
+        &'a self,
+        target: &'a Target<D>,
+        layer: &'a str,
+    ) -> Result<Ask<'a, D>, CamError> {
+        self.layer(layer)?;
+        Ok(Ask { seen: self, target, layer })
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor};
 use segcam_graph::{Graph, Shares};
 
@@ -23,6 +25,12 @@ pub trait Engine<const D: usize = 4>: Send + Sync {
         _device: &Device,
     ) -> Result<Option<(Graph, Graph)>, CamError> {
         Ok(None)
+    }
+
+    /// The same network with random weights behind the layer `after`, or everywhere; `None` if the
+    /// engine cannot change weights.
+    fn with_random_weights(&self, _after: Option<&str>, _seed: u64) -> Option<Arc<dyn Engine<D>>> {
+        None
     }
 }
 

@@ -71,6 +71,10 @@ pub enum CamError {
         classes: usize,
     },
 
+    /// The engine cannot change the network's weights.
+    #[error("this engine cannot make weights random: take the graph engine, `GraphEngine::new`")]
+    FixedWeights,
+
     /// The set M has no pixel in at least one image of the batch.
     #[error(
         "pixel set `{set}` of class {class} is empty{}: {reason}",

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 
 use crate::{
-    CamError, CamMethod, Engine, Explanation, Gradients, Graph, GraphEngine, Layer, Pass,
+    CamError, CamMethod, Engine, Explanation, Gradients, Graph, GraphEngine, Layer, Pass, PixelSet,
     PixelSetSummary, Prediction, Quantity, Request, SegmentationModel, Target, error::closest,
     error::guarded,
 };
@@ -25,6 +25,18 @@ impl<const D: usize> Explainer<D> {
     /// Takes an engine that already holds its network.
     pub fn with_engine(engine: impl Engine<D> + 'static) -> Self {
         Self { engine: Arc::new(engine) }
+    }
+
+    /// The same network with random weights from its end back to the layer `after`, or everywhere:
+    /// the values of each weight tensor are shuffled. A map that stays the same does not depend on
+    /// what the network has learnt.
+    ///
+    /// # Errors
+    /// [`CamError::FixedWeights`] with an engine that cannot do it. An unknown layer is an error of
+    /// [`observe`](Self::observe).
+    pub fn with_random_weights(&self, after: Option<&str>, seed: u64) -> Result<Self, CamError> {
+        let engine = self.engine.with_random_weights(after, seed);
+        Ok(Self { engine: engine.ok_or(CamError::FixedWeights)? })
     }
 
     /// The forward pass as the engine runs it on an input of this shape: captured, and simplified.
@@ -83,6 +95,11 @@ pub struct Observation<const D: usize = 4> {
 impl<const D: usize> Observation<D> {
     pub(crate) fn of_pass(pass: Box<dyn Pass<D>>, prediction: Prediction<D>) -> Self {
         Self { pass, prediction, progress: None }
+    }
+
+    /// The input, `[N, C, …]`.
+    pub fn input(&self) -> Tensor<D> {
+        self.pass.input()
     }
 
     /// The class scores before softmax or sigmoid, `[N, classes, …]`.
@@ -195,17 +212,35 @@ impl<const D: usize> Observation<D> {
         Ok(layer)
     }
 
-    /// The score that `method` explains, and what its pixel set is.
-    pub(crate) fn target(
+    /// The score of `class` over a pixel set.
+    ///
+    /// # Errors
+    /// An unknown class, an empty pixel set, and whatever the pixel set itself reports.
+    ///
+    /// # Example
+    /// ```no_run
+    /// # use segcam_core::*;
+    /// # fn example(seen: Observation) -> Result<(), CamError> {
+    /// let target = seen.target(&PredictedClass, 1)?;
+    /// let scores = seen.ask(&target, "mid")?.score();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn target(&self, pixels: &dyn PixelSet<D>, class: usize) -> Result<Target<D>, CamError> {
+        let failed = |reason| CamError::Backend { reason };
+        guarded(failed, || Ok(self.target_of(pixels, class)?.0))
+    }
+
+    /// The score of `class` over a pixel set, and what the set is.
+    pub(crate) fn target_of(
         &self,
-        method: &dyn CamMethod<D>,
+        set: &dyn PixelSet<D>,
         class: usize,
     ) -> Result<(Target<D>, PixelSetSummary), CamError> {
         let classes = self.prediction.classes();
         if class >= classes {
             return Err(CamError::ClassOutOfRange { class, classes });
         }
-        let set = method.pixels();
         let against = set.against();
         if let Some(class) = against.filter(|against| *against >= classes) {
             return Err(CamError::ClassOutOfRange { class, classes });

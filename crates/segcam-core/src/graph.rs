@@ -37,6 +37,8 @@ pub struct GraphEngine<M, const D: usize = 4> {
 /// The network and what was captured of it.
 struct Programs<M, const D: usize> {
     tape: TapeEngine<M>,
+    /// From where on weights are random, and the seed.
+    randomized: Option<(Option<String>, u64)>,
     constants: Constants,
     known: Mutex<VecDeque<Program<D>>>,
 }
@@ -50,7 +52,7 @@ struct Program<const D: usize> {
 
 impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
     fn capture(&self, shape: [usize; D]) -> Result<Graph, GraphError> {
-        Graph::capture(shape, |input, names| {
+        let graph = Graph::capture(shape, |input, names| {
             // `valid` again: the clone shares the running statistics that `to_device` moves.
             let model = self.tape.model().valid().to_device(&input.device());
             let mut visitor = |mut view: LayerView| {
@@ -62,7 +64,11 @@ impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
                 give_name::<6>(&mut view, names);
             };
             model.forward(input, &mut Layers::visited(&mut visitor))
-        })
+        })?;
+        match &self.randomized {
+            Some((after, seed)) => graph.with_random_weights(after.as_deref(), *seed),
+            None => Ok(graph),
+        }
     }
 
     fn network(&self, shape: [usize; D], device: &Device) -> Result<Arc<Network>, GraphError> {
@@ -98,6 +104,7 @@ impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
     pub fn new(model: M) -> Self {
         let programs = Programs {
             tape: TapeEngine::new(model),
+            randomized: None,
             constants: Constants::default(),
             known: Mutex::default(),
         };
@@ -161,6 +168,8 @@ impl<M: SegmentationModel<D>, const D: usize> Engine<D> for GraphEngine<M, D> {
                 expect_unique(&pass.layers)?;
                 Ok(Box::new(pass))
             }
+            // The tape would run with the weights as they are.
+            Err(error) if self.programs.randomized.is_some() => Err(error.into()),
             Err(reason @ (GraphError::Capture { .. } | GraphError::Unsupported { .. })) => {
                 self.programs.tape.pass(input, format!("tape ({reason})"))
             }
@@ -178,6 +187,17 @@ impl<M: SegmentationModel<D>, const D: usize> Engine<D> for GraphEngine<M, D> {
         let constants = &self.programs.constants;
         let network = Network::new(graph.clone(), device.as_dispatch(), constants)?;
         Ok(Some((graph, network.graph().clone())))
+    }
+
+    fn with_random_weights(&self, after: Option<&str>, seed: u64) -> Option<Arc<dyn Engine<D>>> {
+        let programs = Programs {
+            tape: self.programs.tape.clone(),
+            randomized: Some((after.map(ToString::to_string), seed)),
+            constants: Constants::default(),
+            known: Mutex::default(),
+        };
+        let Self { memory, chunk, .. } = *self;
+        Some(Arc::new(Self { programs: Arc::new(programs), memory, chunk }))
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use crate::{CamError, Prediction};
+use crate::{CamError, Prediction, Target};
 
 /// The set M of output pixels whose class score is explained.
 ///
@@ -103,6 +103,33 @@ forward_pixel_set!(
     Box<dyn PixelSet<D> + Send + Sync>,
     Arc<dyn PixelSet<D> + Send + Sync>
 );
+
+/// A score that was explained before is a pixel set, too: the same pixels, whatever the network
+/// predicts on another input.
+///
+/// # Example
+/// ```no_run
+/// # use segcam_core::*;
+/// # fn example(seen: Observation, again: Observation) -> Result<(), CamError> {
+/// let map = seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1)?;
+/// let same_pixels = Seg::of(HiResCam, map.target().clone());
+/// let other = again.explain(&same_pixels, "mid", 1)?;
+/// # Ok(())
+/// # }
+/// ```
+impl<const D: usize> PixelSet<D> for Target<D> {
+    fn weights(&self, _prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
+        Ok(self.weights.clone())
+    }
+
+    fn name(&self) -> String {
+        "as before".into()
+    }
+
+    fn against(&self) -> Option<usize> {
+        self.against
+    }
+}
 
 /// Every pixel of the image: Seg-Grad-CAM becomes Grad-CAM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -72,7 +72,8 @@ impl<const D: usize> Observation<D> {
             let layer = self.layer(request.layer);
             let found = layer.and_then(|_| {
                 guarded(failed, || {
-                    let (target, pixels) = self.target(request.method, request.class)?;
+                    let (target, pixels) =
+                        self.target_of(request.method.pixels(), request.class)?;
                     if let Some(map) = self.explained_by_asking(request, &target, &pixels) {
                         results[at] = Some(map);
                         return Ok(());

@@ -103,7 +103,7 @@ impl Smoothing {
         class: usize,
     ) -> Result<Explanation<D>, CamError> {
         let seen = explainer.observe(input.clone())?;
-        let (target, pixels) = seen.target(&method, class)?;
+        let (target, pixels) = seen.target_of(method.pixels(), class)?;
         let frozen = |change| {
             let (target, name) = (target.clone(), pixels.name.clone());
             FrozenMethod { method: &method, pixels: FrozenPixels { target, change, name } }

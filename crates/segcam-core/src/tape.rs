@@ -17,6 +17,12 @@ pub struct TapeEngine<M> {
     model: Arc<M>,
 }
 
+impl<M> Clone for TapeEngine<M> {
+    fn clone(&self) -> Self {
+        Self { model: self.model.clone() }
+    }
+}
+
 impl<M> TapeEngine<M> {
     /// Puts `model` into inference mode: BatchNorm and dropout never train on the tape.
     pub fn new<const D: usize>(model: M) -> Self

@@ -18,6 +18,13 @@ pub enum GraphError {
         operation: String,
     },
 
+    /// No value of the graph has this name.
+    #[error("no value of the graph is named `{name}`")]
+    UnknownValue {
+        /// The name.
+        name: String,
+    },
+
     /// The values that the reverse pass needs do not fit into the bound.
     #[error(
         "the reverse pass needs more than the {limit} bytes it may keep: raise the bound, or \

@@ -38,6 +38,7 @@ mod graph;
 mod network;
 mod onward;
 mod ops;
+mod randomize;
 mod reverse;
 mod run;
 mod simplify;

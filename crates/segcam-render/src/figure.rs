@@ -157,16 +157,23 @@ fn short(value: f64) -> String {
     }
 }
 
-fn font() -> FontRef<'static> {
+pub(crate) fn font() -> FontRef<'static> {
     FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).expect("a font that ships whole")
 }
 
-fn write(canvas: &mut RgbImage, left: u32, top: u32, size: f32, font: &FontRef, text: &str) {
+pub(crate) fn write(
+    canvas: &mut RgbImage,
+    left: u32,
+    top: u32,
+    size: f32,
+    font: &FontRef,
+    text: &str,
+) {
     draw_text_mut(canvas, INK, left as i32, top as i32, PxScale::from(size), font, text);
 }
 
 /// Breaks a line between words so that each part fits into `room` pixels.
-fn wrapped(line: &str, room: u32, size: f32, font: &FontRef) -> Vec<String> {
+pub(crate) fn wrapped(line: &str, room: u32, size: f32, font: &FontRef) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in line.split_whitespace() {
         let last = lines.last_mut().expect("starts with one line");

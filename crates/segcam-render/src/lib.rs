@@ -1,4 +1,5 @@
-//! Pictures of `segcam`'s heat maps: overlays, outlines, colour bars, figures with captions.
+//! Pictures of `segcam`'s heat maps: overlays, outlines, colour bars, figures with captions, and
+//! [`charts`] of what was measured.
 //!
 //! ```
 //! use image::{Rgb, RgbImage};
@@ -16,11 +17,14 @@
 //! # Ok::<(), image::ImageError>(())
 //! ```
 
+mod canvas;
+mod chart;
 mod colormap;
 mod figure;
 mod overlay;
 mod plane;
 
+pub use chart::{Chart, Point, Series, charts, charts_svg};
 pub use colormap::Colormap;
 pub use figure::{Bar, Panel, figure};
 pub use overlay::{outline, overlay};

@@ -1,0 +1,163 @@
+//! `segcam evaluate`: what it writes, how it goes on, and what it says of images it cannot use.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::{fails, segcam, spots, works};
+
+/// What is quick to measure.
+const QUICK: &str = "evaluate --input images --metric leak completeness road stability --quiet";
+
+fn folder_with_images() -> TempDir {
+    let folder = tempdir().expect("a folder");
+    let images = folder.path().join("images");
+    fs::create_dir(&images).expect("a folder");
+    for (name, width) in [("a.png", 48), ("b.png", 56), ("c.png", 64)] {
+        spots(width, 40).save(images.join(name)).expect("saved");
+    }
+    folder
+}
+
+fn table(folder: &Path, file: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(folder.join(file)).expect("a table");
+    let line = |line: &str| line.split(',').map(String::from).collect();
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn every_map_and_control_of_every_image_has_a_row() {
+    let folder = folder_with_images();
+    works(folder.path(), &format!("{QUICK} --out out"));
+    let rows = table(folder.path(), "out/evaluation.csv");
+    // Three images; two methods at two layers, and three controls.
+    assert_eq!(rows.len(), 1 + 3 * (4 + 3));
+    assert_eq!(rows[0][7..], ["leak", "completeness", "road", "stability", "missing"]);
+    for row in &rows[1..] {
+        assert!(!row.iter().any(|cell| cell.contains("NaN") || cell.contains("inf")), "{row:?}");
+        if row[5] == "seg-hires-grad-cam" {
+            assert_eq!(row[7], "0", "{row:?}");
+            assert!(row[8].parse::<f64>().expect("a number") < 1e-4, "{row:?}");
+        }
+        assert_eq!(row[6].is_empty(), ["random", "edges", "pixel set"].contains(&row[5].as_str()));
+    }
+    let summary = table(folder.path(), "out/summary.csv");
+    assert_eq!(summary.len(), 1 + 4 * 4 + 3, "maps have four metrics, controls one");
+    for file in ["out/evaluation.png", "out/evaluation.svg"] {
+        assert!(fs::metadata(folder.path().join(file)).expect("a figure").len() > 5000);
+    }
+    let json = fs::read(folder.path().join("out/evaluation.json")).expect("a file");
+    let json: Value = serde_json::from_slice(&json).expect("JSON");
+    let comparison = &json["questions"][0]["comparisons"][0];
+    let reason = comparison["reason"].as_str().expect("too few images");
+    assert!(reason.contains("at least 6 images, there are 3"), "{reason}");
+}
+
+#[test]
+fn a_killed_evaluation_goes_on_where_it_stopped() {
+    let folder = folder_with_images();
+    works(folder.path(), &format!("{QUICK} --out whole"));
+
+    let parts = folder.path().join("out/images");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_segcam"))
+        .current_dir(folder.path())
+        .args(format!("{QUICK} --out out").split_whitespace())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let start = Instant::now();
+    let done = || fs::read_dir(&parts).map_or(0, |files| files.flatten().count());
+    while done() == 0 && start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    run.kill().expect("killed");
+    run.wait().expect("ended");
+
+    // What a kill in the middle of writing leaves behind is no result.
+    fs::write(parts.join(".segcam-half"), "{\"image\":").expect("written");
+    fs::write(parts.join("c.png.json"), "{\"image\":").expect("written");
+    let first = parts.join("a.png.json");
+    let written = || fs::metadata(&first).and_then(|file| file.modified()).ok();
+    let before = written();
+    works(folder.path(), &format!("{QUICK} --out out"));
+    if before.is_some() {
+        assert_eq!(written(), before, "measured once");
+    }
+    for file in ["evaluation.csv", "summary.csv", "evaluation.svg"] {
+        let read = |out: &str| fs::read(folder.path().join(out).join(file)).expect("a file");
+        assert!(read("out") == read("whole"), "{file} differs");
+    }
+
+    // A changed image is measured again, a new one beside the others.
+    spots(52, 44).save(folder.path().join("images/a.png")).expect("saved");
+    spots(48, 44).save(folder.path().join("images/d.png")).expect("saved");
+    works(folder.path(), &format!("{QUICK} --out out"));
+    assert_ne!(written(), before);
+    assert_eq!(table(folder.path(), "out/evaluation.csv").len(), 1 + 4 * 7);
+    let other = format!("{QUICK} --seed 3 --out out");
+    fails(folder.path(), &other, &["other settings", "seed was 0, is 3", "--out"]);
+}
+
+#[test]
+fn images_that_cannot_be_used_are_listed_and_the_rest_is_done() {
+    let folder = folder_with_images();
+    fs::write(folder.path().join("images/b.png"), "no picture").expect("written");
+    // Nothing is predicted here.
+    image::GrayImage::new(48, 48).save(folder.path().join("images/e.png")).expect("saved");
+    let loud = QUICK.replace("--quiet", "");
+    let said = works(folder.path(), &format!("{loud} --class 1 --out out"));
+    assert!(said.contains("left out: images/b.png: cannot use"), "{said}");
+    assert!(said.contains("images/e.png") && said.contains("is empty"), "{said}");
+    assert_eq!(table(folder.path(), "out/evaluation.csv").len(), 1 + 2 * 7);
+
+    let none = "evaluate --input images/b.png --out none";
+    fails(folder.path(), none, &["none of 1 images", "b.png"]);
+    assert!(!folder.path().join("none/evaluation.csv").exists());
+}
+
+#[test]
+fn lists_and_regions() {
+    let folder = folder_with_images();
+    fs::write(folder.path().join("list.txt"), "images/a.png\n\nimages/c.png\n").expect("written");
+    let regions = folder.path().join("regions");
+    fs::create_dir(&regions).expect("a folder");
+    for (name, width) in [("a.png", 48), ("c.png", 64)] {
+        let inside = |x: u32, y: u32| image::Luma([u8::from(x < 24 && y < 24)]);
+        let mask = image::GrayImage::from_fn(width, 40, inside);
+        mask.save(regions.join(name)).expect("saved");
+    }
+    let list = "evaluate --input list.txt --metric mass pointing --region regions --quiet";
+    works(folder.path(), &format!("{list} --layer dec1 --out out"));
+    let rows = table(folder.path(), "out/evaluation.csv");
+    assert_eq!(rows.len(), 1 + 2 * 5);
+    for row in &rows[1..] {
+        let mass: f64 = row[8].parse().expect("a number");
+        assert!((0.0..=1.0).contains(&mass), "{row:?}");
+    }
+    fs::remove_file(regions.join("c.png")).expect("removed");
+    let output = segcam(folder.path(), &format!("{} --out again", list.replace("--quiet", "")));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success());
+    assert!(said.contains("left out: images/c.png: regions has no file named c.*"), "{said}");
+}
+
+#[test]
+fn mistakes() {
+    let folder = folder_with_images();
+    fs::create_dir(folder.path().join("empty")).expect("a folder");
+    let wrong = [
+        ("evaluate --input nothing", vec!["there is no nothing"]),
+        ("evaluate --input empty", vec!["empty names no images"]),
+        ("evaluate --input images --metric raod", vec!["raod", "road"]),
+        ("evaluate --input images --cells 2", vec!["--cells", "3.."]),
+        ("evaluate --input images --layer dec9", vec!["dec9", "dec1"]),
+        ("evaluate --input images --method seg-gradcam", vec!["seg-grad-cam"]),
+    ];
+    for (arguments, says) in wrong {
+        fails(folder.path(), arguments, &says);
+    }
+}

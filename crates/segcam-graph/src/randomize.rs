@@ -1,0 +1,50 @@
+use burn::backend::ir::{OperationIr, TensorId};
+use burn::tensor::TensorData;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::{Graph, GraphError};
+
+impl Graph {
+    /// The same network with random weights from its end back to the value named `after`, or
+    /// everywhere: each weight tensor that an operation behind `after` reads has its values
+    /// shuffled, so that they keep their distribution.
+    ///
+    /// # Errors
+    /// [`GraphError::UnknownValue`].
+    pub fn with_random_weights(
+        mut self,
+        after: Option<&str>,
+        seed: u64,
+    ) -> Result<Self, GraphError> {
+        let start = match after {
+            None => 0,
+            Some(name) => self.behind(name)?,
+        };
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        let mut done: Vec<TensorId> = vec![];
+        for tensor in self.operations[start..].iter().flat_map(OperationIr::inputs) {
+            if let Some(weights) = self.constants.get_mut(&tensor.id)
+                && weights.dtype().is_float()
+                && !done.contains(&tensor.id)
+            {
+                done.push(tensor.id);
+                let mut values: Vec<f64> = weights.iter::<f64>().collect();
+                values.shuffle(&mut generator);
+                let shuffled = TensorData::new(values, weights.shape().clone());
+                *weights = shuffled.convert_dtype(weights.dtype());
+            }
+        }
+        Ok(self)
+    }
+
+    /// The number of the first operation after the one that makes this value.
+    fn behind(&self, name: &str) -> Result<usize, GraphError> {
+        let unknown = || GraphError::UnknownValue { name: name.to_string() };
+        let node = self.nodes.iter().find(|node| node.name == name).ok_or_else(unknown)?;
+        let makes = |operation: &OperationIr| operation.outputs().any(|out| out.id == node.id);
+        let made = self.operations.iter().position(makes).ok_or_else(unknown)?;
+        Ok(made + 1)
+    }
+}

@@ -1,0 +1,21 @@
+use segcam_core::{CamError, Explanation, Observation, Request, Seg};
+
+/// The same maps from another observation: each for the class and the pixels of `maps`, whatever is
+/// predicted now.
+pub(crate) fn again<const D: usize>(
+    seen: &Observation<D>,
+    requests: &[Request<D>],
+    maps: &[Explanation<D>],
+) -> Vec<Result<Explanation<D>, CamError>> {
+    let methods: Vec<_> = requests
+        .iter()
+        .zip(maps)
+        .map(|(request, map)| Seg::of(request.method, map.target().clone()))
+        .collect();
+    let frozen = requests.iter().zip(&methods).map(|(request, method)| Request {
+        method,
+        layer: request.layer,
+        class: request.class,
+    });
+    seen.explain_all(frozen).collect()
+}

@@ -1,0 +1,89 @@
+use burn::tensor::{Tensor, TensorData};
+use rand::SeedableRng;
+use rand::seq::index::sample;
+use rand_chacha::ChaCha8Rng;
+use segcam_core::{Ask, Explanation};
+
+use crate::error::expect_length;
+use crate::{MetricError, r_squared, spearman};
+
+/// What the score loses without single cells of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ablation {
+    /// The cells: places in the layer's map.
+    pub cells: Vec<usize>,
+    /// `Δ_u = s(A) − s(A; A(u) = 0)` for each of them: all channels of the cell set to zero.
+    pub drops: Vec<f64>,
+    size: usize,
+}
+
+/// How well a map tells what the score loses without a cell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fidelity {
+    /// Share of the variance of `Δ` that a straight line in the map's values explains, 0 to 1.
+    pub r_squared: f64,
+    /// Rank correlation of the map's values and `Δ`, −1 to 1.
+    pub spearman: f64,
+}
+
+/// Asks the network again for up to `cells` cells of the layer, drawn at random, each set to zero by
+/// itself.
+///
+/// The result serves every map of the same layer and score. Where what follows the layer is affine,
+/// HiResCAM *is* `Δ`. After feature ablation, Zeiler and Fergus, "Visualizing and Understanding
+/// Convolutional Networks", ECCV 2014, [arXiv 1311.2901](https://arxiv.org/abs/1311.2901).
+///
+/// # Errors
+/// A batch, and whatever makes the network fail.
+///
+/// # Example
+/// ```no_run
+/// use segcam_core::{Observation, PredictedClass, SegHiResGradCam};
+/// use segcam_metrics::ablation;
+///
+/// # fn example(seen: Observation) -> Result<(), Box<dyn std::error::Error>> {
+/// let map = seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1)?;
+/// let ablation = ablation(&seen.ask(map.target(), map.layer())?, 256, 0)?;
+/// println!("{:.2}", ablation.fidelity(&map)?.r_squared);
+/// # Ok(())
+/// # }
+/// ```
+pub fn ablation<const D: usize>(
+    ask: &Ask<D>,
+    cells: usize,
+    seed: u64,
+) -> Result<Ablation, MetricError> {
+    let activations = ask.activations()?;
+    let shape = activations.dims();
+    if shape[0] != 1 {
+        return Err(MetricError::OneImage { given: shape[0] });
+    }
+    let size: usize = shape[2..].iter().product();
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let cells = sample(&mut generator, size, cells.min(size)).into_vec();
+    let flat: Tensor<3> = activations.reshape([1, shape[1], size]);
+    let without = |k: usize| {
+        let cell = cells[k];
+        flat.clone().slice_fill([0..1, 0..shape[1], cell..cell + 1], 0.0).reshape(shape)
+    };
+    let scores = ask.with_layer(cells.len(), without)?;
+    let clean = ask.score()[0];
+    Ok(Ablation { drops: scores.iter().map(|images| clean - images[0]).collect(), cells, size })
+}
+
+impl Ablation {
+    /// Compares a map of the same layer and score.
+    ///
+    /// # Errors
+    /// A map of another size, and a map or drops that are the same everywhere.
+    pub fn fidelity<const D: usize>(&self, map: &Explanation<D>) -> Result<Fidelity, MetricError> {
+        let data: TensorData = map.raw().to_data();
+        let values: Vec<f64> = data.iter::<f64>().collect();
+        expect_length("the map", values.len(), self.size)?;
+        let chosen: Vec<f64> = self.cells.iter().map(|&cell| values[cell]).collect();
+        Ok(Fidelity {
+            r_squared: r_squared(&chosen, &self.drops)?,
+            spearman: spearman(&chosen, &self.drops)?,
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! The experiments of `docs/evidence.md`: each prints its tables as Markdown and writes its pictures.
+//!
+//! ```sh
+//! cargo run --release -p segcam-evidence -- known-truth
+//! ```
+
+mod cascade;
+mod kidney;
+mod known_truth;
+mod measure;
+mod medical;
+mod pixel_sets;
+mod resolution;
+mod street;
+mod train;
+mod window;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    experiment: Experiment,
+
+    /// Folder for the pictures
+    #[arg(long, global = true, default_value = "target/evidence")]
+    out: PathBuf,
+
+    /// Folder of the real networks and images
+    #[arg(long, global = true, env = "SEGCAM_DATA", default_value = "../shared/data")]
+    data: PathBuf,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Experiment {
+    /// Generated images whose cause is known: bias share, swap test, instance index
+    KnownTruth,
+    /// A street scene at every level of ESPNet: road, person, car
+    Street,
+    /// The same nuclei asked about different pixels
+    PixelSets,
+    /// Retina and street at a quarter, half, once and twice the size
+    Resolution,
+    /// Retina and nuclei: every metric, four methods, all layers
+    Medical,
+    /// Nuclei: weights made random layer by layer
+    Cascade,
+    /// A small U-Net on kidney CT, leave one patient out: hits, false alarms, misses
+    Kidney,
+    /// Between raw and averaged gradients: a growing window
+    Window,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    std::fs::create_dir_all(&args.out)?;
+    match args.experiment {
+        Experiment::KnownTruth => known_truth::run(&args.out),
+        Experiment::Street => street::run(&args.data, &args.out),
+        Experiment::PixelSets => pixel_sets::run(&args.data, &args.out),
+        Experiment::Resolution => resolution::run(&args.data, &args.out),
+        Experiment::Medical => medical::run(&args.data, &args.out),
+        Experiment::Cascade => cascade::run(&args.data, &args.out),
+        Experiment::Window => window::run(&args.data, &args.out),
+        Experiment::Kidney => kidney::run(&folder(&args.data, "kits19_ct")?, &args.out),
+    }
+}
+
+fn folder(data: &Path, name: &str) -> Result<PathBuf> {
+    let path = data.join(name);
+    ensure!(path.is_dir(), "there is no folder {}: say where with --data", path.display());
+    Ok(path)
+}

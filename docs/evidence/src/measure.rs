@@ -1,0 +1,104 @@
+//! What the experiments share: networks, inputs, measuring, and tables in Markdown.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Device, Tensor};
+use segcam::metrics::{Metric, Protocol, Row, Study};
+use segcam::models::{Network, Pretrained};
+use segcam::{CamMethod, Explainer, PixelSet, Request};
+
+/// A pretrained network of images.
+pub(crate) fn network(known: Pretrained, weights: Option<&Path>) -> Result<Explainer> {
+    match known.load(weights, &Device::flex())? {
+        Network::Image(explainer) => Ok(explainer),
+        Network::Volume(_) => bail!("{known} takes volumes"),
+    }
+}
+
+/// An image file as the network's input.
+pub(crate) fn input(known: Pretrained, path: &Path) -> Result<Tensor<4>> {
+    let image = image::open(path).with_context(|| path.display().to_string())?;
+    Ok(known.preprocess().apply(&image, &Device::flex())?.input)
+}
+
+/// The rows of every method at every layer, judged by the score of `class` over `pixels`.
+pub(crate) fn rows(
+    protocol: &Protocol,
+    explainer: &Explainer,
+    input: Tensor<4>,
+    (pixels, class): (&dyn PixelSet, usize),
+    methods: &[&dyn CamMethod],
+    layers: &[&str],
+) -> Result<Vec<Row>> {
+    let seen = explainer.observe(input)?;
+    let question = seen.target(pixels, class)?;
+    let requests: Vec<Request> = layers
+        .iter()
+        .flat_map(|layer| methods.iter().map(|method| Request { method: *method, layer, class }))
+        .collect();
+    Ok(protocol.run(explainer, &seen, &question, &requests, None, &mut |_, _| {})?)
+}
+
+/// Means with 95 % intervals: a row for each map, a column for each metric.
+pub(crate) fn table(study: &Study, metrics: &[Metric]) -> String {
+    let mut text = String::from("| method | layer |");
+    metrics.iter().for_each(|metric| text += &format!(" {metric} |"));
+    text += &format!("\n|---|---|{}\n", "---|".repeat(metrics.len()));
+    for (method, layer) in study.maps() {
+        text += &format!("| {method} | {layer} |");
+        for metric in metrics {
+            text += &match study.summary(method, layer, *metric) {
+                None => " – |".to_string(),
+                Some(found) => match found.interval {
+                    Some((low, high)) => {
+                        format!(" {} [{}, {}] |", short(found.mean), short(low), short(high))
+                    }
+                    None => format!(" {} |", short(found.mean)),
+                },
+            };
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// One method minus another at each layer: mean difference, 95 % interval, Wilcoxon's p.
+pub(crate) fn differences(study: &Study, metrics: &[Metric], first: &str, second: &str) -> String {
+    let mut text = String::from("| layer |");
+    metrics.iter().for_each(|metric| text += &format!(" {metric} | p |"));
+    text += &format!("\n|---|{}\n", "---|---|".repeat(metrics.len()));
+    let maps = study.maps();
+    for (_, layer) in maps.iter().filter(|(method, _)| *method == first) {
+        text += &format!("| {layer} |");
+        for metric in metrics {
+            text += &match study.comparison(*metric, layer, first, second) {
+                Ok(found) => {
+                    let (low, high) = found.interval;
+                    let difference = short(found.difference);
+                    let interval = format!("[{}, {}]", short(low), short(high));
+                    format!(" {difference} {interval} | {} |", p_value(found.p))
+                }
+                Err(_) => " – | – |".to_string(),
+            };
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "<0.001".into() } else { format!("{p:.3}") }
+}
+
+/// Two or three digits, also of small numbers.
+pub(crate) fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.0995 => format!("{value:.2}"),
+        size if size >= 0.000_95 => format!("{value:.3}"),
+        _ => format!("{value:.0e}"),
+    }
+}

@@ -1,0 +1,109 @@
+//! Retinal vessels and cell nuclei: every metric, four methods, all layers.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use indicatif::ProgressIterator;
+use segcam::metrics::{Metric, Noise, Protocol, Removal, Study};
+use segcam::models::Pretrained;
+use segcam::render::charts;
+use segcam::{
+    CamMethod, GradCam, HiResCam, PredictedClass, SegGradCam, SegHiResGradCam, metric_charts,
+};
+
+use crate::measure::{differences, input, network, rows, table};
+
+const METRICS: [Metric; 11] = [
+    Metric::Leak,
+    Metric::Completeness,
+    Metric::FidelityR2,
+    Metric::FidelityRank,
+    Metric::Road,
+    Metric::Deletion,
+    Metric::Insertion,
+    Metric::Randomization,
+    Metric::Stability,
+    Metric::Sensitivity,
+    Metric::Agreement,
+];
+
+pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
+    let retina = data.join("retina_unet");
+    let files: Vec<PathBuf> =
+        ["01", "02", "08"].map(|number| retina.join(format!("images/{number}.png"))).to_vec();
+    let weights = retina.join("unet_drive.safetensors");
+    // The images are large: fewer fractions, samples and cells.
+    let protocol = Protocol {
+        metrics: METRICS.into(),
+        removal: Removal { fractions: vec![0.1, 0.5], ..Removal::default() },
+        noise: Noise { samples: 2, ..Noise::default() },
+        cells: 16,
+        ..Protocol::default()
+    };
+    let layers = ["enc1", "enc2", "mid", "dec2", "dec1"];
+    let study = study(Pretrained::RetinaUNet, Some(&weights), &protocol, &files, &layers)?;
+    report("Retina, vessels: DRIVE test images 01, 02, 08", &study, out, "retina")?;
+
+    let files = held_out_nuclei(data)?;
+    let protocol = Protocol { metrics: METRICS.into(), ..nuclei_protocol() };
+    let layers = ["enc1", "enc2", "enc3", "mid", "dec3", "dec2", "dec1"];
+    let study = study_of_nuclei(&protocol, &files, &layers)?;
+    report("Nuclei: 20 held-out images", &study, out, "nuclei")
+}
+
+/// Three fractions of removed pixels.
+pub(crate) fn nuclei_protocol() -> Protocol {
+    let removal = Removal { fractions: vec![0.1, 0.5, 0.9], ..Removal::default() };
+    Protocol { removal, cells: 32, ..Protocol::default() }
+}
+
+/// The last fifth of the images by name: those that the network was not trained on.
+pub(crate) fn held_out_nuclei(data: &Path) -> Result<Vec<PathBuf>> {
+    let folder = data.join("nuclei_dsb2018/images");
+    let files = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let mut files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files.split_off(files.len() - files.len() / 5))
+}
+
+fn study_of_nuclei(protocol: &Protocol, files: &[PathBuf], layers: &[&str]) -> Result<Study> {
+    study(Pretrained::NucleiUNet, None, protocol, files, layers)
+}
+
+fn study(
+    known: Pretrained,
+    weights: Option<&Path>,
+    protocol: &Protocol,
+    files: &[PathBuf],
+    layers: &[&str],
+) -> Result<Study> {
+    let explainer = network(known, weights)?;
+    let methods: [&dyn CamMethod; 4] = [
+        &SegGradCam::new(PredictedClass),
+        &SegHiResGradCam::new(PredictedClass),
+        &GradCam,
+        &HiResCam,
+    ];
+    let mut study = Study::new(0);
+    for file in files.iter().progress() {
+        let image = input(known, file)?;
+        let found = rows(protocol, &explainer, image, (&PredictedClass, 1), &methods, layers)
+            .with_context(|| file.display().to_string())?;
+        study.add(&file.display().to_string(), found);
+    }
+    Ok(study)
+}
+
+fn report(title: &str, study: &Study, out: &Path, name: &str) -> Result<()> {
+    println!("### {title}\n");
+    for metrics in [&METRICS[..4], &METRICS[4..7], &METRICS[7..]] {
+        println!("{}", table(study, metrics));
+    }
+    println!("Seg-HiRes-Grad-CAM minus Seg-Grad-CAM:\n");
+    for metrics in [&METRICS[2..5], &METRICS[5..7], &METRICS[8..10]] {
+        println!("{}", differences(study, metrics, "seg-hires-grad-cam", "seg-grad-cam"));
+    }
+    charts(title, &metric_charts(study, &METRICS))
+        .save(out.join(format!("evidence-{name}.png")))?;
+    Ok(())
+}

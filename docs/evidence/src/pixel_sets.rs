@@ -1,0 +1,129 @@
+//! The same image asked about different pixels: how far the maps differ, and how good each is.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use indicatif::ProgressIterator;
+use segcam::annotations::GroundTruth;
+use segcam::metrics::{Metric, Protocol, Study, spearman, summary};
+use segcam::models::Pretrained;
+use segcam::{CamMethod, GradCam, HiResCam, Observation, PixelSet, Request, Seg, vocabulary};
+
+use crate::measure::{input, network, short, table};
+use crate::medical::{held_out_nuclei, nuclei_protocol};
+
+const METRICS: [Metric; 6] = [
+    Metric::Leak,
+    Metric::Completeness,
+    Metric::FidelityR2,
+    Metric::Road,
+    Metric::Deletion,
+    Metric::Insertion,
+];
+const SETS: [&str; 5] = ["all", "class", "truth", "largest", "one pixel"];
+const LAYERS: [&str; 2] = ["mid", "dec1"];
+
+/// Rank correlation with the map of the predicted mask, for each set, layer and method.
+struct Agreement {
+    set: usize,
+    layer: &'static str,
+    method: String,
+    values: Vec<f64>,
+}
+
+pub(crate) fn run(data: &Path, _out: &Path) -> Result<()> {
+    let explainer = network(Pretrained::NucleiUNet, None)?;
+    let protocol = Protocol { metrics: METRICS.into(), controls: false, ..nuclei_protocol() };
+    let mut studies = SETS.map(|_| Study::new(0));
+    let mut agreements: Vec<Agreement> = vec![];
+    for file in held_out_nuclei(data)?.iter().take(10).progress() {
+        let image = input(Pretrained::NucleiUNet, file)?;
+        let seen = explainer.observe(image)?;
+        let masks = data.join("nuclei_dsb2018/masks").join(file.file_name().unwrap_or_default());
+        let truth = GroundTruth::from_image(&masks)?.remap(|label| Some(u32::from(label > 0)));
+        let sets = SETS.map(|text| set(text, &seen, &truth));
+        let mut maps: Vec<Vec<Vec<f64>>> = vec![];
+        for (set, study) in sets.into_iter().zip(&mut studies) {
+            let set = set.with_context(|| file.display().to_string())?;
+            let question = seen.target(&*set, 1)?;
+            let methods: [&dyn CamMethod; 2] =
+                [&Seg::of(GradCam, question.clone()), &Seg::of(HiResCam, question.clone())];
+            let requests: Vec<Request> = LAYERS
+                .iter()
+                .flat_map(|layer| methods.map(|method| Request { method, layer, class: 1 }))
+                .collect();
+            let rows =
+                protocol.run(&explainer, &seen, &question, &requests, None, &mut |_, _| {})?;
+            study.add(&file.display().to_string(), rows);
+            let values = seen
+                .explain_all(requests)
+                .map(|map| Ok(map?.raw().to_data().iter::<f64>().collect::<Vec<f64>>()));
+            maps.push(values.collect::<Result<_>>()?);
+        }
+        agree(&mut agreements, &maps)?;
+    }
+    println!("### Pixel sets: 10 held-out nuclei images, class 1\n");
+    println!("Rank correlation of the raw map with that of the predicted mask (`class`):\n");
+    print(&agreements)?;
+    for (text, study) in SETS.iter().zip(&studies) {
+        println!("Set `{text}`:\n\n{}", table(study, &METRICS));
+    }
+    Ok(())
+}
+
+/// The set, `one pixel` being the one of the largest component where the network is surest.
+fn set(
+    text: &str,
+    seen: &Observation,
+    truth: &GroundTruth,
+) -> Result<Box<dyn PixelSet + Send + Sync>> {
+    let vocabulary = vocabulary(Some(truth), None);
+    if text != "one pixel" {
+        return Ok(vocabulary.parse(text)?);
+    }
+    let inside = vocabulary.parse("largest")?.weights(seen.prediction(), 1)?;
+    let sure = seen.prediction().probability(1) * inside;
+    let width = sure.dims()[3];
+    let sure: Vec<f32> = sure.into_data().iter::<f32>().collect();
+    let best = (0..sure.len()).max_by(|a, b| sure[*a].total_cmp(&sure[*b])).unwrap_or(0);
+    Ok(vocabulary.parse(&format!("pixel:{},{}", best / width, best % width))?)
+}
+
+fn agree(agreements: &mut Vec<Agreement>, maps: &[Vec<Vec<f64>>]) -> Result<()> {
+    let places = LAYERS
+        .iter()
+        .flat_map(|layer| ["seg-grad-cam", "seg-hires-grad-cam"].map(|method| (*layer, method)));
+    for (at, (layer, method)) in places.enumerate() {
+        for set in 0..SETS.len() {
+            let value = spearman(&maps[set][at], &maps[1][at])?;
+            let same = |a: &&mut Agreement| (a.set, a.layer) == (set, layer) && a.method == method;
+            match agreements.iter_mut().find(same) {
+                Some(known) => known.values.push(value),
+                None => {
+                    let method = method.to_string();
+                    agreements.push(Agreement { set, layer, method, values: vec![value] });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print(agreements: &[Agreement]) -> Result<()> {
+    println!("| method | layer | {} |", SETS.join(" | "));
+    println!("|---|---|{}", "---|".repeat(SETS.len()));
+    for first in agreements.iter().filter(|agreement| agreement.set == 0) {
+        print!("| {} | {} |", first.method, first.layer);
+        for set in 0..SETS.len() {
+            let same =
+                |a: &&Agreement| (a.set, a.layer) == (set, first.layer) && a.method == first.method;
+            let values = agreements.iter().find(same).map(|a| a.values.as_slice());
+            let found = summary(values.unwrap_or_default(), 0)?;
+            let (low, high) = found.interval.unwrap_or((found.mean, found.mean));
+            print!(" {} [{}, {}] |", short(found.mean), short(low), short(high));
+        }
+        println!();
+    }
+    println!();
+    Ok(())
+}
