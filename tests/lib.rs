@@ -131,12 +131,9 @@ pub fn device() -> Device {
     DEVICE.clone()
 }
 
-/// A server on a free port of this machine, as long as the tests run, as [`segcam::device`] takes it.
-///
-/// # Panics
-/// If there is no free port.
+/// A server on a free port of this machine, as long as the tests run.
 #[cfg(feature = "remote")]
-pub fn serve() -> String {
+fn serve() -> String {
     use burn::server::{RemoteServer, WebSocketTransport};
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");

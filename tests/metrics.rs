@@ -282,7 +282,7 @@ fn the_protocol_has_a_value_or_a_reason_for_everything() {
         }
         if row.method == "seg-hires-grad-cam" {
             assert_eq!(row.values[&Metric::Leak], 0.0);
-            assert!(row.values[&Metric::Completeness] < 1e-4, "{row:?}");
+            assert!(row.values[&Metric::CompletenessError] < 1e-4, "{row:?}");
         }
         let stable = row.values[&Metric::Stability];
         assert!((0.5..=1.0).contains(&stable), "{stable}");

@@ -28,10 +28,6 @@ pub(crate) fn run(devices: &[String]) -> Result<()> {
             environment.iter().map(|(key, value)| (*key, value.as_str())).collect();
         all.push(("SEGCAM_TEST_DEVICE", name));
         cargo(&suites, &all)?;
-        if name == "remote" {
-            let dies = format!("test --workspace --features {FEATURES} --test remote");
-            cargo(&dies, &all)?;
-        }
     }
     Ok(())
 }

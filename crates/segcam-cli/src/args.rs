@@ -217,7 +217,7 @@ pub(crate) struct QuestionArgs {
     #[arg(long = "method", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_values = ["seg-grad-cam", "seg-hires-grad-cam"])]
     pub(crate) methods: Vec<MethodName>,
 
-    /// Pixels whose score the Seg methods explain, see below; the others take the whole image.
+    /// Pixels whose score the Seg methods explain, see `segcam pixels`; the others take the whole image.
     /// Several sets give a figure each
     #[arg(long, value_name = "SET", num_args = 1.., default_value = "class")]
     pub(crate) pixels: Vec<String>,
@@ -249,7 +249,7 @@ pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     pub(crate) question: QuestionArgs,
 
-    /// What to measure [default: all]: leak, completeness, fidelity-r2, fidelity-rank, road,
+    /// What to measure [default: all]: leak, completeness-error, fidelity-r2, fidelity-rank, road,
     /// deletion, insertion, randomization, stability, sensitivity, agreement; with --region also
     /// pointing, mass, rank
     #[arg(long = "metric", value_name = "NAME", num_args = 1.., value_delimiter = ',')]

@@ -59,34 +59,35 @@ pub(crate) struct ModelArgs {
     pub(crate) device: DeviceArg,
 }
 
+const ONNX: &str = "Options for .onnx files (or in net.toml beside net.onnx)";
+
 /// How an image becomes the input of an ONNX network. A card beside the file, `net.toml` for
 /// `net.onnx`, says the same once and for all.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Options for .onnx files (or in net.toml beside net.onnx)")]
 pub(crate) struct OnnxArgs {
     /// Tensor that holds the class scores [default: the first output, before softmax, sigmoid and
     /// argmax]
-    #[arg(long, value_name = "TENSOR")]
+    #[arg(long, help_heading = ONNX, value_name = "TENSOR")]
     output: Option<String>,
 
     /// Order of the channels: rgb, bgr or gray [default: gray for one channel, otherwise rgb]
-    #[arg(long, value_name = "ORDER", value_parser = channels)]
+    #[arg(long, help_heading = ONNX, value_name = "ORDER", value_parser = channels)]
     channels: Option<Channels>,
 
     /// Factor of pixel values from 0 to 255 [default: 1/255]
-    #[arg(long, value_name = "F")]
+    #[arg(long, help_heading = ONNX, value_name = "F")]
     scale: Option<f32>,
 
     /// Mean of each channel after scaling, or one for all [default: 0]
-    #[arg(long, value_name = "M", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long, help_heading = ONNX, value_name = "M", value_delimiter = ',', allow_hyphen_values = true)]
     mean: Vec<f32>,
 
     /// Standard deviation of each channel after scaling, or one for all [default: 1]
-    #[arg(long, value_name = "S", value_delimiter = ',')]
+    #[arg(long, help_heading = ONNX, value_name = "S", value_delimiter = ',')]
     std: Vec<f32>,
 
     /// Size that images are resized to [default: the size that the file fixes, if it does]
-    #[arg(long, value_name = "HxW", value_parser = size)]
+    #[arg(long, help_heading = ONNX, value_name = "HxW", value_parser = size)]
     size: Option<[usize; 2]>,
 }
 

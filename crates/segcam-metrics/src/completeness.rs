@@ -25,7 +25,7 @@ pub fn completeness_error<F: Float>(score: F, parts: &[F]) -> Result<F, MetricEr
     let size = sum(F::abs);
     if size == F::zero() {
         let reason = "every part is zero";
-        return Err(MetricError::Undefined { metric: "completeness", reason });
+        return Err(MetricError::Undefined { metric: "completeness error", reason });
     }
     Ok((score - sum(|part| part)).abs() / size)
 }

@@ -21,7 +21,7 @@ pub enum Metric {
     /// [`leak`](crate::leak()).
     Leak,
     /// [`completeness_error`](crate::completeness_error).
-    Completeness,
+    CompletenessError,
     /// [`Fidelity::r_squared`](crate::Fidelity).
     FidelityR2,
     /// [`Fidelity::spearman`](crate::Fidelity).
@@ -73,7 +73,7 @@ impl Metric {
     /// All of them.
     pub const ALL: [Self; 14] = [
         Self::Leak,
-        Self::Completeness,
+        Self::CompletenessError,
         Self::FidelityR2,
         Self::FidelityRank,
         Self::Road,
@@ -92,7 +92,7 @@ impl Metric {
     pub fn name(self) -> &'static str {
         match self {
             Self::Leak => "leak",
-            Self::Completeness => "completeness",
+            Self::CompletenessError => "completeness-error",
             Self::FidelityR2 => "fidelity-r2",
             Self::FidelityRank => "fidelity-rank",
             Self::Road => "road",
@@ -111,7 +111,9 @@ impl Metric {
     /// Which values are good.
     pub fn better(self) -> Better {
         match self {
-            Self::Leak | Self::Completeness | Self::Deletion | Self::Sensitivity => Better::Lower,
+            Self::Leak | Self::CompletenessError | Self::Deletion | Self::Sensitivity => {
+                Better::Lower
+            }
             Self::Randomization => Better::NearZero,
             _ => Better::Higher,
         }
@@ -175,10 +177,10 @@ impl Row {
 /// let requests = methods.map(|method| Request { method, layer: "mid", class });
 /// let question = seen.target(&PredictedClass, class)?;
 ///
-/// let protocol = Protocol { metrics: [Metric::Leak, Metric::Completeness].into(), ..Protocol::default() };
+/// let protocol = Protocol { metrics: [Metric::Leak, Metric::CompletenessError].into(), ..Protocol::default() };
 /// let rows = protocol.run(&explainer, &seen, &question, &requests, None, &mut |_, _| {})?;
 /// assert_eq!(rows[0].method, "seg-grad-cam");
-/// assert!(rows[1].values[&Metric::Completeness] < 1e-4);
+/// assert!(rows[1].values[&Metric::CompletenessError] < 1e-4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -295,7 +297,7 @@ impl Protocol {
         seen: &Observation<D>,
         map: &Explanation<D>,
     ) -> Result<(), MetricError> {
-        if !self.wants(&[Metric::Leak, Metric::Completeness]) {
+        if !self.wants(&[Metric::Leak, Metric::CompletenessError]) {
             return Ok(());
         }
         let certificate = seen.certify(map)?;
@@ -306,9 +308,12 @@ impl Protocol {
         if self.wants(&[Metric::Leak]) {
             row.put(Metric::Leak, certificate.impossible.ok_or_else(|| unknown("leak")));
         }
-        if self.wants(&[Metric::Completeness]) {
+        if self.wants(&[Metric::CompletenessError]) {
             let error = missing_share(&certificate);
-            row.put(Metric::Completeness, error.unwrap_or_else(|| Err(unknown("completeness"))));
+            row.put(
+                Metric::CompletenessError,
+                error.unwrap_or_else(|| Err(unknown("completeness error"))),
+            );
         }
         Ok(())
     }

@@ -86,11 +86,13 @@ pub fn comparison(a: &[f64], b: &[f64], seed: u64) -> Result<Comparison, MetricE
     }
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
     let test = wilcoxon_signed_rank(a, b, Alternative::TwoSided, true, true, None, None);
+    let p = test.map_err(|_| few.clone())?.p_value;
+    expect_finite("the p-value", &[p])?;
     Ok(Comparison {
         images,
         difference: differences.iter().sum::<f64>() / images as f64,
-        interval: interval(&differences, seed).ok_or(few.clone())?,
-        p: test.map_err(|_| few)?.p_value,
+        interval: interval(&differences, seed).ok_or(few)?,
+        p,
     })
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
 }
 
 fn introduction(slices: &[Slice], patients: usize) {
-    println!("## Kidney and tumour in CT\n");
+    println!("### Kidney and tumour in CT\n");
     println!(
         "{} slices of {patients} patients (KiTS19), resized to {SIDE} × {SIDE}; a U-Net of widths 8, 16, \
          32, 64 with BatchNorm for each patient, trained on the other patients for {STEPS} batches of 8 \

@@ -38,7 +38,7 @@ pub(crate) fn run(out: &Path) -> Result<()> {
 
 fn introduce() {
     println!(
-        "# Generated images whose cause is known\n\nImages of {SIDE} × {SIDE} pixels: noise (standard \
+        "### Generated images whose cause is known\n\nImages of {SIDE} × {SIDE} pixels: noise (standard \
          deviation {NOISE}), in the middle a disk or a square of the same area, {CONTRAST} brighter, \
          and in each corner a patch of {PATCH} × {PATCH} pixels with a texture. Classes: background, \
          disk, square. The biased twin learns from images where the texture T* (checks) is in one of \

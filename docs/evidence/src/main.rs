@@ -44,8 +44,10 @@ enum Experiment {
     PixelSets,
     /// Retina and street at a quarter, half, once and twice the size
     Resolution,
-    /// Retina and nuclei: every metric, four methods, all layers
-    Medical,
+    /// Retina: every metric, four methods, all layers
+    Retina,
+    /// Nuclei: every metric, four methods, all layers
+    Nuclei,
     /// Nuclei: weights made random layer by layer
     Cascade,
     /// A small U-Net on kidney CT, leave one patient out: hits, false alarms, misses
@@ -62,7 +64,8 @@ fn main() -> Result<()> {
         Experiment::Street => street::run(&args.data, &args.out),
         Experiment::PixelSets => pixel_sets::run(&args.data, &args.out),
         Experiment::Resolution => resolution::run(&args.data, &args.out),
-        Experiment::Medical => medical::run(&args.data, &args.out),
+        Experiment::Retina => medical::retina(&args.data, &args.out),
+        Experiment::Nuclei => medical::nuclei(&args.data, &args.out),
         Experiment::Cascade => cascade::run(&args.data, &args.out),
         Experiment::Window => window::run(&args.data, &args.out),
         Experiment::Kidney => kidney::run(&folder(&args.data, "kits19_ct")?, &args.out),

@@ -40,22 +40,25 @@ pub(crate) fn rows(
     Ok(protocol.run(explainer, &seen, &question, &requests, None, &mut |_, _| {})?)
 }
 
-/// Means with 95 % intervals: a row for each map, a column for each metric.
+/// Means with 95 % intervals: a row for each map that has any, a column for each metric.
 pub(crate) fn table(study: &Study, metrics: &[Metric]) -> String {
     let mut text = String::from("| method | layer |");
     metrics.iter().for_each(|metric| text += &format!(" {metric} |"));
     text += &format!("\n|---|---|{}\n", "---|".repeat(metrics.len()));
     for (method, layer) in study.maps() {
+        let found: Vec<_> =
+            metrics.iter().map(|metric| study.summary(method, layer, *metric)).collect();
+        if found.iter().all(Option::is_none) {
+            continue;
+        }
         text += &format!("| {method} | {layer} |");
-        for metric in metrics {
-            text += &match study.summary(method, layer, *metric) {
+        for found in found {
+            text += &match found.map(|found| (found.mean, found.interval)) {
                 None => " – |".to_string(),
-                Some(found) => match found.interval {
-                    Some((low, high)) => {
-                        format!(" {} [{}, {}] |", short(found.mean), short(low), short(high))
-                    }
-                    None => format!(" {} |", short(found.mean)),
-                },
+                Some((mean, None)) => format!(" {} |", short(mean)),
+                Some((mean, Some((low, high)))) => {
+                    format!(" {} [{}, {}] |", short(mean), short(low), short(high))
+                }
             };
         }
         text.push('\n');

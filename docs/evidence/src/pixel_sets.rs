@@ -14,7 +14,7 @@ use crate::medical::{held_out_nuclei, nuclei_protocol};
 
 const METRICS: [Metric; 6] = [
     Metric::Leak,
-    Metric::Completeness,
+    Metric::CompletenessError,
     Metric::FidelityR2,
     Metric::Road,
     Metric::Deletion,

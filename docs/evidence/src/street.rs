@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use image::RgbImage;
 use indicatif::ProgressIterator;
 use segcam::metrics::{Metric, Noise, Protocol, Removal, Study};
@@ -15,7 +15,7 @@ use crate::measure::{input, network, rows, table};
 
 const METRICS: [Metric; 9] = [
     Metric::Leak,
-    Metric::Completeness,
+    Metric::CompletenessError,
     Metric::FidelityR2,
     Metric::FidelityRank,
     Metric::Road,
@@ -25,6 +25,9 @@ const METRICS: [Metric; 9] = [
     Metric::Stability,
 ];
 const LAYERS: [&str; 5] = ["enc1", "enc2", "mid", "dec2", "dec1"];
+/// Size of a picture of a map.
+const WIDTH: usize = 320;
+const HEIGHT: usize = 160;
 const CLASSES: [(&str, usize); 3] = [("road", 0), ("person", 11), ("car", 13)];
 
 pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
@@ -65,20 +68,24 @@ fn picture_of(
     methods: &[&dyn CamMethod],
 ) -> Result<RgbImage> {
     let seen = explainer.observe(input)?;
-    let small = image::imageops::resize(picture, 512, 256, image::imageops::FilterType::Triangle);
+    let small = image::imageops::resize(
+        picture,
+        WIDTH as u32,
+        HEIGHT as u32,
+        image::imageops::FilterType::Triangle,
+    );
     let mut panels = vec![];
     for (name, class) in CLASSES {
         for method in methods {
             let mut row = vec![];
             for layer in LAYERS {
                 let map = seen.explain(*method, layer, class)?;
-                let heat = segcam::upsample(map.heat_map(Normalize::Max), &[256, 512]);
+                let heat = segcam::upsample(map.heat_map(Normalize::Max), &[HEIGHT, WIDTH]);
                 let values: Vec<f32> = heat.into_data().iter::<f32>().collect();
-                ensure!(values.len() == 512 * 256, "another size");
-                let heat = Plane::from_fn(512, 256, |y, x| values[y * 512 + x]);
+                let heat = Plane::from_fn(HEIGHT, WIDTH, |y, x| values[y * WIDTH + x]);
                 row.push(Panel {
                     image: overlay(&small, &heat, Colormap::Viridis),
-                    caption: format!("{name}, {} at {layer}", map.method()),
+                    caption: format!("{name}, {}\nat {layer}", map.method()),
                     bar: None,
                 });
             }

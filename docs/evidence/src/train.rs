@@ -48,7 +48,7 @@ pub(crate) type Loss = fn(Tensor<4>, Tensor<4>) -> Tensor<1>;
 
 /// Trains for so many batches of images drawn by `draw`; the learning rate falls to zero along a
 /// cosine.
-pub(crate) fn train_with(
+pub(crate) fn train(
     of: Loss,
     config: &UNetConfig,
     steps: usize,

@@ -11,7 +11,8 @@ use tempfile::{TempDir, tempdir};
 use crate::{fails, segcam, spots, works};
 
 /// What is quick to measure.
-const QUICK: &str = "evaluate --input images --metric leak completeness road stability --quiet";
+const QUICK: &str =
+    "evaluate --input images --metric leak completeness-error road stability --quiet";
 
 fn folder_with_images() -> TempDir {
     let folder = tempdir().expect("a folder");
@@ -36,7 +37,7 @@ fn every_map_and_control_of_every_image_has_a_row() {
     let rows = table(folder.path(), "out/evaluation.csv");
     // Three images; two methods at two layers, and three controls.
     assert_eq!(rows.len(), 1 + 3 * (4 + 3));
-    assert_eq!(rows[0][7..], ["leak", "completeness", "road", "stability", "missing"]);
+    assert_eq!(rows[0][7..], ["leak", "completeness-error", "road", "stability", "missing"]);
     for row in &rows[1..] {
         assert!(!row.iter().any(|cell| cell.contains("NaN") || cell.contains("inf")), "{row:?}");
         if row[5] == "seg-hires-grad-cam" {

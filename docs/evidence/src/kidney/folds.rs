@@ -9,7 +9,7 @@ use segcam::models::UNetConfig;
 
 use super::data::{Slice, varied};
 use super::{KIDNEY, TUMOUR};
-use crate::train::{Sample, cross_entropy_and_dice, train_with};
+use crate::train::{Sample, cross_entropy_and_dice, train};
 
 pub(crate) const STEPS: usize = 250;
 
@@ -58,7 +58,7 @@ fn attempt(slices: &[&Slice], seed: u64) -> Result<(Explainer, [Confusion; 2])> 
     let samples: Vec<&Sample> = slices.iter().map(|slice| &slice.sample).collect();
     let config = UNetConfig::new(1, 3).with_widths(vec![8, 16, 32, 64]);
     let draw = |generator: &mut _| varied(&samples, generator);
-    let explainer = Explainer::new(train_with(cross_entropy_and_dice, &config, STEPS, seed, draw));
+    let explainer = Explainer::new(train(cross_entropy_and_dice, &config, STEPS, seed, draw));
     let learnt = counts(&explainer, slices)?;
     Ok((explainer, learnt))
 }

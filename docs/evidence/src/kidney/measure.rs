@@ -15,7 +15,7 @@ pub(crate) const LAYERS: [&str; 4] = ["enc3", "mid", "dec2", "dec1"];
 pub(crate) const SETS: [&str; 3] = ["tp", "fp", "fn"];
 pub(crate) const METRICS: [Metric; 9] = [
     Metric::Leak,
-    Metric::Completeness,
+    Metric::CompletenessError,
     Metric::FidelityR2,
     Metric::FidelityRank,
     Metric::Road,

@@ -64,7 +64,7 @@ fn score(counts: Confusion) -> String {
 pub(crate) fn of_set(class: &str, set: &str, measured: &[&Measured]) {
     let (known, skipped): (Vec<&Measured>, Vec<&Measured>) =
         measured.iter().copied().partition(|one| one.pixels > 0);
-    println!("### {class}, {}\n", set.to_uppercase());
+    println!("#### {class}, {}\n", set.to_uppercase());
     println!("{}\n", counts(&known, skipped.len()));
     if known.is_empty() {
         return;
@@ -153,7 +153,7 @@ fn number(metric: Metric, value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
         size if size >= zero => format!("{value:.*}", decimals as usize).replace('-', "−"),
-        _ if metric == Metric::Completeness => format!("{value:.0e}"),
+        _ if metric == Metric::CompletenessError => format!("{value:.0e}"),
         _ => format!("{:.*}", decimals as usize, 0.0),
     }
 }
@@ -189,13 +189,7 @@ fn differences(known: &[&Measured]) {
 }
 
 fn probability(p: f64) -> String {
-    if p.is_nan() {
-        "no difference".into()
-    } else if p < 0.001 {
-        "< 0.001".into()
-    } else {
-        format!("{p:.3}")
-    }
+    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
 
 /// Over the slices where both methods have a value.

@@ -11,7 +11,7 @@ type Pair = (usize, usize, f64, f64);
 
 pub(super) fn shares(study: &Study, seeds: usize) {
     println!(
-        "## Bias share\n\nMean heat in the patch with T* as a share of the sum of the means in five \
+        "#### Bias share\n\nMean heat in the patch with T* as a share of the sum of the means in five \
          regions: the four patches and the object. 0.2 is chance. Squares with T*, class square, \
          {IMAGES} images × {seeds} seeds; {} pairs are left out because a twin does not say square. \
          The interval and p (Wilcoxon) are over images, each of them the mean over its seeds. \
@@ -102,7 +102,7 @@ fn positive_seeds(pairs: &[Pair], seeds: usize) -> String {
 /// Whether gradients cell by cell reveal more of the bias than averaged ones.
 pub(super) fn between_methods(study: &Study, seeds: usize) {
     println!(
-        "### Which of the two Seg methods reveals more\n\nThe difference between the twins (as above) \
+        "##### Which of the two Seg methods reveals more\n\nThe difference between the twins (as above) \
          of Seg-HiRes-Grad-CAM minus that of Seg-Grad-CAM, on the images where both have one. Above \
          zero: Seg-HiRes-Grad-CAM shows the bias more. *Larger*: how often it does.\n"
     );
@@ -124,7 +124,7 @@ pub(super) fn between_methods(study: &Study, seeds: usize) {
 /// Whether maps show the texture as much as the network depends on it.
 pub(super) fn by_seed(study: &Study, lost: &[f64]) {
     println!(
-        "### Seed by seed\n\nHow much probability squares lose without T* in the biased twin (swap \
+        "##### Seed by seed\n\nHow much probability squares lose without T* in the biased twin (swap \
          test), and the difference between the twins' bias shares (as above).\n"
     );
     let shown: Vec<(&str, &str)> = LAYERS[..4]
@@ -148,7 +148,7 @@ pub(super) fn by_seed(study: &Study, lost: &[f64]) {
 
 pub(super) fn causal_region(study: &Study, region: f64) {
     println!(
-        "## Pointing game, relevance mass and rank\n\nThe biased twin only. The map is set to zero on \
+        "#### Pointing game, relevance mass and rank\n\nThe biased twin only. The map is set to zero on \
          the object, and the known causal region is the patch with T*, {} of the image. Mean and \
          interval over images. A map that shows nothing outside of the object has no value; the last \
          column counts these.\n",

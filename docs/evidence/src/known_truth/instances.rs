@@ -77,7 +77,7 @@ pub(super) fn report(twins: &[Twins]) -> Result<()> {
 
 fn print(found: &[Vec<(usize, Option<f64>)>], seeds: usize, skipped: usize) {
     println!(
-        "## Instance index\n\nA box of {} × {} pixels with a square is pasted twice, side by side, same \
+        "#### Instance index\n\nA box of {} × {} pixels with a square is pasted twice, side by side, same \
          noise; the unbiased networks are asked about the class square, in turn in the left and in the \
          right box. Share of the positive heat on both squares that lies on the one asked about: 1 is \
          one object only, 0.5 cannot tell. {IMAGES} images × {seeds} seeds, {skipped} left out because \

@@ -60,7 +60,7 @@ pub(super) fn report(twins: &[Twins]) -> Result<Vec<f64>> {
     let squares = scenes(IMAGES, true, 2001);
     let disks = scenes(IMAGES, false, 2002);
     println!(
-        "## Swap test\n\n{IMAGES} new squares and {IMAGES} new disks. The swap takes T* from squares \
+        "#### Swap test\n\n{IMAGES} new squares and {IMAGES} new disks. The swap takes T* from squares \
          (another texture takes its place) and gives it to disks; nothing else changes. Mean over \
          the seeds, smallest and largest in brackets. The biased twin's own images are those before \
          the swap, the unbiased twin's are both halves. Control: another patch gets another texture.\n"

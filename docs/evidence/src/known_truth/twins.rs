@@ -13,7 +13,7 @@ use segcam::{
 };
 
 use super::scene::{SIDE, Scene};
-use crate::train::{Sample, train_with};
+use crate::train::{Sample, train};
 
 pub(super) const LAYERS: [&str; 9] =
     ["enc1", "enc2", "enc3", "enc4", "mid", "dec4", "dec3", "dec2", "dec1"];
@@ -32,7 +32,7 @@ impl Twins {
     pub(super) fn train(seed: u64, steps: usize) -> Self {
         let config = UNetConfig::new(1, 3).with_widths(WIDTHS.to_vec());
         let learn = |biased: bool| {
-            Explainer::new(train_with(balanced, &config, steps, seed, |generator| {
+            Explainer::new(train(balanced, &config, steps, seed, |generator| {
                 let (square, coin) = (generator.random(), generator.random());
                 Scene::draw(generator, square).render(if biased { square } else { coin })
             }))
