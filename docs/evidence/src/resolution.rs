@@ -66,9 +66,16 @@ fn print(case: &Case, scale: f64, whole: &[Tensor<4>]) -> Result<()> {
     let [_, _, height, width] = image.dims();
     let start = Instant::now();
     let seen = case.explainer.observe(image.clone())?;
-    let found = maps(case, &seen)?;
-    let seconds = start.elapsed().as_secs_f64();
+    let forward = start.elapsed();
     let quality = (case.judge)(&seen);
+    if seen.prediction().predicted(case.class).sum().into_scalar::<f32>() == 0.0 {
+        let nothing = "the class is not predicted";
+        println!("| {scale} | {height}×{width} | {} | {nothing} | | | | | | |", short(quality));
+        return Ok(());
+    }
+    let start = Instant::now();
+    let found = maps(case, &seen)?;
+    let seconds = (forward + start.elapsed()).as_secs_f64();
     drop(seen);
     let protocol = Protocol {
         metrics: METRICS.into(),
