@@ -3,7 +3,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use segcam::burn::tensor::Device;
 use segcam::metrics::Metric;
 use segcam::render::Colormap;
@@ -46,6 +46,17 @@ pub(crate) enum Talk {
 }
 
 impl Talk {
+    /// A bar that counts steps.
+    pub(crate) fn bar(self, steps: usize) -> ProgressBar {
+        let length = steps as u64;
+        let bar =
+            if self == Self::Quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
+            bar.set_style(style);
+        }
+        bar
+    }
+
     /// Shows that something goes on which has no steps to count.
     pub(crate) fn wait<T>(self, what: &'static str, work: impl FnOnce() -> T) -> T {
         let bar =
@@ -259,6 +270,10 @@ pub(crate) struct EvaluateArgs {
     /// folder with one of the same name for each input
     #[arg(long, value_name = "PATH")]
     pub(crate) region: Option<PathBuf>,
+
+    /// Resize the masks to the network's input, by nearest pixel
+    #[arg(long, requires = "region")]
+    pub(crate) region_resize: bool,
 
     /// Cells of a layer that are left out, one at a time, to measure fidelity
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(3..))]

@@ -1,20 +1,19 @@
 //! `segcam evaluate`: measures image by image, and keeps what was measured, so that the same command
 //! goes on where it stopped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use segcam::annotations::GroundTruth;
 use segcam::burn::tensor::Tensor;
 use segcam::metrics::{Metric, MetricError, Noise, Protocol, Removal, Row};
 use segcam::models::Network;
 use segcam::{CamError, Explainer, Observation, PixelSet};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::args::{EvaluateArgs, Talk};
 use crate::asked::{Request, classes, groups, layers};
@@ -23,7 +22,10 @@ use crate::explain::predicted_pixels;
 use crate::input;
 use crate::model::Model;
 use crate::output::Folder;
-use crate::sets::beside;
+use crate::sets::{beside, fitted};
+
+/// What must be the same for results to go together, by name.
+pub(crate) type Settings = BTreeMap<String, Value>;
 
 /// What was measured on one image.
 #[derive(Debug, Serialize, Deserialize)]
@@ -109,28 +111,26 @@ fn images(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Everything that decides what is measured, beside the images.
-fn settings(args: &EvaluateArgs, model: &Model) -> Map<String, Value> {
+fn settings(args: &EvaluateArgs, model: &Model) -> Settings {
     let question = &args.question;
-    let text = |items: &[String]| json!(items);
-    let settings = json!({
-        "segcam": env!("CARGO_PKG_VERSION"),
-        "model": model.name,
-        "weights": model.weights,
-        "preparation": format!("{:?}", args.network.onnx),
-        "layers": text(&question.layers),
-        "classes": text(&question.classes),
-        "methods": question.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "pixels": text(&question.pixels),
-        "sets": format!("{:?}", question.sets),
-        "metrics": metrics(args).iter().map(|metric| metric.name()).collect::<Vec<_>>(),
-        "region": args.region,
-        "cells": args.cells,
-        "seed": args.seed,
-    });
-    match settings {
-        Value::Object(settings) => settings,
-        _ => Map::new(),
-    }
+    let methods: Vec<String> = question.methods.iter().map(ToString::to_string).collect();
+    let settings = [
+        ("segcam", json!(env!("CARGO_PKG_VERSION"))),
+        ("model", json!(model.name)),
+        ("weights", json!(model.weights)),
+        ("preparation", json!(format!("{:?}", args.network.onnx))),
+        ("layers", json!(question.layers)),
+        ("classes", json!(question.classes)),
+        ("methods", json!(methods)),
+        ("pixels", json!(question.pixels)),
+        ("sets", json!(format!("{:?}", question.sets))),
+        ("metrics", json!(metrics(args))),
+        ("region", json!(args.region)),
+        ("region_resize", json!(args.region_resize)),
+        ("cells", json!(args.cells)),
+        ("seed", json!(args.seed)),
+    ];
+    settings.map(|(name, value)| (name.to_string(), value)).into()
 }
 
 /// What to measure: all that can be, or what was asked for.
@@ -144,14 +144,14 @@ pub(crate) fn metrics(args: &EvaluateArgs) -> BTreeSet<Metric> {
 }
 
 /// A folder holds the results of one set of settings.
-fn same_settings(out: &Folder, settings: &Map<String, Value>) -> Result<()> {
+fn same_settings(out: &Folder, settings: &Settings) -> Result<()> {
     const FILE: &str = "settings.json";
     let path = out.path(FILE);
     if !path.exists() {
         return out.write(FILE, serde_json::to_string_pretty(settings)?.as_bytes());
     }
     let known = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let known: Map<String, Value> = serde_json::from_slice(&known).unwrap_or_default();
+    let known: Settings = serde_json::from_slice(&known).unwrap_or_default();
     let other = settings.iter().find(|(key, value)| known.get(*key) != Some(value));
     let Some((key, value)) = other else { return Ok(()) };
     let before = known.get(key).unwrap_or(&Value::Null);
@@ -171,16 +171,10 @@ fn all<const D: usize>(
     kept: &Folder,
     open: impl Fn(&Path) -> Result<Tensor<D>>,
 ) -> Result<(Vec<Measured>, Vec<Failure>)> {
-    let bar = match talk {
-        Talk::Quiet => ProgressBar::hidden(),
-        _ => ProgressBar::new(images.len() as u64),
-    };
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
-        bar.set_style(style);
-    }
+    let bar = talk.bar(images.len());
     let mut taken: BTreeSet<String> = BTreeSet::new();
     let (mut measured, mut failures) = (vec![], vec![]);
-    for path in images {
+    for path in bar.wrap_iter(images.iter()) {
         let mut file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         while !taken.insert(file.clone()) {
             // The same name in several folders.
@@ -192,13 +186,11 @@ fn all<const D: usize>(
             Ok(version) => version,
             Err(error) => {
                 failures.push(failure(path, &error));
-                bar.inc(1);
                 continue;
             }
         };
         if let Some(known) = known(&kept.path(&file), version) {
             measured.push(known);
-            bar.inc(1);
             continue;
         }
         let progress = |done, of| bar.set_message(format!("{} {done}/{of}", path.display()));
@@ -212,7 +204,6 @@ fn all<const D: usize>(
             }
             Err(error) => failures.push(failure(path, &error)),
         }
-        bar.inc(1);
     }
     bar.finish_and_clear();
     Ok((measured, failures))
@@ -302,14 +293,9 @@ fn region_of<const D: usize>(
     let path = beside(region, image)?;
     let name = || format!("cannot use {}", path.display());
     let mask = GroundTruth::from_image(&path).with_context(name)?;
-    let size = seen.prediction().input_shape()[2..].to_vec();
-    let mask = if args.question.sets.resizes() { mask.resized(size.clone())? } else { mask };
-    let given = mask.size();
-    ensure!(
-        given == size,
-        "{} is {given:?} (rows, columns), the network's input {size:?}: --truth-resize takes the \
-         nearest pixel",
-        path.display()
-    );
+    let size = &seen.prediction().input_shape()[2..];
+    let file = path.display().to_string();
+    let names = [file.as_str(), "the network's input", "--region-resize"];
+    let mask = fitted(mask, size, args.region_resize, names)?;
     Ok(mask.labels().iter().map(|&label| label != 0).collect())
 }

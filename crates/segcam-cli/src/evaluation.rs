@@ -7,18 +7,17 @@ use segcam::metric_charts;
 use segcam::metrics::{Comparison, Metric, Study, Summary};
 use segcam::render::{charts, charts_svg};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::args::{EvaluateArgs, Talk};
 use crate::asked::methods;
-use crate::evaluate::{Failure, Measured, metrics};
+use crate::evaluate::{Failure, Measured, Settings, metrics};
 use crate::model::Model;
 use crate::output::{Folder, say};
 
 /// `evaluation.json`. The schema is in `docs/report.md`.
 #[derive(Serialize)]
 struct Evaluation<'a> {
-    settings: &'a Map<String, Value>,
+    settings: &'a Settings,
     notes: &'a [String],
     images: &'a [Measured],
     questions: Vec<Question>,
@@ -62,7 +61,7 @@ struct ComparisonRow {
 pub(crate) fn write(
     args: &EvaluateArgs,
     model: &Model,
-    settings: &Map<String, Value>,
+    settings: &Settings,
     images: &[Measured],
     failures: &[Failure],
     out: &Folder,
@@ -102,25 +101,21 @@ fn questions(args: &EvaluateArgs, images: &[Measured]) -> Vec<Question> {
     let mut questions: Vec<Question> = vec![];
     for image in images {
         for answer in &image.answers {
-            let same = |q: &&mut Question| q.class == answer.class && q.pixel_set == answer.asked;
-            let question = match questions.iter_mut().find(same) {
-                Some(question) => question,
-                None => {
-                    questions.push(Question {
-                        class: answer.class,
-                        class_name: answer.class_name.clone(),
-                        pixel_set: answer.asked.clone(),
-                        summaries: vec![],
-                        comparisons: vec![],
-                        study: Study::new(args.seed),
-                    });
-                    let last = questions.len() - 1;
-                    &mut questions[last]
-                }
-            };
+            let same = |q: &Question| q.class == answer.class && q.pixel_set == answer.asked;
+            let at = questions.iter().position(same).unwrap_or_else(|| {
+                questions.push(Question {
+                    class: answer.class,
+                    class_name: answer.class_name.clone(),
+                    pixel_set: answer.asked.clone(),
+                    summaries: vec![],
+                    comparisons: vec![],
+                    study: Study::new(args.seed),
+                });
+                questions.len() - 1
+            });
             // Several parts of an image, such as its components, count by themselves.
             let unit = format!("{} {}", image.image, answer.pixel_set);
-            question.study.add(&unit, answer.rows.iter().cloned());
+            questions[at].study.add(&unit, answer.rows.iter().cloned());
         }
     }
     for question in &mut questions {
@@ -200,21 +195,17 @@ impl Evaluation<'_> {
             say(question.table().trim_fmt())?;
         }
         for image in self.images {
-            for answer in image.answers.iter().filter(|answer| answer.error.is_some()) {
-                let error = answer.error.as_deref().unwrap_or_default();
-                say(format!("{}, {}: {error}", image.image, answer.class_name))?;
+            for answer in &image.answers {
+                if let Some(error) = &answer.error {
+                    say(format!("{}, {}: {error}", image.image, answer.class_name))?;
+                }
             }
         }
         for Failure { image, error } in self.failures {
             say(format!("left out: {image}: {error}"))?;
         }
-        let few = |row: &ComparisonRow| row.comparison.is_none();
-        if let Some(reason) = self
-            .questions
-            .iter()
-            .flat_map(|q| &q.comparisons)
-            .find_map(|row| row.reason.as_deref().filter(|_| few(row)))
-        {
+        let mut comparisons = self.questions.iter().flat_map(|question| &question.comparisons);
+        if let Some(reason) = comparisons.find_map(|row| row.reason.as_deref()) {
             say(format!("methods are not compared everywhere: {reason}"))?;
         }
         for file in &self.files {

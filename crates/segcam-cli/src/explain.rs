@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use segcam::burn::tensor::Tensor;
 use segcam::models::Network;
 use segcam::render::{Panel, figure};
@@ -200,12 +200,7 @@ impl Work<'_> {
         seen: Observation<D>,
         maps: usize,
     ) -> (Observation<D>, ProgressBar) {
-        let length = maps as u64;
-        let quiet = self.talk == Talk::Quiet;
-        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
-            bar.set_style(style);
-        }
+        let bar = self.talk.bar(maps);
         let steps = bar.clone();
         let seen =
             seen.with_progress(move |done, all| steps.set_message(format!("{done} of {all}")));

@@ -27,7 +27,7 @@ pub(crate) struct SetArgs {
     ignore: u32,
 
     /// Resize the annotation to the network's output, by nearest pixel
-    #[arg(long)]
+    #[arg(long, requires = "truth")]
     truth_resize: bool,
 
     /// Image of instance ids for the sets instance:N and instances: gray PNG or TIFF, 0 for none
@@ -49,11 +49,6 @@ impl SetArgs {
         let [truth, instances] = [&self.truth, &self.instances]
             .map(|path| path.as_ref().map(|path| beside(path, image)).transpose());
         Ok(Self { truth: truth?, instances: instances?, ..self.clone() })
-    }
-
-    /// Whether annotations of another size are resized.
-    pub(crate) fn resizes(&self) -> bool {
-        self.truth_resize
     }
 
     /// The words of pixel sets, with the annotations that were given.
@@ -87,17 +82,28 @@ impl SetArgs {
                 GroundTruth::from_colours(path, &cityscapes_colours())?
             }
         };
-        let size = prediction.size();
-        let truth = if self.truth_resize { truth.resized(size.clone())? } else { truth };
-        ensure!(
-            truth.size() == size,
-            "the annotation is {:?} (rows, columns), the network's output {size:?}: --truth-resize \
-             takes the nearest pixel",
-            truth.size()
-        );
+        let names = ["the annotation", "the network's output", "--truth-resize"];
+        let truth = fitted(truth, &prediction.size(), self.truth_resize, names)?;
         truth.check(prediction.classes())?;
         Ok(truth)
     }
+}
+
+/// An annotation of this size, resized only if that was asked for. `names`: what it is, what has the
+/// size, and the option that resizes.
+pub(crate) fn fitted(
+    image: GroundTruth,
+    size: &[usize],
+    resize: bool,
+    [what, whole, option]: [&str; 3],
+) -> Result<GroundTruth> {
+    let image = if resize { image.resized(size)? } else { image };
+    let given = image.size();
+    ensure!(
+        given == size,
+        "{what} is {given:?} (rows, columns), {whole} {size:?}: {option} takes the nearest pixel"
+    );
+    Ok(image)
 }
 
 /// The file itself, or the one in a folder that has the image's name, whatever its extension.

@@ -51,6 +51,10 @@ struct Program<const D: usize> {
 }
 
 impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
+    fn new(tape: TapeEngine<M>, randomized: Option<(Option<String>, u64)>) -> Self {
+        Self { tape, randomized, constants: Constants::default(), known: Mutex::default() }
+    }
+
     fn capture(&self, shape: [usize; D]) -> Result<Graph, GraphError> {
         let graph = Graph::capture(shape, |input, names| {
             // `valid` again: the clone shares the running statistics that `to_device` moves.
@@ -102,12 +106,7 @@ impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
 impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
     /// Puts `model` into inference mode.
     pub fn new(model: M) -> Self {
-        let programs = Programs {
-            tape: TapeEngine::new(model),
-            randomized: None,
-            constants: Constants::default(),
-            known: Mutex::default(),
-        };
+        let programs = Programs::new(TapeEngine::new(model), None);
         Self { programs: Arc::new(programs), memory: None, chunk: 1 }
     }
 
@@ -190,12 +189,8 @@ impl<M: SegmentationModel<D>, const D: usize> Engine<D> for GraphEngine<M, D> {
     }
 
     fn with_random_weights(&self, after: Option<&str>, seed: u64) -> Option<Arc<dyn Engine<D>>> {
-        let programs = Programs {
-            tape: self.programs.tape.clone(),
-            randomized: Some((after.map(ToString::to_string), seed)),
-            constants: Constants::default(),
-            known: Mutex::default(),
-        };
+        let randomized = Some((after.map(ToString::to_string), seed));
+        let programs = Programs::new(self.programs.tape.clone(), randomized);
         let Self { memory, chunk, .. } = *self;
         Some(Arc::new(Self { programs: Arc::new(programs), memory, chunk }))
     }

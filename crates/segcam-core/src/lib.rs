@@ -53,7 +53,7 @@ pub use pixels::{AllPixels, PixelSet, PredictedClass};
 pub use plan::Request;
 pub use prediction::Prediction;
 pub use segcam_graph::{Graph, GraphError, Shares};
-pub use smooth::Smoothing;
+pub use smooth::{InputNoise, Smoothing};
 pub use tape::TapeEngine;
 pub use upsample::{half_pixel_taps, upsample};
 

@@ -2,10 +2,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::{
-    Ask, CamError, CamMethod, Explainer, Explanation, Observation, PixelSet, Prediction, Target,
-    upsample,
-};
+use crate::{CamError, CamMethod, Explainer, Explanation, Observation, Seg, Target, upsample};
 
 /// Averages a map over changed versions of the input: noise, flips or scales.
 ///
@@ -102,16 +99,9 @@ impl Smoothing {
         layer: &str,
         class: usize,
     ) -> Result<Explanation<D>, CamError> {
-        let seen = explainer.observe(input.clone())?;
-        let (target, pixels) = seen.target_of(method.pixels(), class)?;
-        let frozen = |change| {
-            let (target, name) = (target.clone(), pixels.name.clone());
-            FrozenMethod { method: &method, pixels: FrozenPixels { target, change, name } }
-        };
-        let mut clean = seen.explain(&frozen(Change::Noise), layer, class)?;
-        drop(seen);
+        let mut clean = explainer.observe(input.clone())?.explain(method, layer, class)?;
 
-        let mut noise = Noise::of(&self.0, &input);
+        let mut noise = self.noise_on(&input);
         let changes = self.changes(D - 2);
         let count = changes.len();
         let mut sum: Option<Tensor<D>> = None;
@@ -120,11 +110,19 @@ impl Smoothing {
                 Change::Flip(sides) if sides.is_empty() => clean.raw.clone(),
                 _ => {
                     let seen = match &change {
-                        Change::Noise => explainer.observe(noise.on(&input)),
+                        Change::Noise => explainer.observe(noise.add_to(&input)),
                         Change::Flip(sides) => explainer.observe(flipped(input.clone(), sides)),
                         Change::Scale(scale) => observe_scaled(explainer, &input, *scale),
                     }?;
-                    let map = seen.explain(&frozen(change.clone()), layer, class)?;
+                    let same = changed(&clean.target, &change, &seen.prediction().size());
+                    let map = seen.explain(&Seg::of(method, same), layer, class);
+                    let map = map.map_err(|error| match error {
+                        CamError::EmptyPixelSet { class, reason, samples, .. } => {
+                            let set = clean.pixels.name.clone();
+                            CamError::EmptyPixelSet { set, class, reason, samples }
+                        }
+                        error => error,
+                    })?;
                     undone(map.raw, &change, &clean.raw)
                 }
             };
@@ -138,6 +136,14 @@ impl Smoothing {
         }
         clean.method = format!("{}+{}", clean.method, self.name());
         Ok(clean)
+    }
+
+    fn noise_on<const D: usize>(&self, input: &Tensor<D>) -> InputNoise<D> {
+        let (sigma, seed) = match self.0 {
+            Kind::Noise { sigma, seed, .. } => (sigma, seed),
+            _ => (0.0, 0),
+        };
+        InputNoise::new(input, sigma, seed)
     }
 
     fn changes(&self, sides: usize) -> Vec<Change> {
@@ -182,25 +188,45 @@ fn undone<const D: usize>(raw: Tensor<D>, change: &Change, clean: &Tensor<D>) ->
     }
 }
 
-/// Noise is drawn here and not on the device, whose generators all differ.
-struct Noise<const D: usize> {
+/// The pixels of the clean input in a changed one.
+fn changed<const D: usize>(clean: &Target<D>, change: &Change, size: &[usize]) -> Target<D> {
+    let weights = clean.weights.clone();
+    let weights = match change {
+        Change::Noise => weights,
+        Change::Flip(sides) => flipped(weights, sides),
+        Change::Scale(_) => nearest(weights, size),
+    };
+    Target { weights, ..clean.clone() }
+}
+
+/// Normally distributed noise for an input, the same on every device: it is drawn here, as the
+/// generators of devices all differ.
+///
+/// # Example
+/// ```
+/// use segcam_core::{InputNoise, burn::tensor::{Device, Tensor}};
+///
+/// let image = Tensor::<4>::from_floats([[[[0.0, 1.0]]]], &Device::flex());
+/// let noisy = InputNoise::new(&image, 0.1, 0).add_to(&image);
+/// assert_eq!(noisy.dims(), [1, 1, 1, 2]);
+/// ```
+pub struct InputNoise<const D: usize = 4> {
     generator: ChaCha8Rng,
     /// Standard deviation for each image, `[N, 1, …]`.
     sigma: Tensor<D>,
 }
 
-impl<const D: usize> Noise<D> {
-    fn of(kind: &Kind, input: &Tensor<D>) -> Self {
-        let (sigma, seed) = match kind {
-            Kind::Noise { sigma, seed, .. } => (*sigma, *seed),
-            _ => (0.0, 0),
-        };
+impl<const D: usize> InputNoise<D> {
+    /// `sigma` is the standard deviation as a part of each image's range (largest minus smallest
+    /// value).
+    pub fn new(input: &Tensor<D>, sigma: f64, seed: u64) -> Self {
         let sides: Vec<usize> = (1..D).collect();
         let range = input.clone().max_dims(&sides) - input.clone().min_dims(&sides);
         Self { generator: ChaCha8Rng::seed_from_u64(seed), sigma: range * sigma }
     }
 
-    fn on(&mut self, input: &Tensor<D>) -> Tensor<D> {
+    /// The input with the next noise.
+    pub fn add_to(&mut self, input: &Tensor<D>) -> Tensor<D> {
         let count = input.shape().num_elements();
         let values: Vec<f32> =
             StandardNormal.sample_iter(&mut self.generator).take(count).collect();
@@ -243,53 +269,4 @@ fn nearest<const D: usize>(tensor: Tensor<D>, size: &[usize]) -> Tensor<D> {
         let at = Tensor::<1, Int>::from_data(TensorData::new(at, [to]), &tensor.device());
         tensor.select(dim, at)
     })
-}
-
-/// A method whose pixels are those of the clean input.
-struct FrozenMethod<'a, const D: usize> {
-    method: &'a dyn CamMethod<D>,
-    pixels: FrozenPixels<D>,
-}
-
-impl<const D: usize> CamMethod<D> for FrozenMethod<'_, D> {
-    fn combine(&self, activations: Tensor<D>, gradients: Tensor<D>) -> Tensor<D> {
-        self.method.combine(activations, gradients)
-    }
-
-    fn weights(&self, ask: &Ask<D>) -> Option<Result<Tensor<D>, CamError>> {
-        self.method.weights(ask)
-    }
-
-    fn pixels(&self) -> &dyn PixelSet<D> {
-        &self.pixels
-    }
-
-    fn name(&self) -> String {
-        self.method.name()
-    }
-}
-
-struct FrozenPixels<const D: usize> {
-    target: Target<D>,
-    change: Change,
-    name: String,
-}
-
-impl<const D: usize> PixelSet<D> for FrozenPixels<D> {
-    fn weights(&self, prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
-        let weights = self.target.weights.clone();
-        Ok(match &self.change {
-            Change::Noise => weights,
-            Change::Flip(sides) => flipped(weights, sides),
-            Change::Scale(_) => nearest(weights, &prediction.size()),
-        })
-    }
-
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    fn against(&self) -> Option<usize> {
-        self.target.against
-    }
 }

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use burn::backend::ir::{OperationIr, TensorId};
 use burn::tensor::TensorData;
 use rand::SeedableRng;
@@ -23,13 +25,12 @@ impl Graph {
             Some(name) => self.behind(name)?,
         };
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
-        let mut done: Vec<TensorId> = vec![];
+        let mut done: HashSet<TensorId> = HashSet::new();
         for tensor in self.operations[start..].iter().flat_map(OperationIr::inputs) {
             if let Some(weights) = self.constants.get_mut(&tensor.id)
                 && weights.dtype().is_float()
-                && !done.contains(&tensor.id)
+                && done.insert(tensor.id)
             {
-                done.push(tensor.id);
                 let mut values: Vec<f64> = weights.iter::<f64>().collect();
                 values.shuffle(&mut generator);
                 let shuffled = TensorData::new(values, weights.shape().clone());

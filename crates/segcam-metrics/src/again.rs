@@ -19,3 +19,8 @@ pub(crate) fn again<const D: usize>(
     });
     seen.explain_all(frozen).collect()
 }
+
+/// The raw map's values.
+pub(crate) fn values_of<const D: usize>(map: &Explanation<D>) -> Vec<f64> {
+    map.raw().to_data().iter::<f64>().collect()
+}

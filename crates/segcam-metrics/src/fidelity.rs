@@ -1,9 +1,10 @@
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use segcam_core::{Ask, Explanation};
 
+use crate::again::values_of;
 use crate::error::expect_length;
 use crate::{MetricError, r_squared, spearman};
 
@@ -77,8 +78,7 @@ impl Ablation {
     /// # Errors
     /// A map of another size, and a map or drops that are the same everywhere.
     pub fn fidelity<const D: usize>(&self, map: &Explanation<D>) -> Result<Fidelity, MetricError> {
-        let data: TensorData = map.raw().to_data();
-        let values: Vec<f64> = data.iter::<f64>().collect();
+        let values = values_of(map);
         expect_length("the map", values.len(), self.size)?;
         let chosen: Vec<f64> = self.cells.iter().map(|&cell| values[cell]).collect();
         Ok(Fidelity {

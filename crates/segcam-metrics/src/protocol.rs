@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use burn::tensor::Tensor;
 use segcam_core::{
@@ -8,123 +7,10 @@ use segcam_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Ablation, Context, Control, MetricError, Noise, Removal, ablation, agreement,
+    Ablation, Context, Control, Metric, MetricError, Noise, Removal, ablation, agreement,
     completeness_error, context, pointing_game, randomization, relevance_mass, relevance_rank,
     road, stability,
 };
-
-/// What a [`Protocol`] measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Metric {
-    /// [`leak`](crate::leak()).
-    Leak,
-    /// [`completeness_error`](crate::completeness_error).
-    CompletenessError,
-    /// [`Fidelity::r_squared`](crate::Fidelity).
-    FidelityR2,
-    /// [`Fidelity::spearman`](crate::Fidelity).
-    FidelityRank,
-    /// [`Road::score`](crate::Road::score).
-    Road,
-    /// [`Context::deletion_score`](crate::Context::deletion_score).
-    Deletion,
-    /// [`Context::insertion_score`](crate::Context::insertion_score).
-    Insertion,
-    /// [`randomization`](crate::randomization()).
-    Randomization,
-    /// [`Stability::spearman`](crate::Stability).
-    Stability,
-    /// [`Stability::sensitivity`](crate::Stability).
-    Sensitivity,
-    /// [`agreement`](crate::agreement()).
-    Agreement,
-    /// [`pointing_game`](crate::pointing_game()); needs a region.
-    Pointing,
-    /// [`relevance_mass`](crate::relevance_mass()); needs a region.
-    Mass,
-    /// [`relevance_rank`](crate::relevance_rank()); needs a region.
-    Rank,
-}
-
-/// Which values of a metric are good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Better {
-    /// Large ones.
-    Higher,
-    /// Small ones.
-    Lower,
-    /// Those near zero.
-    NearZero,
-}
-
-impl fmt::Display for Better {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Higher => "higher is better",
-            Self::Lower => "lower is better",
-            Self::NearZero => "near 0 is better",
-        })
-    }
-}
-
-impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Leak,
-        Self::CompletenessError,
-        Self::FidelityR2,
-        Self::FidelityRank,
-        Self::Road,
-        Self::Deletion,
-        Self::Insertion,
-        Self::Randomization,
-        Self::Stability,
-        Self::Sensitivity,
-        Self::Agreement,
-        Self::Pointing,
-        Self::Mass,
-        Self::Rank,
-    ];
-
-    /// The name in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Leak => "leak",
-            Self::CompletenessError => "completeness-error",
-            Self::FidelityR2 => "fidelity-r2",
-            Self::FidelityRank => "fidelity-rank",
-            Self::Road => "road",
-            Self::Deletion => "deletion",
-            Self::Insertion => "insertion",
-            Self::Randomization => "randomization",
-            Self::Stability => "stability",
-            Self::Sensitivity => "sensitivity",
-            Self::Agreement => "agreement",
-            Self::Pointing => "pointing",
-            Self::Mass => "mass",
-            Self::Rank => "rank",
-        }
-    }
-
-    /// Which values are good.
-    pub fn better(self) -> Better {
-        match self {
-            Self::Leak | Self::CompletenessError | Self::Deletion | Self::Sensitivity => {
-                Better::Lower
-            }
-            Self::Randomization => Better::NearZero,
-            _ => Better::Higher,
-        }
-    }
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// The numbers of one map, or of one control.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -271,7 +157,8 @@ impl Protocol {
         if self.wants(&[Metric::Randomization]) {
             let random = explainer.with_random_weights(None, self.seed)?;
             let found = randomization(&random, &input, requests, &maps)?;
-            put_all(&mut rows, Metric::Randomization, found);
+            let found = rows.iter_mut().zip(found);
+            found.for_each(|(row, value)| row.put(Metric::Randomization, value));
         }
         if self.wants(&[Metric::Agreement]) {
             agree(&mut rows, &maps);
@@ -291,6 +178,13 @@ impl Protocol {
         any.iter().any(|metric| self.metrics.contains(metric))
     }
 
+    /// Keeps a value that is wanted.
+    fn put(&self, row: &mut Row, metric: Metric, value: Result<f64, MetricError>) {
+        if self.wants(&[metric]) {
+            row.put(metric, value);
+        }
+    }
+
     fn certify<const D: usize>(
         &self,
         row: &mut Row,
@@ -305,16 +199,11 @@ impl Protocol {
             let reason = "the map is zero, or the engine cannot tell";
             MetricError::Undefined { metric, reason }
         };
-        if self.wants(&[Metric::Leak]) {
-            row.put(Metric::Leak, certificate.impossible.ok_or_else(|| unknown("leak")));
-        }
-        if self.wants(&[Metric::CompletenessError]) {
-            let error = missing_share(&certificate);
-            row.put(
-                Metric::CompletenessError,
-                error.unwrap_or_else(|| Err(unknown("completeness error"))),
-            );
-        }
+        let leak = certificate.impossible.ok_or_else(|| unknown("leak"));
+        self.put(row, Metric::Leak, leak);
+        let error = missing_share(&certificate);
+        let error = error.unwrap_or_else(|| Err(unknown("completeness error")));
+        self.put(row, Metric::CompletenessError, error);
         Ok(())
     }
 
@@ -334,14 +223,8 @@ impl Protocol {
             known.insert(key.clone(), ablation(&ask, self.cells, self.seed)?);
         }
         let fidelity = known[&key].fidelity(map);
-        for (metric, value) in [
-            (Metric::FidelityR2, fidelity.clone().map(|fidelity| fidelity.r_squared)),
-            (Metric::FidelityRank, fidelity.map(|fidelity| fidelity.spearman)),
-        ] {
-            if self.wants(&[metric]) {
-                row.put(metric, value);
-            }
-        }
+        self.put(row, Metric::FidelityR2, fidelity.clone().map(|fidelity| fidelity.r_squared));
+        self.put(row, Metric::FidelityRank, fidelity.map(|fidelity| fidelity.spearman));
         Ok(())
     }
 
@@ -357,13 +240,9 @@ impl Protocol {
             return Ok(());
         }
         let found = stability(&self.noise, explainer, input, requests, maps)?;
-        let each =
-            |of: fn(crate::Stability) -> f64| found.iter().cloned().map(move |it| it.map(of));
-        if self.wants(&[Metric::Stability]) {
-            put_all(rows, Metric::Stability, each(|found| found.spearman));
-        }
-        if self.wants(&[Metric::Sensitivity]) {
-            put_all(rows, Metric::Sensitivity, each(|found| found.sensitivity));
+        for (row, found) in rows.iter_mut().zip(found) {
+            self.put(row, Metric::Stability, found.clone().map(|found| found.spearman));
+            self.put(row, Metric::Sensitivity, found.map(|found| found.sensitivity));
         }
         Ok(())
     }
@@ -380,33 +259,24 @@ struct Judge<'a, const D: usize> {
 
 impl<const D: usize> Judge<'_, D> {
     fn heat(&self, row: &mut Row, heat: &Tensor<D>) {
-        let wants = |metric| self.protocol.wants(&[metric]);
-        let removal = &self.protocol.removal;
-        if wants(Metric::Road) {
-            row.put(Metric::Road, road(removal, &self.ask, heat).map(|road| road.score()));
+        let Self { protocol, ask, random, region } = self;
+        if protocol.wants(&[Metric::Road]) {
+            let found = road(&protocol.removal, ask, heat);
+            protocol.put(row, Metric::Road, found.map(|road| road.score()));
         }
-        if let Some(random) = &self.random {
-            let both =
-                context(removal, &self.ask, heat).and_then(|found| Ok((found, random.clone()?)));
-            if wants(Metric::Deletion) {
-                let score = both.as_ref().map(|(found, random)| found.deletion_score(random));
-                row.put(Metric::Deletion, score.map_err(Clone::clone));
-            }
-            if wants(Metric::Insertion) {
-                let score = both.as_ref().map(|(found, random)| found.insertion_score(random));
-                row.put(Metric::Insertion, score.map_err(Clone::clone));
-            }
+        if let Some(random) = random {
+            let both = context(&protocol.removal, ask, heat)
+                .and_then(|found| Ok((found, random.clone()?)));
+            let deletion = both.clone().map(|(found, random)| found.deletion_score(&random));
+            protocol.put(row, Metric::Deletion, deletion);
+            let insertion = both.map(|(found, random)| found.insertion_score(&random));
+            protocol.put(row, Metric::Insertion, insertion);
         }
-        let Some(region) = self.region else { return };
+        let Some(region) = region else { return };
         let heat: Vec<f64> = heat.to_data().iter::<f64>().collect();
-        let mut local = |metric, of: fn(&[f64], &[bool]) -> Result<f64, MetricError>| {
-            if wants(metric) {
-                row.put(metric, of(&heat, region));
-            }
-        };
-        local(Metric::Pointing, pointing_game);
-        local(Metric::Mass, relevance_mass);
-        local(Metric::Rank, relevance_rank);
+        protocol.put(row, Metric::Pointing, pointing_game(&heat, region));
+        protocol.put(row, Metric::Mass, relevance_mass(&heat, region));
+        protocol.put(row, Metric::Rank, relevance_rank(&heat, region));
     }
 }
 
@@ -416,14 +286,6 @@ fn missing_share(certificate: &Certificate) -> Option<Result<f64, MetricError>> 
     let mut parts = vec![certificate.map, shares.bias];
     parts.extend(shares.bypasses.iter().map(|(_, share)| share));
     Some(completeness_error(certificate.score, &parts))
-}
-
-fn put_all(
-    rows: &mut [Row],
-    metric: Metric,
-    values: impl IntoIterator<Item = Result<f64, MetricError>>,
-) {
-    rows.iter_mut().zip(values).for_each(|(row, value)| row.put(metric, value));
 }
 
 /// Each method's layers among themselves.

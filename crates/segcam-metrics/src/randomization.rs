@@ -1,8 +1,7 @@
 use burn::tensor::Tensor;
 use segcam_core::{Explainer, Explanation, Request};
 
-use crate::again::again;
-use crate::stability::values_of;
+use crate::again::{again, values_of};
 use crate::{MetricError, spearman};
 
 /// Rank correlation of each map with that of the same network with random weights: −1 to 1, near 0 is

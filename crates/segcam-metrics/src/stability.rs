@@ -1,11 +1,8 @@
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use num_traits::Float;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
-use segcam_core::{Explainer, Explanation, Request};
+use segcam_core::{Explainer, Explanation, InputNoise, Request};
 
-use crate::again::again;
+use crate::again::{again, values_of};
 use crate::error::{expect_finite, expect_length};
 use crate::{MetricError, spearman};
 
@@ -102,15 +99,11 @@ pub fn stability<const D: usize>(
         let reason = "it needs one noisy input or more";
         return Err(MetricError::Undefined { metric: "stability", reason });
     }
-    let mut generator = ChaCha8Rng::seed_from_u64(noise.seed);
-    let range: f64 = (input.clone().max() - input.clone().min()).into_scalar();
-    let count = input.shape().num_elements();
+    let mut drawn = InputNoise::new(input, noise.sigma, noise.seed);
     let mut changed: Vec<Vec<Result<Vec<f64>, MetricError>>> =
         maps.iter().map(|_| vec![]).collect();
     for _ in 0..noise.samples {
-        let values: Vec<f32> = StandardNormal.sample_iter(&mut generator).take(count).collect();
-        let added = Tensor::from_data(TensorData::new(values, input.dims()), &input.device());
-        let seen = explainer.observe(input.clone() + added * (noise.sigma * range))?;
+        let seen = explainer.observe(drawn.add_to(input))?;
         for (of_map, map) in changed.iter_mut().zip(again(&seen, requests, maps)) {
             of_map.push(map.map(|map| values_of(&map)).map_err(MetricError::from));
         }
@@ -126,9 +119,4 @@ pub fn stability<const D: usize>(
         Ok(Stability { spearman: sum / noise.samples as f64, sensitivity })
     });
     Ok(judged.collect())
-}
-
-/// The raw map's values.
-pub(crate) fn values_of<const D: usize>(map: &Explanation<D>) -> Vec<f64> {
-    map.raw().to_data().iter::<f64>().collect()
 }

@@ -17,20 +17,10 @@ use segcam_render::{Chart, Point, Series};
 /// assert!(figure.width() > 500);
 /// ```
 pub fn metric_charts(study: &Study, metrics: &[Metric]) -> Vec<Chart> {
-    let maps = study.maps();
-    let unique = |of: &dyn Fn((&'_ str, &'_ str)) -> Option<String>| {
-        let mut names: Vec<String> = vec![];
-        for name in maps.iter().filter_map(|map| of(*map)) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
-    };
-    let is_control = |layer: &str| layer.is_empty();
-    let methods = unique(&|(method, layer)| (!is_control(layer)).then(|| method.to_string()));
-    let controls = unique(&|(method, layer)| is_control(layer).then(|| method.to_string()));
-    let places = unique(&|(_, layer)| (!is_control(layer)).then(|| layer.to_string()));
+    let (controls, maps): (Vec<_>, Vec<_>) =
+        study.maps().into_iter().partition(|(_, layer)| layer.is_empty());
+    let methods = unique(maps.iter().map(|map| map.0));
+    let places = unique(maps.iter().map(|map| map.1));
     let point = |method: &str, layer: &str, metric| {
         let found = study.summary(method, layer, metric)?;
         Some(Point { value: found.mean, interval: found.interval })
@@ -39,14 +29,23 @@ pub fn metric_charts(study: &Study, metrics: &[Metric]) -> Vec<Chart> {
         name: method.clone(),
         points: places.iter().map(|layer| point(method, layer, metric)).collect(),
     };
-    let line =
-        |control: &String, metric| Some((control.clone(), point(control, "", metric)?.value));
+    let line = |control: &str, metric| Some((control.into(), point(control, "", metric)?.value));
     let chart = |&metric: &Metric| Chart {
         title: format!("{metric} ({})", metric.better()),
         places: places.clone(),
         series: methods.iter().map(|method| series(method, metric)).collect(),
-        lines: controls.iter().filter_map(|control| line(control, metric)).collect(),
+        lines: controls.iter().filter_map(|(control, _)| line(control, metric)).collect(),
         joined: false,
     };
     metrics.iter().map(chart).collect()
+}
+
+fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut found: Vec<String> = vec![];
+    for name in names {
+        if !found.iter().any(|known| known == name) {
+            found.push(name.to_string());
+        }
+    }
+    found
 }

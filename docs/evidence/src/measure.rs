@@ -8,6 +8,16 @@ use segcam::metrics::{Metric, Protocol, Row, Study};
 use segcam::models::{Network, Pretrained};
 use segcam::{CamMethod, Explainer, PixelSet, Request};
 
+/// Whether a map says what the network does: the columns of the shorter tables.
+pub(crate) const FAITHFULNESS: [Metric; 6] = [
+    Metric::Leak,
+    Metric::CompletenessError,
+    Metric::FidelityR2,
+    Metric::Road,
+    Metric::Deletion,
+    Metric::Insertion,
+];
+
 /// A pretrained network of images.
 pub(crate) fn network(known: Pretrained, weights: Option<&Path>) -> Result<Explainer> {
     match known.load(weights, &Device::flex())? {

@@ -5,37 +5,26 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use indicatif::ProgressIterator;
 use segcam::annotations::GroundTruth;
-use segcam::metrics::{Metric, Protocol, Study, spearman, summary};
+use segcam::metrics::{Protocol, Study, spearman, summary};
 use segcam::models::Pretrained;
 use segcam::{CamMethod, GradCam, HiResCam, Observation, PixelSet, Request, Seg, vocabulary};
 
-use crate::measure::{input, network, short, table};
+use crate::measure::{FAITHFULNESS, input, network, short, table};
 use crate::medical::{held_out_nuclei, nuclei_protocol};
 
-const METRICS: [Metric; 6] = [
-    Metric::Leak,
-    Metric::CompletenessError,
-    Metric::FidelityR2,
-    Metric::Road,
-    Metric::Deletion,
-    Metric::Insertion,
-];
 const SETS: [&str; 5] = ["all", "class", "truth", "largest", "one pixel"];
 const LAYERS: [&str; 2] = ["mid", "dec1"];
 
-/// Rank correlation with the map of the predicted mask, for each set, layer and method.
-struct Agreement {
-    set: usize,
-    layer: &'static str,
-    method: String,
-    values: Vec<f64>,
-}
+const METHODS: [&str; 2] = ["seg-grad-cam", "seg-hires-grad-cam"];
+
+/// Rank correlations with the map of the predicted mask, for each map of a set and each set.
+type Agreements = [[Vec<f64>; SETS.len()]; LAYERS.len() * METHODS.len()];
 
 pub(crate) fn run(data: &Path, _out: &Path) -> Result<()> {
     let explainer = network(Pretrained::NucleiUNet, None)?;
-    let protocol = Protocol { metrics: METRICS.into(), controls: false, ..nuclei_protocol() };
+    let protocol = Protocol { metrics: FAITHFULNESS.into(), controls: false, ..nuclei_protocol() };
     let mut studies = SETS.map(|_| Study::new(0));
-    let mut agreements: Vec<Agreement> = vec![];
+    let mut agreements = Agreements::default();
     for file in held_out_nuclei(data)?.iter().take(10).progress() {
         let image = input(Pretrained::NucleiUNet, file)?;
         let seen = explainer.observe(image)?;
@@ -66,7 +55,7 @@ pub(crate) fn run(data: &Path, _out: &Path) -> Result<()> {
     println!("Rank correlation of the raw map with that of the predicted mask (`class`):\n");
     print(&agreements)?;
     for (text, study) in SETS.iter().zip(&studies) {
-        println!("Set `{text}`:\n\n{}", table(study, &METRICS));
+        println!("Set `{text}`:\n\n{}", table(study, &FAITHFULNESS));
     }
     Ok(())
 }
@@ -89,36 +78,25 @@ fn set(
     Ok(vocabulary.parse(&format!("pixel:{},{}", best / width, best % width))?)
 }
 
-fn agree(agreements: &mut Vec<Agreement>, maps: &[Vec<Vec<f64>>]) -> Result<()> {
-    let places = LAYERS
-        .iter()
-        .flat_map(|layer| ["seg-grad-cam", "seg-hires-grad-cam"].map(|method| (*layer, method)));
-    for (at, (layer, method)) in places.enumerate() {
-        for set in 0..SETS.len() {
-            let value = spearman(&maps[set][at], &maps[1][at])?;
-            let same = |a: &&mut Agreement| (a.set, a.layer) == (set, layer) && a.method == method;
-            match agreements.iter_mut().find(same) {
-                Some(known) => known.values.push(value),
-                None => {
-                    let method = method.to_string();
-                    agreements.push(Agreement { set, layer, method, values: vec![value] });
-                }
-            }
+/// `maps`: for each set its maps.
+fn agree(agreements: &mut Agreements, maps: &[Vec<Vec<f64>>]) -> Result<()> {
+    let class = &maps[1];
+    for (at, of_map) in agreements.iter_mut().enumerate() {
+        for (values, of_set) in of_map.iter_mut().zip(maps) {
+            values.push(spearman(&of_set[at], &class[at])?);
         }
     }
     Ok(())
 }
 
-fn print(agreements: &[Agreement]) -> Result<()> {
+fn print(agreements: &Agreements) -> Result<()> {
     println!("| method | layer | {} |", SETS.join(" | "));
     println!("|---|---|{}", "---|".repeat(SETS.len()));
-    for first in agreements.iter().filter(|agreement| agreement.set == 0) {
-        print!("| {} | {} |", first.method, first.layer);
-        for set in 0..SETS.len() {
-            let same =
-                |a: &&Agreement| (a.set, a.layer) == (set, first.layer) && a.method == first.method;
-            let values = agreements.iter().find(same).map(|a| a.values.as_slice());
-            let found = summary(values.unwrap_or_default(), 0)?;
+    let places = LAYERS.iter().flat_map(|layer| METHODS.map(|method| (method, layer)));
+    for ((method, layer), of_map) in places.zip(agreements) {
+        print!("| {method} | {layer} |");
+        for values in of_map {
+            let found = summary(values, 0)?;
             let (low, high) = found.interval.unwrap_or((found.mean, found.mean));
             print!(" {} [{}, {}] |", short(found.mean), short(low), short(high));
         }

@@ -80,9 +80,8 @@ fn picture_of(
             let mut row = vec![];
             for layer in LAYERS {
                 let map = seen.explain(*method, layer, class)?;
-                let heat = segcam::upsample(map.heat_map(Normalize::Max), &[HEIGHT, WIDTH]);
-                let values: Vec<f32> = heat.into_data().iter::<f32>().collect();
-                let heat = Plane::from_fn(HEIGHT, WIDTH, |y, x| values[y * WIDTH + x]);
+                let heat = map.heat_map(Normalize::Max);
+                let heat = Plane::from_tensor(&heat, 0, [HEIGHT, WIDTH]);
                 row.push(Panel {
                     image: overlay(&small, &heat, Colormap::Viridis),
                     caption: format!("{name}, {}\nat {layer}", map.method()),

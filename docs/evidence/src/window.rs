@@ -10,17 +10,9 @@ use segcam::models::Pretrained;
 use segcam::render::{Chart, Point, Series, charts};
 use segcam::{CamMethod, PredictedClass, Seg, XResCam};
 
-use crate::measure::{input, network, rows, short};
+use crate::measure::{FAITHFULNESS, input, network, rows, short};
 use crate::medical::{held_out_nuclei, nuclei_protocol};
 
-const METRICS: [Metric; 6] = [
-    Metric::Leak,
-    Metric::CompletenessError,
-    Metric::FidelityR2,
-    Metric::Road,
-    Metric::Deletion,
-    Metric::Insertion,
-];
 const WINDOWS: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 256];
 const LAYERS: [&str; 3] = ["mid", "dec2", "dec1"];
 
@@ -29,7 +21,7 @@ pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
     let methods = WINDOWS.map(|window| Seg::of(XResCam::new(window), PredictedClass));
     let methods: Vec<&dyn CamMethod> =
         methods.iter().map(|method| method as &dyn CamMethod).collect();
-    let protocol = Protocol { metrics: METRICS.into(), controls: false, ..nuclei_protocol() };
+    let protocol = Protocol { metrics: FAITHFULNESS.into(), controls: false, ..nuclei_protocol() };
     let mut study = Study::new(0);
     for file in held_out_nuclei(data)?.iter().take(10).progress() {
         let image = input(Pretrained::NucleiUNet, file)?;
@@ -37,10 +29,10 @@ pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
         study.add(&file.display().to_string(), found);
     }
     println!("### Window of averaging: 10 held-out nuclei images\n");
-    for metric in METRICS {
+    for metric in FAITHFULNESS {
         print(&study, metric);
     }
-    let panels: Vec<Chart> = METRICS.iter().map(|metric| chart(&study, *metric)).collect();
+    let panels: Vec<Chart> = FAITHFULNESS.iter().map(|metric| chart(&study, *metric)).collect();
     let title = "Averaging gradients over windows of N×N cells: 1 is Seg-HiRes-Grad-CAM, the whole \
                  map Seg-Grad-CAM";
     charts(title, &panels).save(out.join("evidence-window.png"))?;

@@ -139,6 +139,15 @@ fn lists_and_regions() {
         let mass: f64 = row[8].parse().expect("a number");
         assert!((0.0..=1.0).contains(&mass), "{row:?}");
     }
+    // Of another size: nothing is resized unasked.
+    image::GrayImage::from_pixel(32, 20, image::Luma([1]))
+        .save(regions.join("c.png"))
+        .expect("saved");
+    let said = works(folder.path(), &format!("{} --out other", list.replace("--quiet", "")));
+    assert!(said.contains("[20, 32]") && said.contains("--region-resize"), "{said}");
+    works(folder.path(), &format!("{list} --region-resize --layer dec1 --out resized"));
+    assert_eq!(table(folder.path(), "resized/evaluation.csv").len(), 1 + 2 * 5);
+
     fs::remove_file(regions.join("c.png")).expect("removed");
     let output = segcam(folder.path(), &format!("{} --out again", list.replace("--quiet", "")));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -155,6 +164,8 @@ fn mistakes() {
         ("evaluate --input empty", vec!["empty names no images"]),
         ("evaluate --input images --metric raod", vec!["raod", "road"]),
         ("evaluate --input images --cells 2", vec!["--cells", "3.."]),
+        ("evaluate --input images --region-resize", vec!["--region"]),
+        ("evaluate --input images --truth-resize", vec!["--truth"]),
         ("evaluate --input images --layer dec9", vec!["dec9", "dec1"]),
         ("evaluate --input images --method seg-gradcam", vec!["seg-grad-cam"]),
     ];

@@ -4,16 +4,14 @@ use std::path::Path;
 
 use anyhow::Result;
 use image::{Rgb, RgbImage};
-use segcam::metrics::{Control, Metric};
-use segcam::render::{
-    Bar, Chart, Colormap, Panel, Plane, Point, Series, charts, figure, outline, overlay,
-};
-use segcam::{CamMethod, Normalize, Observation, SegGradCam, SegHiResGradCam};
+use segcam::metrics::Metric;
+use segcam::render::{Bar, Chart, Colormap, Panel, Plane, charts, figure, outline, overlay};
+use segcam::{CamMethod, Normalize, Observation, SegGradCam, SegHiResGradCam, metric_charts};
 
 use super::data::{SIDE, Slice};
 use super::folds::Fold;
-use super::measure::{LAYERS, Measured, SETS, set};
-use super::tables::{GRAD, HIRES, study};
+use super::measure::{Measured, SETS, set};
+use super::tables::study;
 use super::{KIDNEY, TUMOUR};
 
 /// Each pixel is drawn as so many by so many.
@@ -129,7 +127,11 @@ pub(crate) fn metrics(measured: &[Measured], path: &Path) -> Result<()> {
     let mut shown = vec![];
     for metric in [Metric::Road, Metric::Deletion] {
         for set in SETS {
-            shown.push(chart(metric, set, &of_set(measured, set)));
+            let study = study(of_set(measured, set));
+            shown.extend(metric_charts(&study, &[metric]).into_iter().map(|chart| Chart {
+                title: format!("{}: {}", set.to_uppercase(), chart.title),
+                ..chart
+            }));
         }
     }
     let slices: Vec<String> = SETS
@@ -147,26 +149,4 @@ pub(crate) fn metrics(measured: &[Measured], path: &Path) -> Result<()> {
 fn of_set<'a>(measured: &'a [Measured], set: &str) -> Vec<&'a Measured> {
     let known = |one: &&Measured| one.class == TUMOUR && one.set == set && one.pixels > 0;
     measured.iter().filter(known).collect()
-}
-
-fn chart(metric: Metric, set: &str, measured: &[&Measured]) -> Chart {
-    let study = study(measured.iter().copied());
-    let series = [GRAD, HIRES].map(|method| {
-        let point = |layer: &str| {
-            let found = study.summary(method, layer, metric)?;
-            Some(Point { value: found.mean, interval: found.interval })
-        };
-        Series { name: method.into(), points: LAYERS.map(point).to_vec() }
-    });
-    let line = |control: Control| {
-        let found = study.summary(control.name(), "", metric)?;
-        Some((control.name().to_string(), found.mean))
-    };
-    Chart {
-        title: format!("{}: {metric} ({})", set.to_uppercase(), metric.better()),
-        places: LAYERS.map(String::from).to_vec(),
-        series: series.to_vec(),
-        lines: Control::ALL.into_iter().filter_map(line).collect(),
-        joined: false,
-    }
 }

@@ -63,7 +63,7 @@ pub(super) fn shares(study: &Study, seeds: usize) {
 fn compared(pairs: &[Pair]) -> [String; 2] {
     let side = |of: fn(&Pair) -> f64| by_image(pairs.iter().map(|pair| (pair.0, of(pair))));
     match comparison(&side(|pair| pair.2), &side(|pair| pair.3), BOOTSTRAP) {
-        Ok(Comparison { difference, interval: ends, p, .. }) if p.is_finite() => {
+        Ok(Comparison { difference, interval: ends, p, .. }) => {
             [interval(difference, ends), p_value(p)]
         }
         _ if pairs.is_empty() => [NOTHING.into(), NOTHING.into()],
