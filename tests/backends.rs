@@ -14,41 +14,78 @@ use proptest::prelude::*;
 use segcam::models::{EspNetConfig, MeshNetConfig, UNetConfig, Upsampling};
 use segcam::pixels::Threshold;
 use segcam::{
-    CamError, CamMethod, Explainer, GraphEngine, GraphError, Layers, Observation, PredictedClass,
-    Request, SegmentationModel, TapeEngine,
+    AllPixels, CamError, CamMethod, Explainer, GraphEngine, GraphError, Layers, Observation,
+    PixelSet, PredictedClass, Request, SegmentationModel, TapeEngine, Target,
 };
 use segcam_tests::{
     SmallNetConfig, device, host, methods, noise, relative_error, seeded, seeded_net,
 };
 
-/// Every method at every layer for the first and the last class, in one planned call.
-fn maps<const D: usize>(seen: &Observation<D>) -> Vec<(String, Result<Vec<f32>, CamError>)> {
-    let mut all = methods(PredictedClass);
-    all.extend(methods(Threshold(0.4)).split_off(2));
+fn sets<const D: usize>() -> [Box<dyn PixelSet<D>>; 3] {
+    [Box::new(AllPixels), Box::new(PredictedClass), Box::new(Threshold(0.4))]
+}
+
+/// The first and the last class.
+fn classes<const D: usize>(seen: &Observation<D>) -> Vec<usize> {
     let last = seen.prediction().classes() - 1;
+    if last == 0 { vec![0] } else { vec![0, last] }
+}
+
+/// What is asked about: every set that is not empty.
+fn targets<const D: usize>(seen: &Observation<D>) -> Vec<Target<D>> {
+    let of_class = |class| sets().map(|set| seen.target(&*set, class));
+    classes(seen).into_iter().flat_map(of_class).flatten().collect()
+}
+
+/// Every method at every layer, in one planned call. The pixels are given: rounding may put one on the
+/// other side of a threshold.
+fn maps<const D: usize>(
+    seen: &Observation<D>,
+    targets: &[Target<D>],
+) -> Vec<(String, Result<Vec<f32>, CamError>)> {
+    let device = seen.logits().device();
+    let methods = targets.iter().map(|target| {
+        let weights = target.weights.clone().to_device(&device);
+        (target.class, methods(Target { weights, ..target.clone() }))
+    });
+    let methods: Vec<_> = methods.collect();
     let mut requests = vec![];
-    for class in if last == 0 { vec![0] } else { vec![0, last] } {
+    for (class, methods) in &methods {
         for layer in seen.layers() {
-            requests.extend(all.iter().map(|method| Request {
+            requests.extend(methods.iter().map(|method| Request {
                 method: &**method as &dyn CamMethod<D>,
                 layer: &layer.name,
-                class,
+                class: *class,
             }));
         }
     }
     let name = |request: &Request<D>| {
-        let pixels = request.method.pixels().name();
-        format!("{} {} {} {pixels}", request.layer, request.class, request.method.name())
+        format!("{} {} {}", request.layer, request.class, request.method.name())
     };
     let names: Vec<String> = requests.iter().map(name).collect();
     let maps = seen.explain_all(requests).map(|map| map.map(|map| host(map.raw())));
     names.into_iter().zip(maps).collect()
 }
 
+/// Pixel sets of this device are those of flex, but for a pixel that rounding may put on the other
+/// side of a threshold.
+fn same_pixels<const D: usize>(name: &str, seen: &Observation<D>, flex: &Observation<D>) {
+    for class in classes(flex) {
+        for set in sets::<D>() {
+            let weights = |seen: &Observation<D>| set.weights(seen.prediction(), class);
+            let [given, wanted] = [seen, flex].map(|seen| host(&weights(seen).expect("a set")));
+            let others =
+                given.iter().zip(&wanted).filter(|(given, wanted)| given != wanted).count();
+            assert!(others <= 1, "{name}, {} {class}: {others} other pixels", set.name());
+        }
+    }
+}
+
 fn check<M: SegmentationModel<D>, const D: usize>(name: &str, model: M, input: Tensor<D>) -> f32 {
     let flex = Explainer::with_engine(TapeEngine::new(model.clone()));
     let flex = flex.observe(input.clone()).expect("a pass");
-    let reference = maps(&flex);
+    let targets = targets(&flex);
+    let reference = maps(&flex, &targets);
     let device = device();
     let on_device = || model.valid().to_device(&device);
     let graph = Explainer::with_engine(GraphEngine::new(on_device()));
@@ -61,7 +98,8 @@ fn check<M: SegmentationModel<D>, const D: usize>(name: &str, model: M, input: T
         assert_eq!(seen.engine(), wanted, "{name}");
         let error = relative_error(&host(&seen.logits()), &host(&flex.logits()));
         assert!(error < 1e-4, "{name}, {wanted}, logits: {error:e}");
-        let found = maps(&seen);
+        same_pixels(name, &seen, &flex);
+        let found = maps(&seen, &targets);
         assert_eq!(found.len(), reference.len());
         for ((what, given), (_, reference)) in found.iter().zip(&reference) {
             let (given, reference) = match (given, reference) {
@@ -84,7 +122,7 @@ fn check<M: SegmentationModel<D>, const D: usize>(name: &str, model: M, input: T
     }
     // With nothing kept, a request that needs something is refused, not half computed.
     let seen = small.observe(input.to_device(&device)).expect("a pass");
-    for ((what, given), (_, reference)) in maps(&seen).iter().zip(&reference) {
+    for ((what, given), (_, reference)) in maps(&seen, &targets).iter().zip(&reference) {
         match given {
             Err(CamError::Graph(GraphError::Memory { limit: 0 })) => {}
             Err(_) => assert_eq!(given, reference, "{name}, {what}"),
@@ -301,7 +339,9 @@ fn a_model_that_cannot_be_captured_is_answered_by_the_tape() {
         let seen = Explainer::new(model).observe(image.clone().to_device(&device())).expect("one");
         assert!(seen.engine().starts_with("tape (") && seen.engine().contains(reason));
         let tape = Explainer::with_engine(TapeEngine::new(net)).observe(image).expect("a pass");
-        for ((what, given), (_, wanted)) in maps(&seen).into_iter().zip(maps(&tape)) {
+        let targets = targets(&tape);
+        let wanted = maps(&tape, &targets);
+        for ((what, given), (_, wanted)) in maps(&seen, &targets).into_iter().zip(wanted) {
             let error = relative_error(&given.expect("a map"), &wanted.expect("a map"));
             assert!(error < 1e-4, "{what}: {error:e}");
         }

@@ -131,9 +131,12 @@ pub fn device() -> Device {
     DEVICE.clone()
 }
 
-/// A server on a free port of this machine, as long as the tests run.
+/// A server on a free port of this machine, as long as the tests run, as [`segcam::device`] takes it.
+///
+/// # Panics
+/// If no port is free.
 #[cfg(feature = "remote")]
-fn serve() -> String {
+pub fn serve() -> String {
     use burn::server::{RemoteServer, WebSocketTransport};
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -28,6 +28,12 @@ pub(crate) fn run(devices: &[String]) -> Result<()> {
             environment.iter().map(|(key, value)| (*key, value.as_str())).collect();
         all.push(("SEGCAM_TEST_DEVICE", name));
         cargo(&suites, &all)?;
+        if name == "remote" {
+            cargo(
+                &format!("test --workspace --features {FEATURES},segcam-cli/remote --test remote"),
+                &all,
+            )?;
+        }
     }
     Ok(())
 }

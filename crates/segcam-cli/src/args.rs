@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Pixels(Box<PixelsArgs>),
     /// List the devices of this build
     Devices,
+    /// Compute for `segcam` on other machines (needs the feature `remote`)
+    Serve(ServeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -126,6 +128,25 @@ impl DeviceArg {
     pub(crate) fn open(&self) -> Result<Device, DeviceError> {
         if self.name == "best" { Ok(best_device()) } else { device(&self.name) }
     }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Whoever can connect can compute: there is no password and no encryption. Listen on \
+this machine only (default) and let others in through SSH.
+
+Example, with a GPU in another room:
+  there:  segcam serve --device libtorch:cuda:0
+  here:   ssh -N -L 3000:localhost:3000 there
+          segcam explain --device remote:ws://localhost:3000 --input nuclei.png"
+)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
+    /// Address and port; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000")]
+    pub(crate) listen: String,
 }
 
 #[derive(Debug, clap::Args)]

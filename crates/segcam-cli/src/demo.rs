@@ -96,7 +96,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
         input_shape: prepared.input.dims().to_vec(),
         classes: seen.prediction().classes(),
         class_chosen: "nucleus",
-        predicted_pixels: predicted_pixels(&seen),
+        predicted_pixels: predicted_pixels(&seen)?,
         normalize: normalize.to_string(),
         colormap: colormap.to_string(),
         engine: seen.engine(),

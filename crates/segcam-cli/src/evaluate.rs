@@ -8,10 +8,10 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail, ensure};
 use segcam::annotations::GroundTruth;
-use segcam::burn::tensor::Tensor;
+use segcam::burn::tensor::{Device, Tensor};
 use segcam::metrics::{Metric, MetricError, Noise, Protocol, Removal, Row};
 use segcam::models::Network;
-use segcam::{CamError, Explainer, Observation, PixelSet};
+use segcam::{CamError, Explainer, Observation, PixelSet, guarded};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -194,19 +194,31 @@ fn all<const D: usize>(
             continue;
         }
         let progress = |done, of| bar.set_message(format!("{} {done}/{of}", path.display()));
-        match open(path).and_then(|input| one(args, model, explainer, input, path, &progress)) {
-            Ok(answers) => {
+        let found = open(path).map(|input| {
+            let device = input.device();
+            (device, guarded(|| one(args, model, explainer, input, path, &progress)))
+        });
+        match found {
+            Ok((_, Ok(answers))) => {
                 let image = path.display().to_string();
                 let found = serde_json::to_vec(&Measured { image, version, answers })?;
                 kept.write(&file, &found)?;
                 // What a later run will read.
                 measured.push(serde_json::from_slice(&found)?);
             }
-            Err(error) => failures.push(failure(path, &error)),
+            Ok((device, Err(error))) if is_lost(&device) => {
+                bail!("{error:#}; what was measured is kept, and the same command goes on")
+            }
+            Ok((_, Err(error))) | Err(error) => failures.push(failure(path, &error)),
         }
     }
     bar.finish_and_clear();
     Ok((measured, failures))
+}
+
+/// Whether the device does not even answer what is simple.
+fn is_lost(device: &Device) -> bool {
+    guarded::<_, CamError>(|| Ok(Tensor::<1>::zeros([1], device).into_data())).is_err()
 }
 
 fn failure(path: &Path, error: &anyhow::Error) -> Failure {
@@ -238,7 +250,7 @@ fn one<const D: usize>(
     let mut question = args.question.clone();
     question.sets = question.sets.of_image(path)?;
     let layers = layers(&question, model, &seen)?;
-    let (classes, _) = classes(&question.classes, model, &predicted_pixels(&seen))?;
+    let (classes, _) = classes(&question.classes, model, &predicted_pixels(&seen)?)?;
     let groups = groups(&question, model, &seen, &classes)?;
     let region = args.region.as_ref().map(|region| region_of(args, region, path, &seen));
     let region = region.transpose()?;

@@ -8,6 +8,7 @@ use segcam::models::Network;
 use segcam::render::{Panel, figure};
 use segcam::{
     CamError, Certificate, Explainer, Explanation, Fusion, Normalize, Observation, PixelSet,
+    guarded,
 };
 
 use crate::args::{ExplainArgs, Save, Smooth, Talk};
@@ -49,7 +50,7 @@ fn explain<const D: usize>(
 ) -> Result<()> {
     let layers = layers(&args.question, model, &seen)?;
     let normalize = Normalize::from(args.normalize);
-    let predicted_pixels = predicted_pixels(&seen);
+    let predicted_pixels = predicted_pixels(&seen)?;
     let (classes, class_chosen) = classes(&args.question.classes, model, &predicted_pixels)?;
     let groups = groups(&args.question, model, &seen, &classes)?;
     let requests: Vec<Request<D>> =
@@ -62,39 +63,40 @@ fn explain<const D: usize>(
     let (seen, bar) = work.progress(seen, requests.len());
     let mut maps = explain_all(explainer, &seen, input, &requests, &work, &bar);
     for group in &groups {
-        // All maps of the group are taken, so that those of the next one come next.
-        let maps: Vec<_> =
-            maps.by_ref().take(layers.len() * methods(&args.question).len()).collect();
-        let found = maps
-            .into_iter()
-            .collect::<Result<Vec<_>, _>>()
-            .and_then(|maps| Ok((maps, group.pixels.weights(seen.prediction(), group.class)?)));
-        let (maps, explained) = match found {
-            Ok(found) => found,
-            Err(error) => {
-                let (class, pixel_set) = (group.class, group.pixels.name());
-                failures.push(Failure { class, pixel_set, error: error.to_string() });
-                // Empty pixel sets are the class's own affair; what else is wrong, such as a lost
-                // device, is so for all that is still to come.
-                match error {
-                    CamError::EmptyPixelSet { .. } | CamError::PixelSet { .. } => continue,
-                    error => stopped = Some(error),
-                }
-                break;
+        // A lost device is noticed wherever something is read from it.
+        let drawn = guarded(|| -> Result<()> {
+            // All maps of the group are taken, so that those of the next one come next.
+            let maps: Vec<_> =
+                maps.by_ref().take(layers.len() * methods(&args.question).len()).collect();
+            let maps = maps.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let explained = group.pixels.weights(seen.prediction(), group.class)?;
+            let mut described: Vec<MapReport> = maps.iter().map(|map| map.report(model)).collect();
+            for sample in 0..input.dims()[0] {
+                let canvas =
+                    Canvas::new(input, picture, seen.prediction(), group.class, &explained, sample);
+                let number = if input.dims()[0] > 1 { format!(".{sample}") } else { String::new() };
+                files.push(draw(args, &out, &canvas, group, &number, &maps, &mut described)?);
+                slices.extend(canvas.slice());
             }
-        };
-        let mut described: Vec<MapReport> = maps.iter().map(|map| map.report(model)).collect();
-        for sample in 0..input.dims()[0] {
-            let canvas =
-                Canvas::new(input, picture, seen.prediction(), group.class, &explained, sample);
-            let number = if input.dims()[0] > 1 { format!(".{sample}") } else { String::new() };
-            files.push(draw(args, &out, &canvas, group, &number, &maps, &mut described)?);
-            slices.extend(canvas.slice());
+            for (map, report) in maps.iter().zip(&mut described) {
+                map.save(&out, args, normalize, report)?;
+            }
+            reports.extend(described);
+            Ok(())
+        });
+        if let Err(error) = drawn {
+            let (class, pixel_set) = (group.class, group.pixels.name());
+            failures.push(Failure { class, pixel_set, error: format!("{error:#}") });
+            // Empty pixel sets are the class's own affair; what else is wrong, such as a lost device,
+            // is so for all that is still to come.
+            match error.downcast_ref() {
+                Some(CamError::EmptyPixelSet { .. } | CamError::PixelSet { .. }) => {}
+                _ => {
+                    stopped = Some(error);
+                    break;
+                }
+            }
         }
-        for (map, report) in maps.iter().zip(&mut described) {
-            map.save(&out, args, normalize, report)?;
-        }
-        reports.extend(described);
     }
     if let Some(failure) = failures.first().filter(|_| reports.is_empty()) {
         bail!("{}", failure.error);
@@ -102,7 +104,7 @@ fn explain<const D: usize>(
     if stopped.is_none() && args.save.contains(&Save::Prediction) {
         let labels = seen.prediction().labels();
         let shape = labels.dims();
-        let labels: Vec<i32> = labels.into_data().iter::<i32>().collect();
+        let labels: Vec<i32> = guarded::<_, CamError>(|| Ok(labels.into_data()))?.iter().collect();
         out.npy("prediction.npy", &shape, &labels)?;
         files.push("prediction.npy".into());
     }
@@ -131,7 +133,7 @@ fn explain<const D: usize>(
         None => finish(&report, &out, talk),
         Some(error) => {
             finish(&report, &out, Talk::Quiet)?;
-            bail!("{error}; what was finished before is in {}", args.out.display())
+            bail!("{error:#}; what was finished before is in {}", args.out.display())
         }
     }
 }
@@ -288,11 +290,13 @@ impl<const D: usize> Map<D> {
 }
 
 /// Number of pixels predicted as each class, for each image of the batch.
-pub(crate) fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Vec<Vec<usize>> {
+pub(crate) fn predicted_pixels<const D: usize>(
+    seen: &Observation<D>,
+) -> Result<Vec<Vec<usize>>, CamError> {
     let prediction = seen.prediction();
     let classes = prediction.classes();
     let image = prediction.size().iter().product();
-    let labels = prediction.labels().into_data();
+    let labels = guarded::<_, CamError>(|| Ok(prediction.labels().into_data()))?;
     let labels: Vec<usize> = labels.iter::<i64>().map(|label| label as usize).collect();
     let count = |labels: &[usize]| {
         let mut counts = vec![0; classes];
@@ -305,7 +309,7 @@ pub(crate) fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Vec<Vec
         }
         counts
     };
-    labels.chunks(image).map(count).collect()
+    Ok(labels.chunks(image).map(count).collect())
 }
 
 /// The arguments, as far as they are text.

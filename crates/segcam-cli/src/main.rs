@@ -14,6 +14,7 @@ mod output;
 mod picture;
 mod pixels;
 mod report;
+mod serve;
 mod sets;
 
 use std::panic::catch_unwind;
@@ -74,6 +75,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         Command::Methods => listing::methods(talk),
         Command::Pixels(args) => pixels::run(&args, talk),
         Command::Devices => listing::devices(talk),
+        Command::Serve(args) => serve::run(&args),
     }
 }
 

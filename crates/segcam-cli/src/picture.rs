@@ -69,7 +69,7 @@ impl<const D: usize> Drawing<D> {
                 (map.heat_map(normalize), scale.collect())
             }
             _ => {
-                let scale = map.range().into_iter().map(|(_, high)| (0.0, high)).collect();
+                let scale = map.range().iter().map(|(_, high)| (0.0, *high)).collect();
                 (map.heat_map(Normalize::Max), scale)
             }
         };

@@ -70,7 +70,7 @@ fn show<const D: usize>(
     picture: Option<&Picture>,
 ) -> Result<()> {
     let asked: Vec<String> = args.class.iter().cloned().collect();
-    let (classes, _) = classes(&asked, model, &predicted_pixels(seen))?;
+    let (classes, _) = classes(&asked, model, &predicted_pixels(seen)?)?;
     let vocabulary = args.sets.vocabulary(model, seen.prediction())?;
     #[derive(Serialize)]
     struct Row {

@@ -123,8 +123,7 @@ impl<const D: usize> Ask<'_, D> {
         mut change: impl FnMut(usize) -> Tensor<D>,
         read: impl Fn(&Tensor<D>) -> Tensor<D>,
     ) -> Result<Vec<Vec<f64>>, CamError> {
-        let failed = |reason| CamError::Backend { reason };
-        guarded(failed, || {
+        guarded(|| {
             let copies = self.seen.pass.chunk().min(count).max(1);
             let onward = self.seen.pass.onward(layer, copies)?.ok_or_else(|| self.no_path())?;
             let weights = self.target.weights.clone().repeat_dim(0, copies);

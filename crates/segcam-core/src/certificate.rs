@@ -73,8 +73,7 @@ impl<const D: usize> Observation<D> {
     /// ```
     pub fn certify(&self, map: &Explanation<D>) -> Result<Certificate, CamError> {
         let layer = self.layer(map.layer())?.name.clone();
-        let failed = |reason| CamError::Backend { reason };
-        guarded(failed, || {
+        guarded(|| {
             let target = &map.target;
             let shares = self.pass.shares(target, &layer)?;
             let mut exact = shares.as_ref().map_or(0.0, |shares| shares.node);

@@ -186,7 +186,8 @@ pub enum CamError {
     /// Something inside burn panicked.
     #[error(
         "the backend failed: {reason}. If memory ran out, take fewer targets at a time \
-         (`GraphEngine::with_chunk`) or keep less (`GraphEngine::with_memory`)"
+         (`GraphEngine::with_chunk`) or keep less (`GraphEngine::with_memory`); if a server computes, \
+         see that it is there"
     )]
     Backend {
         /// What burn said.
@@ -207,12 +208,23 @@ pub enum CamError {
     },
 }
 
-/// Turns a panic inside burn into an error.
-pub(crate) fn guarded<T>(
-    error: impl FnOnce(String) -> CamError,
-    work: impl FnOnce() -> Result<T, CamError>,
-) -> Result<T, CamError> {
-    segcam_graph::guarded(work).unwrap_or_else(|reason| Err(error(reason)))
+/// Runs `work`, and turns a panic inside burn into [`CamError::Backend`]: reading a tensor panics if
+/// memory ran out or the device was lost.
+///
+/// # Errors
+/// Those of `work`, and [`CamError::Backend`].
+///
+/// # Example
+/// ```
+/// use segcam_core::{CamError, burn::tensor::{Device, Tensor}, guarded};
+///
+/// let map = Tensor::<1>::ones([3], &Device::flex());
+/// let values = guarded::<_, CamError>(|| Ok(map.into_data()))?;
+/// # assert_eq!(values.num_elements(), 3);
+/// # Ok::<(), CamError>(())
+/// ```
+pub fn guarded<T, E: From<CamError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    segcam_graph::guarded(work).unwrap_or_else(|reason| Err(CamError::Backend { reason }.into()))
 }
 
 /// The quantity a [`CamError::NonFinite`] speaks of.

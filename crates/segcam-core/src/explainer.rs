@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use crate::{
     CamError, CamMethod, Engine, Explanation, Gradients, Graph, GraphEngine, Layer, Pass, PixelSet,
     PixelSetSummary, Prediction, Quantity, Request, SegmentationModel, Target, error::closest,
-    error::guarded,
+    error::guarded, explanation::extremes,
 };
 
 /// Explains one network. The network is held in inference mode.
@@ -65,8 +65,8 @@ impl<const D: usize> Explainer<D> {
         if shape.contains(&0) {
             return Err(CamError::EmptyInput { shape: shape.to_vec() });
         }
-        let failed = |reason| CamError::Forward { shape: shape.to_vec(), reason };
-        guarded(failed, || self.observed(input))
+        let observed = segcam_graph::guarded(|| self.observed(input));
+        observed.unwrap_or_else(|reason| Err(CamError::Forward { shape: shape.to_vec(), reason }))
     }
 
     fn observed(&self, input: Tensor<D>) -> Result<Observation<D>, CamError> {
@@ -189,6 +189,7 @@ impl<const D: usize> Observation<D> {
             input_shape: self.prediction.input_shape(),
             engine: self.pass.engine(),
             device: format!("{:?}", raw.device().as_dispatch()),
+            range: extremes(&raw),
             raw,
         })
     }
@@ -227,8 +228,7 @@ impl<const D: usize> Observation<D> {
     /// # }
     /// ```
     pub fn target(&self, pixels: &dyn PixelSet<D>, class: usize) -> Result<Target<D>, CamError> {
-        let failed = |reason| CamError::Backend { reason };
-        guarded(failed, || Ok(self.target_of(pixels, class)?.0))
+        guarded(|| Ok(self.target_of(pixels, class)?.0))
     }
 
     /// The score of `class` over a pixel set, and what the set is.

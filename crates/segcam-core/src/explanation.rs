@@ -63,6 +63,7 @@ pub struct PixelSetSummary {
 #[derive(Debug, Clone)]
 pub struct Explanation<const D: usize = 4> {
     pub(crate) raw: Tensor<D>,
+    pub(crate) range: Vec<(f64, f64)>,
     pub(crate) layer: String,
     pub(crate) target: Target<D>,
     pub(crate) method: String,
@@ -74,26 +75,30 @@ pub struct Explanation<const D: usize = 4> {
 }
 
 impl<const D: usize> Explanation<D> {
-    /// The signed map at layer resolution, `[N, 1, …]`, in units of the score.
+    /// The signed map at layer resolution, `[N, 1, …]`, in units of the score. It stays on the
+    /// network's device; reading it from one that may be lost, such as a remote one, is safe within
+    /// [`guarded`](crate::guarded).
     pub fn raw(&self) -> &Tensor<D> {
         &self.raw
     }
 
     /// Whether each image's map has anything to show.
     pub fn status(&self) -> Vec<MapStatus> {
-        extremes(&self.raw)
-            .into_iter()
-            .map(|(low, high)| match (low < 0.0, high > 0.0) {
-                (_, true) => MapStatus::Positive,
-                (true, false) => MapStatus::AllNegative,
-                (false, false) => MapStatus::AllZero,
-            })
-            .collect()
+        let status = |&(low, high): &(f64, f64)| match (low < 0.0, high > 0.0) {
+            (_, true) => MapStatus::Positive,
+            (true, false) => MapStatus::AllNegative,
+            (false, false) => MapStatus::AllZero,
+        };
+        self.range.iter().map(status).collect()
     }
 
     /// Smallest and largest raw value of each image's map.
-    pub fn range(&self) -> Vec<(f64, f64)> {
-        extremes(&self.raw)
+    pub fn range(&self) -> &[(f64, f64)] {
+        &self.range
+    }
+
+    pub(crate) fn with_raw(self, raw: Tensor<D>) -> Self {
+        Self { range: extremes(&raw), raw, ..self }
     }
 
     /// The map as people look at it, `[N, 1, …]` at input resolution: ReLU, normalise, upsample.
@@ -181,9 +186,10 @@ fn reduce<const D: usize>(map: &Tensor<D>, by: impl Fn(Tensor<2>) -> Tensor<2>) 
     by(map.clone().reshape([shape[0] as i32, -1])).reshape(shape)
 }
 
-fn extremes<const D: usize>(map: &Tensor<D>) -> Vec<(f64, f64)> {
+/// Smallest and largest value of each image.
+pub(crate) fn extremes<const D: usize>(map: &Tensor<D>) -> Vec<(f64, f64)> {
     let rows: Tensor<2> = map.clone().reshape([map.dims()[0] as i32, -1]);
-    let low = rows.clone().min_dim(1).into_data();
-    let high = rows.max_dim(1).into_data();
-    low.iter::<f64>().zip(high.iter::<f64>()).collect()
+    let both = Tensor::cat(vec![rows.clone().min_dim(1), rows.max_dim(1)], 1).into_data();
+    let both: Vec<f64> = both.iter::<f64>().collect();
+    both.chunks(2).map(|both| (both[0], both[1])).collect()
 }

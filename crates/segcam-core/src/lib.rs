@@ -37,7 +37,7 @@ mod upsample;
 pub use ask::Ask;
 pub use certificate::Certificate;
 pub use engine::{Engine, Gradients, Onward, Pass, Target};
-pub use error::{CamError, Quantity, UnknownName};
+pub use error::{CamError, Quantity, UnknownName, guarded};
 pub use explainer::{Explainer, Observation};
 pub use explanation::{Explanation, MapStatus, Normalize, PixelSetSummary};
 pub use fusion::{Fused, Fusion, FusionError};

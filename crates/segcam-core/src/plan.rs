@@ -63,7 +63,6 @@ impl<const D: usize> Observation<D> {
 
     fn explain_window(&self, requests: &[Request<D>]) -> Vec<Result<Explanation<D>, CamError>> {
         let mut results: Vec<Option<Result<_, CamError>>> = requests.iter().map(|_| None).collect();
-        let failed = |reason| CamError::Backend { reason };
 
         // The different targets, and the requests of each.
         let mut planned: Vec<Planned<D>> = vec![];
@@ -71,7 +70,7 @@ impl<const D: usize> Observation<D> {
         for (at, request) in requests.iter().enumerate() {
             let layer = self.layer(request.layer);
             let found = layer.and_then(|_| {
-                guarded(failed, || {
+                guarded(|| {
                     let (target, pixels) =
                         self.target_of(request.method.pixels(), request.class)?;
                     if let Some(map) = self.explained_by_asking(request, &target, &pixels) {
@@ -106,11 +105,11 @@ impl<const D: usize> Observation<D> {
                             let Planned { target, score, .. } = planned;
                             self.explanation(&requests[*at], found.clone(), pixels, target, score)
                         };
-                        results[*at] = Some(guarded(failed, map));
+                        results[*at] = Some(guarded(map));
                     }
                 }
             };
-            let done = guarded(failed, || self.pass.gradients(&targets, &layers, &mut visit));
+            let done = guarded(|| self.pass.gradients(&targets, &layers, &mut visit));
             for (at, _) in chunk.iter().flat_map(|planned| &planned.requests) {
                 let missing = || {
                     done.clone()?;

@@ -2,7 +2,9 @@ use burn::tensor::{Int, Tensor, TensorData};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::{CamError, CamMethod, Explainer, Explanation, Observation, Seg, Target, upsample};
+use crate::{
+    CamError, CamMethod, Explainer, Explanation, Observation, Seg, Target, guarded, upsample,
+};
 
 /// Averages a map over changed versions of the input: noise, flips or scales.
 ///
@@ -132,7 +134,7 @@ impl Smoothing {
             });
         }
         if let Some(sum) = sum {
-            clean.raw = sum / count as f64;
+            clean = guarded(|| Ok::<_, CamError>(clean.with_raw(sum / count as f64)))?;
         }
         clean.method = format!("{}+{}", clean.method, self.name());
         Ok(clean)

@@ -36,8 +36,8 @@ pub enum GraphError {
     },
 }
 
-/// Runs `work`; if it panics, gives the first line of what the panic said. burn answers wrong
-/// shapes, lack of memory and lost servers by panicking.
+/// Runs `work`; if it panics, gives the first line of what the panic said, or the cause that it
+/// names. burn answers wrong shapes, lack of memory and lost servers by panicking.
 ///
 /// # Errors
 /// If `work` panics.
@@ -45,6 +45,8 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        text.and_then(|text| text.lines().next()).unwrap_or("unknown panic").to_string()
+        let cause = text.and_then(|text| text.split_once("Caused by:")).map(|(_, cause)| cause);
+        let mut lines = cause.or(text).unwrap_or("unknown panic").lines().map(str::trim);
+        lines.find(|line| !line.is_empty()).unwrap_or("unknown panic").to_string()
     })
 }

@@ -1,5 +1,8 @@
 use segcam_core::{CamError, Explanation, Observation, Request, Seg};
 
+use crate::MetricError;
+use crate::error::read;
+
 /// The same maps from another observation: each for the class and the pixels of `maps`, whatever is
 /// predicted now.
 pub(crate) fn again<const D: usize>(
@@ -21,6 +24,6 @@ pub(crate) fn again<const D: usize>(
 }
 
 /// The raw map's values.
-pub(crate) fn values_of<const D: usize>(map: &Explanation<D>) -> Vec<f64> {
-    map.raw().to_data().iter::<f64>().collect()
+pub(crate) fn values_of<const D: usize>(map: &Explanation<D>) -> Result<Vec<f64>, MetricError> {
+    read(map.raw().clone())
 }

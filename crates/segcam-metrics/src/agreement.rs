@@ -1,5 +1,6 @@
 use segcam_core::{Explanation, upsample};
 
+use crate::error::read;
 use crate::{MetricError, spearman};
 
 /// How far maps of several layers say the same: for each, the mean rank correlation with the others,
@@ -30,10 +31,8 @@ pub fn agreement<const D: usize>(
         let reason = "it needs maps of two layers or more";
         return Err(MetricError::Undefined { metric: "agreement", reason });
     }
-    let values = |map: &Explanation<D>| -> Vec<f64> {
-        upsample(map.raw().clone(), &map.input_shape()[2..]).into_data().iter::<f64>().collect()
-    };
-    let values: Vec<Vec<f64>> = maps.iter().map(values).collect();
+    let values = |map: &Explanation<D>| read(upsample(map.raw().clone(), &map.input_shape()[2..]));
+    let values: Vec<Vec<f64>> = maps.iter().map(values).collect::<Result<_, _>>()?;
     let count = maps.len();
     let mut pairs: Vec<Vec<Result<f64, MetricError>>> = vec![vec![]; count];
     for a in 0..count {

@@ -1,6 +1,7 @@
 use burn::tensor::Tensor;
 use segcam_core::{Ask, upsample};
 
+use crate::error::read;
 use crate::order::{count, descending};
 use crate::removal::mean;
 use crate::{MetricError, Removal};
@@ -71,7 +72,7 @@ pub fn context<const D: usize>(
     let values = removal.values(ask, heat)?;
     // Where the output is smaller than the input, every input pixel under an explained one stays.
     let explained = upsample(ask.target().weights.clone().abs(), &ask.input().dims()[2..]);
-    let explained: Vec<f32> = explained.into_data().iter::<f32>().collect();
+    let explained: Vec<f32> = read(explained)?;
     let mut order = descending(&values, removal.seed);
     order.retain(|&at| explained[at] == 0.0);
     if order.is_empty() {

@@ -1,5 +1,6 @@
+use burn::tensor::{Element, Tensor};
 use num_traits::Float;
-use segcam_core::CamError;
+use segcam_core::{CamError, guarded};
 
 /// Why a metric has no value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -62,6 +63,11 @@ pub enum MetricError {
     /// What the network or its explanation says.
     #[error(transparent)]
     Cam(#[from] CamError),
+}
+
+/// The values of a tensor.
+pub(crate) fn read<F: Element, const D: usize>(tensor: Tensor<D>) -> Result<Vec<F>, MetricError> {
+    guarded(|| Ok(tensor.into_data().iter::<F>().collect()))
 }
 
 /// The map has values, all of them finite, and the region as many.

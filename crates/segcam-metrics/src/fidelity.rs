@@ -78,7 +78,7 @@ impl Ablation {
     /// # Errors
     /// A map of another size, and a map or drops that are the same everywhere.
     pub fn fidelity<const D: usize>(&self, map: &Explanation<D>) -> Result<Fidelity, MetricError> {
-        let values = values_of(map);
+        let values = values_of(map)?;
         expect_length("the map", values.len(), self.size)?;
         let chosen: Vec<f64> = self.cells.iter().map(|&cell| values[cell]).collect();
         Ok(Fidelity {

@@ -6,6 +6,7 @@ use segcam_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::error::read;
 use crate::{
     Ablation, Context, Control, Metric, MetricError, Noise, Removal, ablation, agreement,
     completeness_error, context, pointing_game, randomization, relevance_mass, relevance_rank,
@@ -149,7 +150,7 @@ impl Protocol {
         });
         let judge = Judge { protocol: self, ask, random, region };
         for (row, map) in rows.iter_mut().zip(&maps) {
-            judge.heat(row, &map.heat_map(Normalize::Max));
+            judge.heat(row, &map.heat_map(Normalize::Max))?;
             step();
         }
         self.stability(&mut rows, explainer, &input, requests, &maps)?;
@@ -157,17 +158,16 @@ impl Protocol {
         if self.wants(&[Metric::Randomization]) {
             let random = explainer.with_random_weights(None, self.seed)?;
             let found = randomization(&random, &input, requests, &maps)?;
-            let found = rows.iter_mut().zip(found);
-            found.for_each(|(row, value)| row.put(Metric::Randomization, value));
+            for (row, value) in rows.iter_mut().zip(found) {
+                self.put(row, Metric::Randomization, value)?;
+            }
         }
-        if self.wants(&[Metric::Agreement]) {
-            agree(&mut rows, &maps);
-        }
+        self.agreement(&mut rows, &maps)?;
         step();
         for control in controls {
             let mut row = Row::new(control.name(), "");
             let heat = control.heat_map(&input, question, self.seed);
-            judge.heat(&mut row, &heat);
+            judge.heat(&mut row, &heat)?;
             rows.push(row);
             step();
         }
@@ -178,11 +178,21 @@ impl Protocol {
         any.iter().any(|metric| self.metrics.contains(metric))
     }
 
-    /// Keeps a value that is wanted.
-    fn put(&self, row: &mut Row, metric: Metric, value: Result<f64, MetricError>) {
+    /// Keeps a value that is wanted, or why there is none. A device that fails is not the metric's
+    /// affair, and ends it all.
+    fn put(
+        &self,
+        row: &mut Row,
+        metric: Metric,
+        value: Result<f64, MetricError>,
+    ) -> Result<(), MetricError> {
+        if let Err(error @ MetricError::Cam(CamError::Backend { .. })) = value {
+            return Err(error);
+        }
         if self.wants(&[metric]) {
             row.put(metric, value);
         }
+        Ok(())
     }
 
     fn certify<const D: usize>(
@@ -200,10 +210,10 @@ impl Protocol {
             MetricError::Undefined { metric, reason }
         };
         let leak = certificate.impossible.ok_or_else(|| unknown("leak"));
-        self.put(row, Metric::Leak, leak);
+        self.put(row, Metric::Leak, leak)?;
         let error = missing_share(&certificate);
         let error = error.unwrap_or_else(|| Err(unknown("completeness error")));
-        self.put(row, Metric::CompletenessError, error);
+        self.put(row, Metric::CompletenessError, error)?;
         Ok(())
     }
 
@@ -223,8 +233,8 @@ impl Protocol {
             known.insert(key.clone(), ablation(&ask, self.cells, self.seed)?);
         }
         let fidelity = known[&key].fidelity(map);
-        self.put(row, Metric::FidelityR2, fidelity.clone().map(|fidelity| fidelity.r_squared));
-        self.put(row, Metric::FidelityRank, fidelity.map(|fidelity| fidelity.spearman));
+        self.put(row, Metric::FidelityR2, fidelity.clone().map(|fidelity| fidelity.r_squared))?;
+        self.put(row, Metric::FidelityRank, fidelity.map(|fidelity| fidelity.spearman))?;
         Ok(())
     }
 
@@ -241,8 +251,32 @@ impl Protocol {
         }
         let found = stability(&self.noise, explainer, input, requests, maps)?;
         for (row, found) in rows.iter_mut().zip(found) {
-            self.put(row, Metric::Stability, found.clone().map(|found| found.spearman));
-            self.put(row, Metric::Sensitivity, found.map(|found| found.sensitivity));
+            self.put(row, Metric::Stability, found.clone().map(|found| found.spearman))?;
+            self.put(row, Metric::Sensitivity, found.map(|found| found.sensitivity))?;
+        }
+        Ok(())
+    }
+
+    /// Each method's layers among themselves.
+    fn agreement<const D: usize>(
+        &self,
+        rows: &mut [Row],
+        maps: &[Explanation<D>],
+    ) -> Result<(), MetricError> {
+        if !self.wants(&[Metric::Agreement]) {
+            return Ok(());
+        }
+        let methods: BTreeSet<&str> = maps.iter().map(Explanation::method).collect();
+        for method in methods {
+            let places: Vec<usize> =
+                (0..maps.len()).filter(|&at| maps[at].method() == method).collect();
+            let of_method: Vec<Explanation<D>> =
+                places.iter().map(|&at| maps[at].clone()).collect();
+            let found = agreement(&of_method)
+                .unwrap_or_else(|error| places.iter().map(|_| Err(error.clone())).collect());
+            for (at, value) in places.into_iter().zip(found) {
+                self.put(&mut rows[at], Metric::Agreement, value)?;
+            }
         }
         Ok(())
     }
@@ -258,25 +292,25 @@ struct Judge<'a, const D: usize> {
 }
 
 impl<const D: usize> Judge<'_, D> {
-    fn heat(&self, row: &mut Row, heat: &Tensor<D>) {
+    fn heat(&self, row: &mut Row, heat: &Tensor<D>) -> Result<(), MetricError> {
         let Self { protocol, ask, random, region } = self;
         if protocol.wants(&[Metric::Road]) {
             let found = road(&protocol.removal, ask, heat);
-            protocol.put(row, Metric::Road, found.map(|road| road.score()));
+            protocol.put(row, Metric::Road, found.map(|road| road.score()))?;
         }
         if let Some(random) = random {
             let both = context(&protocol.removal, ask, heat)
                 .and_then(|found| Ok((found, random.clone()?)));
             let deletion = both.clone().map(|(found, random)| found.deletion_score(&random));
-            protocol.put(row, Metric::Deletion, deletion);
+            protocol.put(row, Metric::Deletion, deletion)?;
             let insertion = both.map(|(found, random)| found.insertion_score(&random));
-            protocol.put(row, Metric::Insertion, insertion);
+            protocol.put(row, Metric::Insertion, insertion)?;
         }
-        let Some(region) = region else { return };
-        let heat: Vec<f64> = heat.to_data().iter::<f64>().collect();
-        protocol.put(row, Metric::Pointing, pointing_game(&heat, region));
-        protocol.put(row, Metric::Mass, relevance_mass(&heat, region));
-        protocol.put(row, Metric::Rank, relevance_rank(&heat, region));
+        let Some(region) = region else { return Ok(()) };
+        let heat: Vec<f64> = read(heat.clone())?;
+        protocol.put(row, Metric::Pointing, pointing_game(&heat, region))?;
+        protocol.put(row, Metric::Mass, relevance_mass(&heat, region))?;
+        protocol.put(row, Metric::Rank, relevance_rank(&heat, region))
     }
 }
 
@@ -286,23 +320,4 @@ fn missing_share(certificate: &Certificate) -> Option<Result<f64, MetricError>> 
     let mut parts = vec![certificate.map, shares.bias];
     parts.extend(shares.bypasses.iter().map(|(_, share)| share));
     Some(completeness_error(certificate.score, &parts))
-}
-
-/// Each method's layers among themselves.
-fn agree<const D: usize>(rows: &mut [Row], maps: &[Explanation<D>]) {
-    let methods: BTreeSet<&str> = maps.iter().map(Explanation::method).collect();
-    for method in methods {
-        let places: Vec<usize> =
-            (0..maps.len()).filter(|&at| maps[at].method() == method).collect();
-        let of_method: Vec<Explanation<D>> = places.iter().map(|&at| maps[at].clone()).collect();
-        match agreement(&of_method) {
-            Ok(found) => {
-                let found = places.iter().zip(found);
-                found.for_each(|(&at, value)| rows[at].put(Metric::Agreement, value));
-            }
-            Err(error) => {
-                places.iter().for_each(|&at| rows[at].put(Metric::Agreement, Err(error.clone())));
-            }
-        }
-    }
 }

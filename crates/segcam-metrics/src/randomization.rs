@@ -41,5 +41,5 @@ pub fn randomization<const D: usize>(
 ) -> Result<Vec<Result<f64, MetricError>>, MetricError> {
     let seen = random.observe(input.clone())?;
     let found = again(&seen, requests, maps).into_iter().zip(maps);
-    Ok(found.map(|(random, map)| spearman(&values_of(map), &values_of(&random?))).collect())
+    Ok(found.map(|(random, map)| spearman(&values_of(map)?, &values_of(&random?)?)).collect())
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use segcam_core::Ask;
 
 use crate::MetricError;
-use crate::error::{expect_finite, expect_length};
+use crate::error::{expect_finite, expect_length, read};
 use crate::impute::impute;
 
 /// How pixels are taken out of an image: filled from their neighbours ([`impute`]), with noise.
@@ -42,7 +42,7 @@ impl Removal {
         if let Some(&fraction) = self.fractions.iter().find(wrong) {
             return Err(MetricError::Fraction { fraction });
         }
-        let values: Vec<f32> = heat.to_data().iter::<f32>().collect();
+        let values: Vec<f32> = read(heat.clone())?;
         let pixels = input[2..].iter().product();
         expect_length("the heat map at input resolution", values.len(), pixels)?;
         expect_finite("the heat map", &values)?;
@@ -57,7 +57,7 @@ impl Removal {
     ) -> Result<Vec<f64>, MetricError> {
         let input = ask.input();
         let (shape, device) = (input.dims(), input.device());
-        let values: Vec<f32> = input.into_data().iter::<f32>().collect();
+        let values: Vec<f32> = read(input)?;
         let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let smallest = values.iter().copied().fold(f32::INFINITY, f32::min);
         let sigma = self.noise as f32 * (largest - smallest);

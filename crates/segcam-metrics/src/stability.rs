@@ -105,12 +105,12 @@ pub fn stability<const D: usize>(
     for _ in 0..noise.samples {
         let seen = explainer.observe(drawn.add_to(input))?;
         for (of_map, map) in changed.iter_mut().zip(again(&seen, requests, maps)) {
-            of_map.push(map.map(|map| values_of(&map)).map_err(MetricError::from));
+            of_map.push(map.map_err(MetricError::from).and_then(|map| values_of(&map)));
         }
     }
     let judged = maps.iter().zip(changed).map(|(map, changed)| {
         let (clean, changed) =
-            (values_of(map), changed.into_iter().collect::<Result<Vec<_>, _>>()?);
+            (values_of(map)?, changed.into_iter().collect::<Result<Vec<_>, _>>()?);
         let mut sum = 0.0;
         for changed in &changed {
             sum += spearman(&clean, changed)?;

@@ -1,0 +1,28 @@
+use anyhow::Result;
+
+use crate::args::ServeArgs;
+
+/// `segcam serve`: until Ctrl+C.
+#[cfg(feature = "remote")]
+pub(crate) fn run(args: &ServeArgs) -> Result<()> {
+    use anyhow::{Context, anyhow};
+    use segcam::burn::server::{RemoteServer, WebSocketTransport};
+
+    use crate::output::say;
+
+    let device = args.device.open()?;
+    let listen = || format!("cannot listen on {}", args.listen);
+    let listener = std::net::TcpListener::bind(&args.listen).with_context(listen)?;
+    let name = format!("remote:ws://{}", listener.local_addr().with_context(listen)?);
+    say(format!("{:?} is now the device {name}", device.as_dispatch()))?;
+    let served = RemoteServer::new([device]).serve(WebSocketTransport::from_listener(listener));
+    served.map_err(|error| anyhow!("{error}"))
+}
+
+/// `segcam serve` where burn's server is left out.
+#[cfg(not(feature = "remote"))]
+pub(crate) fn run(_: &ServeArgs) -> Result<()> {
+    anyhow::bail!(
+        "`segcam serve` is not in this build: add the feature `remote` (`cargo … --features remote`)"
+    )
+}
