@@ -1,7 +1,7 @@
 //! What is asked of a network: classes, pixel sets, layers and methods.
 
 use anyhow::{Context, Result, ensure};
-use segcam::{CamError, CamMethod, Observation, PixelSet, UnknownName};
+use segcam::{CamError, CamMethod, Observation, PixelSet, UnknownName, guarded};
 
 use crate::args::QuestionArgs;
 use crate::method::{MethodName, SharedSet};
@@ -56,7 +56,7 @@ pub(crate) fn groups<const D: usize>(
             if args.pixels.len() > 1 {
                 suffix += &format!(".set{}", number + 1);
             }
-            let parts = set.parts(seen.prediction(), class)?;
+            let parts = guarded(|| set.parts(seen.prediction(), class))?;
             let (class_name, asked) = (class_name(model, class), text.clone());
             if parts.is_empty() {
                 groups.push(Group { class, class_name, pixels: set.into(), asked, suffix });

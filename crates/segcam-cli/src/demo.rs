@@ -59,7 +59,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     let prediction = seen.prediction();
     let explained = PredictedClass.weights(prediction, NUCLEUS)?;
     let picture = Picture { image: prepared.picture.clone(), resized: prepared.resized };
-    let canvas = Canvas::new(&prepared.input, Some(&picture), prediction, NUCLEUS, &explained, 0);
+    let canvas = Canvas::new(&prepared.input, Some(&picture), prediction, NUCLEUS, &explained, 0)?;
     let mut reports: Vec<MapReport> = vec![];
     let mut rows = vec![];
     for ((_, what, _), maps) in sets.iter().zip(maps.chunks(LAYERS.len() * METHODS.len())) {

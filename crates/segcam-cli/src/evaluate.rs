@@ -11,7 +11,7 @@ use segcam::annotations::GroundTruth;
 use segcam::burn::tensor::{Device, Tensor};
 use segcam::metrics::{Metric, MetricError, Noise, Protocol, Removal, Row};
 use segcam::models::Network;
-use segcam::{CamError, Explainer, Observation, PixelSet, guarded};
+use segcam::{CamError, Explainer, Observation, PixelSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -22,6 +22,7 @@ use crate::explain::predicted_pixels;
 use crate::input;
 use crate::model::Model;
 use crate::output::Folder;
+use crate::picture::here;
 use crate::sets::{beside, fitted};
 
 /// What must be the same for results to go together, by name.
@@ -196,7 +197,7 @@ fn all<const D: usize>(
         let progress = |done, of| bar.set_message(format!("{} {done}/{of}", path.display()));
         let found = open(path).map(|input| {
             let device = input.device();
-            (device, guarded(|| one(args, model, explainer, input, path, &progress)))
+            (device, one(args, model, explainer, input, path, &progress))
         });
         match found {
             Ok((_, Ok(answers))) => {
@@ -218,7 +219,7 @@ fn all<const D: usize>(
 
 /// Whether the device does not even answer what is simple.
 fn is_lost(device: &Device) -> bool {
-    guarded::<_, CamError>(|| Ok(Tensor::<1>::zeros([1], device).into_data())).is_err()
+    here(&Tensor::<1>::zeros([1], device)).is_err()
 }
 
 fn failure(path: &Path, error: &anyhow::Error) -> Failure {
@@ -269,11 +270,10 @@ fn one<const D: usize>(
         let requests: Vec<segcam::Request<D>> = asked.iter().map(Request::as_core).collect();
         let measured = seen.target(&group.pixels, group.class).map_err(MetricError::from);
         let measured = measured.and_then(|target| {
-            let inside =
-                target.weights.clone().not_equal_elem(0.0).int().sum().into_scalar::<i64>();
+            let inside = here(&target.weights)?.not_equal_elem(0.0).int().sum();
             let region = region.as_deref();
             let rows = protocol.run(explainer, &seen, &target, &requests, region, &mut steps)?;
-            Ok((inside as usize, rows))
+            Ok((inside.into_scalar::<i64>() as usize, rows))
         });
         let (pixels, rows, error) = match measured {
             Ok((pixels, rows)) => (pixels, rows, None),

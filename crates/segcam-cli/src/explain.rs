@@ -16,7 +16,7 @@ use crate::asked::{Group, Request, classes, groups, layers, methods};
 use crate::input::{self, Picture};
 use crate::model::Model;
 use crate::output::{Folder, say};
-use crate::picture::{Canvas, Drawing, Size};
+use crate::picture::{Canvas, Drawing, Size, here};
 use crate::report::{CertificateReport, Failure, MapReport, Report};
 
 /// `segcam explain`
@@ -63,17 +63,17 @@ fn explain<const D: usize>(
     let (seen, bar) = work.progress(seen, requests.len());
     let mut maps = explain_all(explainer, &seen, input, &requests, &work, &bar);
     for group in &groups {
-        // A lost device is noticed wherever something is read from it.
-        let drawn = guarded(|| -> Result<()> {
+        let mut answer = || -> Result<()> {
             // All maps of the group are taken, so that those of the next one come next.
             let maps: Vec<_> =
                 maps.by_ref().take(layers.len() * methods(&args.question).len()).collect();
             let maps = maps.into_iter().collect::<Result<Vec<_>, _>>()?;
-            let explained = group.pixels.weights(seen.prediction(), group.class)?;
+            let explained = guarded(|| group.pixels.weights(seen.prediction(), group.class))?;
             let mut described: Vec<MapReport> = maps.iter().map(|map| map.report(model)).collect();
             for sample in 0..input.dims()[0] {
                 let canvas =
                     Canvas::new(input, picture, seen.prediction(), group.class, &explained, sample);
+                let canvas = canvas?;
                 let number = if input.dims()[0] > 1 { format!(".{sample}") } else { String::new() };
                 files.push(draw(args, &out, &canvas, group, &number, &maps, &mut described)?);
                 slices.extend(canvas.slice());
@@ -83,8 +83,8 @@ fn explain<const D: usize>(
             }
             reports.extend(described);
             Ok(())
-        });
-        if let Err(error) = drawn {
+        };
+        if let Err(error) = answer() {
             let (class, pixel_set) = (group.class, group.pixels.name());
             failures.push(Failure { class, pixel_set, error: format!("{error:#}") });
             // Empty pixel sets are the class's own affair; what else is wrong, such as a lost device,
@@ -102,9 +102,9 @@ fn explain<const D: usize>(
         bail!("{}", failure.error);
     }
     if stopped.is_none() && args.save.contains(&Save::Prediction) {
-        let labels = seen.prediction().labels();
-        let shape = labels.dims();
-        let labels: Vec<i32> = guarded::<_, CamError>(|| Ok(labels.into_data()))?.iter().collect();
+        let labels = guarded::<_, CamError>(|| Ok(seen.prediction().labels().into_data()))?;
+        let shape = labels.shape().to_vec();
+        let labels: Vec<i32> = labels.iter::<i32>().collect();
         out.npy("prediction.npy", &shape, &labels)?;
         files.push("prediction.npy".into());
     }
@@ -165,7 +165,7 @@ fn draw<const D: usize>(
             let of_method = |map: &&Map<D>| map.stem.starts_with(&format!("{method}."));
             let maps: Vec<&Map<D>> = maps.iter().filter(of_method).collect();
             let fused = fusion.fuse(maps.iter().map(|map| &map.found))?;
-            let drawing = Drawing::fused(&fused, maps[0].found.target().weights.clone());
+            let drawing = Drawing::fused(&fused, &maps[0].found.target().weights)?;
             let file = format!("{method}.{fusion}{}{number}.png", group.suffix);
             let panel = canvas.map(&drawing, args.colormap, Size::Alone);
             out.png(&file, &figure(class, &[vec![panel]]))?;
@@ -232,7 +232,7 @@ pub(crate) fn explain_all<'a, const D: usize>(
     found.zip(requests).map(move |(found, request)| {
         let found = found?;
         let certificate = work.certify.then(|| seen.certify(&found)).transpose()?;
-        let drawing = Drawing::new(&found, certificate.as_ref(), work.normalize);
+        let drawing = Drawing::new(&found, certificate.as_ref(), work.normalize)?;
         let seconds = start.elapsed().as_secs_f64();
         start = Instant::now();
         bar.inc(1);
@@ -274,7 +274,7 @@ impl<const D: usize> Map<D> {
         let mut array = |kind: &str, tensor: Tensor<D>| -> Result<()> {
             let file = format!("{}.{kind}.npy", self.stem);
             let shape = tensor.dims();
-            let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
+            let values: Vec<f32> = here(&tensor)?.into_data().iter::<f32>().collect();
             out.npy(&file, &shape, &values)?;
             report.files.push(file);
             Ok(())

@@ -1,7 +1,9 @@
 use image::{DynamicImage, Rgb, RgbImage, imageops};
-use segcam::burn::tensor::Tensor;
+use segcam::burn::tensor::{Device, Tensor};
 use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay};
-use segcam::{Certificate, Explanation, Fused, MapStatus, Normalize, Prediction};
+use segcam::{
+    CamError, Certificate, Explanation, Fused, MapStatus, Normalize, Prediction, guarded,
+};
 
 use crate::input::Picture;
 
@@ -28,6 +30,11 @@ pub(crate) enum Size {
     Small,
 }
 
+/// The tensor on this machine's processor: what is drawn does not go away with a device.
+pub(crate) fn here<const D: usize>(tensor: &Tensor<D>) -> Result<Tensor<D>, CamError> {
+    guarded(|| Ok(Tensor::from_data(tensor.to_data(), &Device::flex())))
+}
+
 /// What is drawn of a map, for every image of its batch.
 pub(crate) struct Drawing<const D: usize> {
     /// 1 is the top of the colour bar.
@@ -41,8 +48,8 @@ pub(crate) struct Drawing<const D: usize> {
 
 impl<const D: usize> Drawing<D> {
     /// Several maps of one pixel set in one.
-    pub(crate) fn fused(fused: &Fused<D>, explained: Tensor<D>) -> Self {
-        let heat = fused.heat_map().clone();
+    pub(crate) fn fused(fused: &Fused<D>, explained: &Tensor<D>) -> Result<Self, CamError> {
+        let (heat, explained) = (here(fused.heat_map())?, here(explained)?);
         let status = (0..heat.dims()[0]).map(|sample| {
             let largest = heat.clone().narrow(0, sample, 1).max().into_scalar::<f32>();
             if largest > 0.0 { MapStatus::Positive } else { MapStatus::AllZero }
@@ -51,17 +58,17 @@ impl<const D: usize> Drawing<D> {
         let layers: Vec<&str> = fused.maps().iter().map(Explanation::layer).collect();
         let method = fused.maps().first().map_or("", |map| title(map.method()));
         let caption = format!("{method}, {} of {}", fused.fusion(), layers.join(", "));
-        Self { heat, explained, scale, status, caption }
+        Ok(Self { heat, explained, scale, status, caption })
     }
 
     pub(crate) fn new(
         map: &Explanation<D>,
         certificate: Option<&Certificate>,
         normalize: Normalize,
-    ) -> Self {
+    ) -> Result<Self, CamError> {
         let (heat, scale) = match normalize {
             Normalize::MinMax => {
-                let unit = map.heat_map(Normalize::None);
+                let unit = here(&map.heat_map(Normalize::None))?;
                 let scale = (0..unit.dims()[0]).map(|sample| {
                     let image = unit.clone().narrow(0, sample, 1);
                     (image.clone().min().into_scalar(), image.max().into_scalar())
@@ -79,7 +86,8 @@ impl<const D: usize> Drawing<D> {
             caption += &format!("\n{}", in_words(certificate));
         }
         let explained = map.target().weights.clone().not_equal_elem(0.0).float();
-        Self { heat, explained, scale, status: map.status(), caption }
+        let (heat, explained) = (here(&heat)?, here(&explained)?);
+        Ok(Self { heat, explained, scale, status: map.status(), caption })
     }
 }
 
@@ -108,24 +116,26 @@ impl<const D: usize> Canvas<D> {
         class: usize,
         explained: &Tensor<D>,
         sample: usize,
-    ) -> Self {
-        let predicted = prediction.predicted(class);
+    ) -> Result<Self, CamError> {
+        let (predicted, explained) = (here(&prediction.predicted(class))?, here(explained)?);
         let slice = (D == 5).then(|| {
-            fullest_slice(explained, sample)
+            fullest_slice(&explained, sample)
                 .or_else(|| fullest_slice(&predicted, sample))
                 .unwrap_or(predicted.dims()[2] / 2)
         });
         let shown = flat(input, sample, slice);
         let [_, _, height, width] = shown.dims();
         let resized = picture.is_some_and(|picture| picture.resized);
-        let picture = picture.map_or_else(|| draw(&shown), |picture| picture.image.clone());
+        let picture = match picture {
+            Some(picture) => picture.image.clone(),
+            None => draw(&here(&shown)?),
+        };
         let backdrop = dim(&picture);
         let input_size = match resized {
             true => [picture.height() as usize, picture.width() as usize],
             false => [height, width],
         };
-        let explained = explained.clone();
-        Self { picture, backdrop, predicted, explained, sample, slice, input_size }
+        Ok(Self { picture, backdrop, predicted, explained, sample, slice, input_size })
     }
 
     /// Which image of the batch it is.

@@ -2,7 +2,7 @@ use anyhow::{Context, Result};
 use segcam::burn::tensor::Tensor;
 use segcam::models::Network;
 use segcam::render::{Panel, figure};
-use segcam::{CamError, Observation, PixelSet, vocabulary};
+use segcam::{CamError, Observation, PixelSet, guarded, vocabulary};
 use serde::Serialize;
 
 use crate::args::{PixelsArgs, Talk};
@@ -11,7 +11,7 @@ use crate::explain::predicted_pixels;
 use crate::input::Picture;
 use crate::model::Model;
 use crate::output::{Folder, say};
-use crate::picture::{Canvas, Size};
+use crate::picture::{Canvas, Size, here};
 use crate::{input, listing};
 
 /// Panels in a row; of more than one row they are small.
@@ -83,7 +83,7 @@ fn show<const D: usize>(
     for &class in &classes {
         for text in &args.show {
             let set = vocabulary.parse(text)?;
-            let weights = set.weights(seen.prediction(), class)?;
+            let weights = here(&guarded(|| set.weights(seen.prediction(), class))?)?;
             let inside = weights.clone().not_equal_elem(0.0).int().sum().into_scalar::<i64>();
             let (name, pixels) = (set.name(), inside as usize);
             if pixels == 0 && args.show.len() * classes.len() == 1 {
@@ -91,7 +91,7 @@ fn show<const D: usize>(
                 let samples = vec![0];
                 return Err(CamError::EmptyPixelSet { set: name, class, reason, samples }.into());
             }
-            let canvas = Canvas::new(input, picture, seen.prediction(), class, &weights, 0);
+            let canvas = Canvas::new(input, picture, seen.prediction(), class, &weights, 0)?;
             let caption = format!("{name}\n{pixels} pixels");
             panels.push(canvas.set(&weights, args.colormap, &caption, size));
             rows.push(Row { set: name, class, pixels });
