@@ -103,7 +103,8 @@ fn what_averaging_loses<M: SegmentationModel<D>, const D: usize>(model: M, input
                 }
                 let part = |v: &[f64]| v[i * cells..(i + 1) * cells].iter().sum::<f64>();
                 let lost = part(&naive_hires) - part(&naive_grad);
-                let scale = naive_hires.iter().map(|v| v.abs()).sum::<f64>().max(1e-12);
+                let sizes = naive_hires.iter().chain(&naive_grad).map(|v| v.abs());
+                let scale = sizes.sum::<f64>().max(1e-12);
                 assert!((lost - covariance).abs() / scale < 1e-6, "{lost} against {covariance}");
             }
             let wanted = if method.name().contains("hires") { naive_hires } else { naive_grad };

@@ -10,10 +10,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
 
     use crate::output::say;
 
-    let device = args.device.open()?;
     let listen = || format!("cannot listen on {}", args.listen);
     let listener = std::net::TcpListener::bind(&args.listen).with_context(listen)?;
     let name = format!("remote:ws://{}", listener.local_addr().with_context(listen)?);
+    let device = args.device.open()?;
     say(format!("{:?} is now the device {name}", device.as_dispatch()))?;
     let served = RemoteServer::new([device]).serve(WebSocketTransport::from_listener(listener));
     served.map_err(|error| anyhow!("{error}"))

@@ -177,3 +177,16 @@ fn a_server_that_is_killed_while_images_are_measured() {
     assert_eq!(text.lines().count(), 1 + 5 * (4 + 3), "{text}");
     assert!(text.lines().skip(1).all(|row| row.ends_with(',')), "something is missing: {text}");
 }
+
+#[test]
+fn places_where_nothing_can_listen() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    for place in ["nowhere", "localhost:99999", &taken] {
+        let output = segcam(&["serve", "--listen", place]).output().expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with(&format!("error: cannot listen on {place}: ")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}

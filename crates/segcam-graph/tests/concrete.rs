@@ -51,12 +51,15 @@ fn all<B: Backend>(graph: &Graph, device: &B::Device, input: TensorData) -> [Vec
 #[test]
 fn a_concrete_backend_computes_what_dispatch_does() {
     let device = Device::flex();
+    device.seed(1);
     let net = Net {
         first: Conv2dConfig::new([2, 3], [3, 3]).init(&device),
         pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
         second: Conv2dConfig::new([3, 4], [1, 1]).init(&device),
         head: Conv2dConfig::new([4, 2], [1, 1]).init(&device),
     };
+    // Weights are drawn at first use: now.
+    let _drawn = net.valid();
     let graph = capture(&net, [1, 2, 8, 10]).expect("a graph");
     let input = Tensor::<4>::random([1, 2, 8, 10], Distribution::Normal(0.0, 1.0), &device);
     let input = input.into_data();

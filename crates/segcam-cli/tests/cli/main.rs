@@ -266,6 +266,8 @@ fn wrong_words_get_one_line() {
         ("explain --input spots.png --model unet", &["nuclei-unet"]),
         ("explain --input spots.png --model espnet", &["weights"]),
         ("explain --input spots.png --device vulkan:0", &["vulkan", "feature"]),
+        #[cfg(not(feature = "remote"))]
+        ("serve", &["feature `remote`"]),
         ("explain --input spots.png --device flux", &["did you mean `flex`"]),
         ("explain --input spots.png --colormap virdis", &["viridis"]),
         ("explain --input spots.png --normalize huge", &["huge", "min-max"]),
