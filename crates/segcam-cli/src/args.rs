@@ -181,7 +181,7 @@ pub(crate) struct GraphArgs {
   each                       every component by itself
   fn & dilate(class, 3)      missed pixels near predicted ones (needs --truth)
   a&b  a|b  a-b  a^b  !a     combinations, from left to right; ( ) group
-Coordinates are those of the network's input, from 0; volumes use z,y,x.
+Coordinates are those of the network's output, from 0; volumes use z,y,x.
 
 Examples:
   segcam explain --input nuclei.png
@@ -242,7 +242,7 @@ pub(crate) struct QuestionArgs {
 
     /// Classes to explain: numbers, from 0, or names; `all`: every class that has pixels [default:
     /// the most frequent predicted one that is not background]
-    #[arg(long = "class", value_name = "N", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long = "class", value_name = "N", num_args = 1.., value_delimiter = ',', allow_negative_numbers = true)]
     pub(crate) classes: Vec<String>,
 
     /// CAM methods; see `segcam methods`

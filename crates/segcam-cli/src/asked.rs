@@ -62,8 +62,10 @@ pub(crate) fn groups<const D: usize>(
                 groups.push(Group { class, class_name, pixels: set.into(), asked, suffix });
                 continue;
             }
+            // Names of files in the order of the parts.
+            let digits = parts.len().to_string().len();
             for (number, part) in parts.into_iter().enumerate() {
-                let suffix = format!("{suffix}.part{}", number + 1);
+                let suffix = format!("{suffix}.part{:0digits$}", number + 1);
                 let (class_name, asked) = (class_name.clone(), asked.clone());
                 groups.push(Group { class, class_name, pixels: part.into(), asked, suffix });
             }
@@ -163,6 +165,12 @@ fn named_class(text: &str, model: &Model, classes: usize) -> Result<usize> {
     }
     let names = &model.classes;
     let found = names.iter().position(|name| *name == text);
+    ensure!(
+        !names.is_empty(),
+        "no class is named `{text}`: the network's classes are the numbers 0 to {}; of an ONNX file, a \
+         card beside it can name them",
+        classes - 1
+    );
     let numbers = (0..classes).map(|number| number.to_string());
     let known = || numbers.chain(names.iter().cloned());
     Ok(found.ok_or_else(|| UnknownName::new("class", text, known()))?)
@@ -179,7 +187,12 @@ fn most_frequent(predicted: &[Vec<usize>], model: &Model) -> Result<usize> {
 }
 
 pub(crate) fn class_name(model: &Model, class: usize) -> String {
-    match model.classes.get(class) {
+    class_title(class, model.classes.get(class))
+}
+
+/// How a class is called where people read it.
+pub(crate) fn class_title(class: usize, name: Option<&String>) -> String {
+    match name {
         Some(name) => format!("class {class} ({name})"),
         None => format!("class {class}"),
     }

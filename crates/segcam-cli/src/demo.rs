@@ -32,7 +32,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     let model = &Model::known(Pretrained::NucleiUNet);
     let out = Folder::create(&args.out)?;
     let (image, nuclei) = cells(args.seed);
-    let prepared = model.prepare(&DynamicImage::ImageLuma8(image), &device)?;
+    let prepared = model.prepare(&DynamicImage::ImageLuma8(image.clone()), &device)?;
     let seen = explainer.observe(prepared.input.clone())?;
 
     let one = large_and_alone(&nuclei).context("no nucleus stands alone: try another --seed")?;
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<()> {
     }
     let title = format!("Why are these pixels nuclei? {}", canvas.legend());
     out.png("compare.png", &figure(&title, &rows))?;
-    out.png("input.png", &prepared.picture)?;
+    out.png("input.png", &image)?;
     // For `segcam pixels` and `segcam explain`: which nucleus a pixel belongs to, if to any.
     let ids = instances(&nuclei);
     let labels = GrayImage::from_fn(SIDE, SIDE, |x, y| Luma([ids[(x, y)].0[0].min(1) as u8]));

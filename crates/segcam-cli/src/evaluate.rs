@@ -41,7 +41,7 @@ pub(crate) struct Measured {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) class: usize,
-    pub(crate) class_name: String,
+    pub(crate) class_name: Option<String>,
     /// The pixel set as it was asked for, and what became of it.
     pub(crate) asked: String,
     pub(crate) pixel_set: String,
@@ -119,12 +119,12 @@ fn settings(args: &EvaluateArgs, model: &Model) -> Settings {
         ("segcam", json!(env!("CARGO_PKG_VERSION"))),
         ("model", json!(model.name)),
         ("weights", json!(model.weights)),
-        ("preparation", json!(format!("{:?}", args.network.onnx))),
+        ("preparation", json!(args.network.onnx)),
         ("layers", json!(question.layers)),
         ("classes", json!(question.classes)),
         ("methods", json!(methods)),
         ("pixels", json!(question.pixels)),
-        ("sets", json!(format!("{:?}", question.sets))),
+        ("sets", json!(question.sets)),
         ("metrics", json!(metrics(args))),
         ("region", json!(args.region)),
         ("region_resize", json!(args.region_resize)),
@@ -284,7 +284,7 @@ fn one<const D: usize>(
         };
         answers.push(Answer {
             class: group.class,
-            class_name: group.class_name.clone(),
+            class_name: model.classes.get(group.class).cloned(),
             asked: group.asked.clone(),
             pixel_set: group.pixels.name(),
             pixels,

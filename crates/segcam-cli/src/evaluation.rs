@@ -9,7 +9,7 @@ use segcam::render::{charts, charts_svg};
 use serde::Serialize;
 
 use crate::args::{EvaluateArgs, Talk};
-use crate::asked::methods;
+use crate::asked::{class_title, methods};
 use crate::evaluate::{Failure, Measured, Settings, metrics};
 use crate::model::Model;
 use crate::output::{Folder, say};
@@ -29,7 +29,7 @@ struct Evaluation<'a> {
 #[derive(Serialize)]
 struct Question {
     class: usize,
-    class_name: String,
+    class_name: Option<String>,
     pixel_set: String,
     summaries: Vec<SummaryRow>,
     comparisons: Vec<ComparisonRow>,
@@ -74,10 +74,10 @@ pub(crate) fn write(
     for (number, question) in questions.iter().enumerate() {
         let number = if questions.len() > 1 { format!(".{}", number + 1) } else { String::new() };
         let count = images.len();
-        let Question { class_name, pixel_set, .. } = question;
+        let (class, pixel_set) = (question.title(), &question.pixel_set);
         let plural = if count == 1 { "" } else { "s" };
         let title =
-            format!("{}: {class_name}, pixel set {pixel_set}, {count} image{plural}", model.name);
+            format!("{}: {class}, pixel set {pixel_set}, {count} image{plural}", model.name);
         let panels = metric_charts(&question.study, &question.study.metrics());
         let name = |kind| format!("evaluation{number}.{kind}");
         out.png(&name("png"), &charts(&title, &panels))?;
@@ -126,6 +126,10 @@ fn questions(args: &EvaluateArgs, images: &[Measured]) -> Vec<Question> {
 }
 
 impl Question {
+    fn title(&self) -> String {
+        class_title(self.class, self.class_name.as_ref())
+    }
+
     fn summaries(&self) -> Vec<SummaryRow> {
         let of = |(method, layer): (&str, &str)| {
             let (method, layer) = (method.to_string(), layer.to_string());
@@ -191,13 +195,14 @@ impl Evaluation<'_> {
     fn print(&self, out: &Folder) -> Result<()> {
         self.notes.iter().try_for_each(say)?;
         for question in &self.questions {
-            say(format!("{}, pixel set {}: means", question.class_name, question.pixel_set))?;
+            say(format!("{}, pixel set {}: means", question.title(), question.pixel_set))?;
             say(question.table().trim_fmt())?;
         }
         for image in self.images {
             for answer in &image.answers {
                 if let Some(error) = &answer.error {
-                    say(format!("{}, {}: {error}", image.image, answer.class_name))?;
+                    let class = class_title(answer.class, answer.class_name.as_ref());
+                    say(format!("{}, {class}: {error}", image.image))?;
                 }
             }
         }
@@ -206,7 +211,7 @@ impl Evaluation<'_> {
         }
         let mut comparisons = self.questions.iter().flat_map(|question| &question.comparisons);
         if let Some(reason) = comparisons.find_map(|row| row.reason.as_deref()) {
-            say(format!("methods are not compared everywhere: {reason}"))?;
+            say(format!("methods are not all compared: {reason}"))?;
         }
         for file in &self.files {
             say(out.path(file).display())?;
@@ -232,7 +237,7 @@ fn rows_csv(args: &EvaluateArgs, images: &[Measured]) -> Result<Vec<u8>> {
                 let fixed = [
                     image.image.clone(),
                     answer.class.to_string(),
-                    answer.class_name.clone(),
+                    answer.class_name.clone().unwrap_or_default(),
                     answer.pixel_set.clone(),
                     answer.pixels.to_string(),
                     row.method.clone(),
@@ -272,7 +277,7 @@ fn summary_csv(questions: &[Question]) -> Result<Vec<u8>> {
             let [low, high] = ends;
             csv.write_record([
                 question.class.to_string(),
-                question.class_name.clone(),
+                question.class_name.clone().unwrap_or_default(),
                 question.pixel_set.clone(),
                 row.method.clone(),
                 row.layer.clone(),

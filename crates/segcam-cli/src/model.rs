@@ -10,6 +10,7 @@ use segcam::burn::tensor::Device;
 use segcam::models::{Card, Channels, Network, Prepared, Pretrained, Recipe};
 use segcam::onnx::{OnnxFile, OnnxModel, auto_layers, find_layer};
 use segcam::{Explainer, Layer, UnknownName};
+use serde::Serialize;
 
 use crate::args::DeviceArg;
 
@@ -63,7 +64,7 @@ const ONNX: &str = "Options for .onnx files (or in net.toml beside net.onnx)";
 
 /// How an image becomes the input of an ONNX network. A card beside the file, `net.toml` for
 /// `net.onnx`, says the same once and for all.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Serialize, clap::Args)]
 pub(crate) struct OnnxArgs {
     /// Tensor that holds the class scores [default: the first output, before softmax, sigmoid and
     /// argmax]

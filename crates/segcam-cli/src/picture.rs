@@ -85,6 +85,11 @@ impl<const D: usize> Drawing<D> {
         if let Some(certificate) = certificate {
             caption += &format!("\n{}", in_words(certificate));
         }
+        if let Some((low, high)) =
+            map.range().iter().find(|(low, high)| -low > *high && *high > 0.0)
+        {
+            caption += &format!("\nmore against than for the class: {low:.3} to {high:.3}");
+        }
         let explained = map.target().weights.clone().not_equal_elem(0.0).float();
         let (heat, explained) = (here(&heat)?, here(&explained)?);
         Ok(Self { heat, explained, scale, status: map.status(), caption })

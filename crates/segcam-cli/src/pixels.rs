@@ -54,6 +54,7 @@ fn list(talk: Talk) -> Result<()> {
         ("a - b", "in a, not in b"),
         ("a ^ b", "in exactly one"),
         ("!a", "not in a; ( ) group"),
+        ("largest/corners", "components whose pixels touch at corners, too"),
     ];
     let operators = operators.map(|(form, help)| Row { form, help });
     let rows: Vec<Row> = rows.chain(operators).collect();

@@ -23,6 +23,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
 #[cfg(not(feature = "remote"))]
 pub(crate) fn run(_: &ServeArgs) -> Result<()> {
     anyhow::bail!(
-        "`segcam serve` is not in this build: add the feature `remote` (`cargo … --features remote`)"
+        "`segcam serve` is not in this build: add the feature `remote` \
+         (`cargo install --path crates/segcam-cli --locked --features remote`)"
     )
 }

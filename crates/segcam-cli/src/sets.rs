@@ -7,11 +7,12 @@ use segcam::annotations::{GroundTruth, cityscapes_colours, cityscapes_train_id};
 use segcam::components::Instances;
 use segcam::pixels::Vocabulary;
 use segcam::{Prediction, vocabulary};
+use serde::Serialize;
 
 use crate::model::Model;
 
 /// What pixel sets in text form need beside the prediction.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Serialize, clap::Args)]
 pub(crate) struct SetArgs {
     /// Annotation for the sets truth, tp, fp, fn, tn: gray or indexed PNG or TIFF, one label for
     /// each pixel; for many images a folder with one of the same name for each
@@ -35,7 +36,8 @@ pub(crate) struct SetArgs {
     instances: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 enum TruthMap {
     /// Cityscapes label ids (…_labelIds.png) for a network of train ids
     Cityscapes,

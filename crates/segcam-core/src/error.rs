@@ -309,7 +309,11 @@ impl UnknownName {
 pub(crate) fn closest(wanted: &str, known: &[String]) -> Option<String> {
     known
         .iter()
-        .map(|name| (strsim::jaro_winkler(wanted, name), name))
+        .map(|name| {
+            // Of short names one missing letter is much.
+            let near = name.len() > 2 && strsim::osa_distance(wanted, name) == 1;
+            (if near { 1.0 } else { strsim::jaro_winkler(wanted, name) }, name)
+        })
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name.clone())

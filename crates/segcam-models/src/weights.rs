@@ -50,7 +50,9 @@ pub enum WeightsError {
     },
 
     /// A network that comes without weights was asked for without a file.
-    #[error("{model} needs a file of weights (.safetensors, .pth or .pt)")]
+    #[error(
+        "{model} comes without weights: give a file of them, .safetensors, .pth or .pt (--weights FILE)"
+    )]
     Needed {
         /// The network.
         model: String,

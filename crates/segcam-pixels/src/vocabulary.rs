@@ -235,7 +235,8 @@ impl<'a, const D: usize> Reader<'a, D> {
         let mut place = vec![self.whole(0)?];
         while place.len() < D - 2 {
             if !self.take_if(',') {
-                return Err(self.fail(if D == 4 { "a place y,x" } else { "a place z,y,x" }));
+                let place = if D == 4 { "y,x" } else { "z,y,x" };
+                return Err(self.fail(format!("another number: a place is {place}")));
             }
             place.push(self.whole(0)?);
         }

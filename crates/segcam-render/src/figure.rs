@@ -172,18 +172,31 @@ pub(crate) fn write(
     draw_text_mut(canvas, INK, left as i32, top as i32, PxScale::from(size), font, text);
 }
 
-/// Breaks a line between words so that each part fits into `room` pixels.
+/// Breaks a line between words so that each part fits into `room` pixels; a word that is longer
+/// breaks where it has to.
 pub(crate) fn wrapped(line: &str, room: u32, size: f32, font: &FontRef) -> Vec<String> {
-    let mut lines = vec![String::new()];
+    let fits = |text: &str| text_size(PxScale::from(size), font, text).0 <= room;
+    let mut lines = vec![];
+    let mut last = String::new();
     for word in line.split_whitespace() {
-        let last = lines.last_mut().expect("starts with one line");
-        let longer = if last.is_empty() { word.to_string() } else { format!("{last} {word}") };
-        if last.is_empty() || text_size(PxScale::from(size), font, &longer).0 <= room {
-            *last = longer;
-        } else {
-            lines.push(word.to_string());
+        if !last.is_empty() {
+            let longer = format!("{last} {word}");
+            if fits(&longer) {
+                last = longer;
+                continue;
+            }
+            lines.push(std::mem::take(&mut last));
+        }
+        for letter in word.chars() {
+            let longer = format!("{last}{letter}");
+            if last.is_empty() || fits(&longer) {
+                last = longer;
+            } else {
+                lines.push(std::mem::replace(&mut last, letter.to_string()));
+            }
         }
     }
+    lines.push(last);
     lines
 }
 
@@ -196,6 +209,18 @@ mod tests {
         let texts: Vec<String> =
             [0.0, 1.0, 12.345, 0.012_345, 99_999.0, 1e6, -3e-7].map(short).into();
         assert_eq!(texts, ["0", "1.00", "12.3", "0.0123", "99999", "1.0e6", "-3.0e-7"]);
+    }
+
+    #[test]
+    fn lines_break_between_words_and_in_words_that_are_too_long() {
+        let font = font();
+        let wrapped = |line| wrapped(line, 90, TEXT, &font);
+        assert_eq!(wrapped("one two three"), ["one two", "three"]);
+        let long = wrapped("a 20,128;230,40;200,220 b");
+        assert_eq!(long.concat().replace(' ', ""), "a20,128;230,40;200,220b");
+        let width = |line: &String| text_size(PxScale::from(TEXT), &font, line).0;
+        assert!(long.len() > 2 && long.iter().all(|line| width(line) <= 90), "{long:?}");
+        assert_eq!(wrapped(""), [""]);
     }
 
     #[test]

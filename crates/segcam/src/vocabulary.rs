@@ -102,8 +102,8 @@ fn annotations<const D: usize>(truth: Option<&GroundTruth>) -> Vec<Word<D>> {
     ]
 }
 
-const TRUTH: &str = "a set that needs no annotation, or an annotation (--truth FILE)";
-const INSTANCES: &str = "a set that needs no instance ids, or an image of them (--instances FILE)";
+const TRUTH: &str = "an annotation for this set (--truth FILE)";
+const INSTANCES: &str = "an image of instance ids for this set (--instances FILE)";
 
 fn given<T: Clone, const D: usize>(
     source: &Option<T>,

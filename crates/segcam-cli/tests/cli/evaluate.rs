@@ -138,6 +138,7 @@ fn lists_and_regions() {
     for row in &rows[1..] {
         let mass: f64 = row[8].parse().expect("a number");
         assert!((0.0..=1.0).contains(&mass), "{row:?}");
+        assert_eq!(row[1..3], ["1", "nucleus"], "{row:?}");
     }
     // Of another size: nothing is resized unasked.
     image::GrayImage::from_pixel(32, 20, image::Luma([1]))

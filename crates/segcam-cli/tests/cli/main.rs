@@ -245,6 +245,9 @@ fn wrong_words_get_one_line() {
         ("explain --input spots.png --pixels box:0,0,10,49", &["outside"]),
         ("explain --input spots.png --pixels pixel:1,2,3", &["column 10 "]),
         ("explain --input spots.png --pixels class|fn", &["column 9 ", "--truth"]),
+        ("explain --input spots.png --pixels box:10,20,64", &["a place is y,x"]),
+        ("explain --input spots.png --pixels class&bx:1,2,3,4", &["did you mean `box`"]),
+        ("explain --model espnet --input spots.png", &["--weights"]),
         ("explain --input spots.png --pixels instance:1", &["--instances"]),
         ("explain --input spots.png --pixels dilate(clas,2)", &["did you mean `class`"]),
         ("explain --input spots.png --pixels contrast:nuclei", &["did you mean `nucleus`"]),
@@ -486,7 +489,7 @@ fn compare_with_golden(folder: &Path, golden: &segcam_tests::Fixture, layers: [(
 fn several_classes_and_sets_get_a_figure_each() {
     let folder = folder_with_image();
     let path = folder.path();
-    let arguments = "explain --input spots.png --class 0,nucleus --layer mid --json --out out \
+    let arguments = "explain --input spots.png --class 0 nucleus --layer mid --json --out out \
                      --pixels class box:0,0,24,24";
     let report: serde_json::Value = serde_json::from_str(&works(path, arguments)).expect("JSON");
     assert_eq!(report["engine"], "graph");
@@ -494,6 +497,9 @@ fn several_classes_and_sets_get_a_figure_each() {
     assert_eq!(report["maps"][0]["class_name"], "background");
     assert_eq!(report["maps"][7]["class"], 1);
     assert_eq!(report["failures"], serde_json::json!([]));
+    let commas = arguments.replace("0 nucleus", "0,nucleus");
+    let again: serde_json::Value = serde_json::from_str(&works(path, &commas)).expect("JSON");
+    assert_eq!(without(&["command"], again), without(&["command"], report));
     for class in [0, 1] {
         for set in [1, 2] {
             assert!(path.join(format!("out/compare.class{class}.set{set}.png")).exists());

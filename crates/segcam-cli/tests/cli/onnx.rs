@@ -100,6 +100,7 @@ fn an_onnx_file_is_explained_on_an_image() {
         ("--model net.onnx --input photo.png --output nothing", &["no tensor is named `nothing`"]),
         ("--model net.onnx --input photo.png --layer nothing", &["no layer", "known layers"]),
         ("--model net.onnx --input photo.png --layer output_0", &["layers end in `output_0`"]),
+        ("--model argmax.onnx --input photo.png --class tumour", &["0 to", "a card"]),
         ("--model none.onnx --input photo.png", &["cannot read none.onnx"]),
         ("--model photo.onx --input photo.png", &["or an .onnx file"]),
         ("--model volume.onnx --input photo.png", &["takes volumes"]),

@@ -1,12 +1,12 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use image::DynamicImage;
 use segcam_core::upsample;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Prepared, PreprocessError, expect_opaque, planes};
 
 /// The channels that a network takes, in its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channels {
     /// Red, green, blue.
