@@ -1,6 +1,6 @@
 use image::{DynamicImage, Rgb, RgbImage, imageops};
 use segcam::burn::tensor::{Device, Tensor};
-use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay};
+use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay, short_number};
 use segcam::{
     CamError, Certificate, Explanation, Fused, MapStatus, Normalize, Prediction, guarded,
 };
@@ -88,7 +88,8 @@ impl<const D: usize> Drawing<D> {
         if let Some((low, high)) =
             map.range().iter().find(|(low, high)| -low > *high && *high > 0.0)
         {
-            caption += &format!("\nmore against than for the class: {low:.3} to {high:.3}");
+            let [low, high] = [*low, *high].map(short_number);
+            caption += &format!("\nmore against than for the class: {low} to {high}");
         }
         let explained = map.target().weights.clone().not_equal_elem(0.0).float();
         let (heat, explained) = (here(&heat)?, here(&explained)?);

@@ -134,19 +134,25 @@ impl Bar {
         let frame = Rect::at(left as i32, top as i32).of_size(BAR_WIDTH, height);
         draw_hollow_rect_mut(canvas, frame, INK);
         let text = left + BAR_WIDTH + 5;
-        write(canvas, text, top, TEXT, font, &short(self.high));
+        write(canvas, text, top, TEXT, font, &short_number(self.high));
         if height > 4 * LINE {
             let middle = (self.low + self.high) / 2.0;
-            write(canvas, text, top + height / 2 - LINE / 2, TEXT, font, &short(middle));
+            write(canvas, text, top + height / 2 - LINE / 2, TEXT, font, &short_number(middle));
         }
         if height > 2 * LINE {
-            write(canvas, text, top + height - LINE, TEXT, font, &short(self.low));
+            write(canvas, text, top + height - LINE, TEXT, font, &short_number(self.low));
         }
     }
 }
 
-/// Three digits, with an exponent only where it is shorter.
-fn short(value: f64) -> String {
+/// A number as captions and colour bars write it: three digits, with an exponent only where that is
+/// shorter.
+///
+/// # Example
+/// ```
+/// assert_eq!([-1.7204, 0.00952, 3e-7].map(segcam_render::short_number), ["-1.72", "0.00952", "3.0e-7"]);
+/// ```
+pub fn short_number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
         size if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
@@ -207,7 +213,7 @@ mod tests {
     #[test]
     fn numbers_have_three_digits() {
         let texts: Vec<String> =
-            [0.0, 1.0, 12.345, 0.012_345, 99_999.0, 1e6, -3e-7].map(short).into();
+            [0.0, 1.0, 12.345, 0.012_345, 99_999.0, 1e6, -3e-7].map(short_number).into();
         assert_eq!(texts, ["0", "1.00", "12.3", "0.0123", "99999", "1.0e6", "-3.0e-7"]);
     }
 

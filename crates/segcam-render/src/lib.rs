@@ -26,6 +26,6 @@ mod plane;
 
 pub use chart::{Chart, Point, Series, charts, charts_svg};
 pub use colormap::Colormap;
-pub use figure::{Bar, Panel, figure};
+pub use figure::{Bar, Panel, figure, short_number};
 pub use overlay::{outline, overlay};
 pub use plane::Plane;
