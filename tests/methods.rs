@@ -229,6 +229,12 @@ proptest! {
     }
 }
 
+/// The weight of its only channel nearly cancels out.
+#[test]
+fn weights_that_cancel_out() {
+    all_agree(17_775_805_851_268_411_794, [1, 1, 2, 2]);
+}
+
 #[test]
 fn eigen_cams_know_their_direction() {
     // Two channels that rise together, one of them below zero.

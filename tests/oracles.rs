@@ -271,6 +271,14 @@ in_two_and_three_dimensions!(
     finite_differences(true)
 );
 
+/// The raw map is all zero, the averaged one is not.
+#[test]
+fn averaging_loses_more_than_there_is() {
+    let seed = 5_178_008_761_538_652_038;
+    let net = seeded_net(!seed, |device| SmallNetConfig::new(CLASSES).init_2d(device));
+    what_averaging_loses(net, noise(seed, [1, 2, 8, 10]));
+}
+
 #[test]
 fn the_whole_image_is_a_pixel_set() {
     let device = Device::flex();

@@ -3,12 +3,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::ProgressBar;
-use segcam::burn::tensor::Tensor;
+use segcam::burn::tensor::{Tensor, TensorData};
 use segcam::models::Network;
 use segcam::render::{Panel, figure};
 use segcam::{
     CamError, Certificate, Explainer, Explanation, Fusion, Normalize, Observation, PixelSet,
-    guarded,
+    Prediction, guarded,
 };
 
 use crate::args::{ExplainArgs, Save, Smooth, Talk};
@@ -61,6 +61,7 @@ fn explain<const D: usize>(
     let (mut reports, mut failures) = (vec![], vec![]);
     let (mut files, mut slices, mut stopped) = (vec![], vec![], None);
     let (seen, bar) = work.progress(seen, requests.len());
+    let prediction = seen.prediction();
     let mut maps = explain_all(explainer, &seen, input, &requests, &work, &bar);
     for group in &groups {
         let mut answer = || -> Result<()> {
@@ -68,12 +69,11 @@ fn explain<const D: usize>(
             let maps: Vec<_> =
                 maps.by_ref().take(layers.len() * methods(&args.question).len()).collect();
             let maps = maps.into_iter().collect::<Result<Vec<_>, _>>()?;
-            let explained = guarded(|| group.pixels.weights(seen.prediction(), group.class))?;
+            let explained = guarded(|| group.pixels.weights(prediction, group.class))?;
             let mut described: Vec<MapReport> = maps.iter().map(|map| map.report(model)).collect();
             for sample in 0..input.dims()[0] {
                 let canvas =
-                    Canvas::new(input, picture, seen.prediction(), group.class, &explained, sample);
-                let canvas = canvas?;
+                    Canvas::new(input, picture, prediction, group.class, &explained, sample)?;
                 let number = if input.dims()[0] > 1 { format!(".{sample}") } else { String::new() };
                 files.push(draw(args, &out, &canvas, group, &number, &maps, &mut described)?);
                 slices.extend(canvas.slice());
@@ -102,7 +102,7 @@ fn explain<const D: usize>(
         bail!("{}", failure.error);
     }
     if stopped.is_none() && args.save.contains(&Save::Prediction) {
-        let labels = guarded::<_, CamError>(|| Ok(seen.prediction().labels().into_data()))?;
+        let labels = labels(prediction)?;
         let shape = labels.shape().to_vec();
         let labels: Vec<i32> = labels.iter::<i32>().collect();
         out.npy("prediction.npy", &shape, &labels)?;
@@ -296,8 +296,8 @@ pub(crate) fn predicted_pixels<const D: usize>(
     let prediction = seen.prediction();
     let classes = prediction.classes();
     let image = prediction.size().iter().product();
-    let labels = guarded::<_, CamError>(|| Ok(prediction.labels().into_data()))?;
-    let labels: Vec<usize> = labels.iter::<i64>().map(|label| label as usize).collect();
+    let labels: Vec<usize> =
+        labels(prediction)?.iter::<i64>().map(|label| label as usize).collect();
     let count = |labels: &[usize]| {
         let mut counts = vec![0; classes];
         for &label in labels {
@@ -310,6 +310,10 @@ pub(crate) fn predicted_pixels<const D: usize>(
         counts
     };
     Ok(labels.chunks(image).map(count).collect())
+}
+
+fn labels<const D: usize>(prediction: &Prediction<D>) -> Result<TensorData, CamError> {
+    guarded(|| Ok(prediction.labels().into_data()))
 }
 
 /// The arguments, as far as they are text.

@@ -54,6 +54,25 @@ fn segcam(arguments: &[&str]) -> Command {
     command
 }
 
+/// A client at work in the folder.
+fn client(folder: &TempDir, device: &str, arguments: &[&str]) -> Child {
+    segcam(arguments)
+        .args(["--device", device])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
+}
+
+/// The last line that a client says whose server was killed.
+fn error_of(client: Child) -> String {
+    let output = client.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    said.lines().last().expect("an error").to_string()
+}
+
 /// A folder with a picture of a bright spot.
 fn folder() -> TempDir {
     let folder = tempdir().expect("a folder");
@@ -108,25 +127,16 @@ fn a_server_that_is_killed() {
     let mut server = Server::start();
     // More figures than are drawn before the server is gone.
     let boxes: Vec<String> = (0..60).map(|row| format!("box:{row},0,{},64", row + 4)).collect();
-    let mut asked = vec!["explain", "--input", "spot.png", "--device", &server.name, "--pixels"];
+    let mut asked = vec!["explain", "--input", "spot.png", "--pixels"];
     asked.extend(boxes.iter().map(String::as_str));
-    let client = segcam(&asked)
-        .current_dir(folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-
+    let client = client(&folder, &server.name, &asked);
     let out = folder.path().join("segcam-out");
     wait_for(&out, "compare");
     server.kill();
 
-    let output = client.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    let error = said.lines().last().expect("an error");
-    assert!(error.starts_with("error: the backend failed: Failed to read tensor"), "{said}");
-    assert!(error.contains("segcam-out"), "{said}");
+    let error = error_of(client);
+    assert!(error.starts_with("error: the backend failed: Failed to read tensor"), "{error}");
+    assert!(error.contains("segcam-out"), "{error}");
     let report = report(&out);
     let maps = report["maps"].as_array().expect("maps");
     assert!((4..4 * boxes.len()).contains(&maps.len()), "{} maps", maps.len());
@@ -152,19 +162,13 @@ fn a_server_that_is_killed_while_images_are_measured() {
             .expect("copied");
     }
     let asked = ["evaluate", "--input", "in", "--out", "out", "--cells", "8", "--metric", "road"];
-    let on = |device: &str| {
-        let mut command = segcam(&asked);
-        command.args(["--device", device]).current_dir(folder.path());
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
-    };
+    let on = |device: &str| client(&folder, device, &asked);
     let client = on(&server.name);
     let kept = folder.path().join("out/images");
     wait_for(&kept, "a.png.json");
     server.kill();
-    let output = client.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.lines().last().is_some_and(|line| line.contains("goes on")), "{said}");
+    let error = error_of(client);
+    assert!(error.contains("goes on"), "{error}");
     let first = || fs::read(kept.join("a.png.json")).expect("what was measured");
     let before = first();
     assert!(!kept.join("e.png.json").exists(), "it was over before the server was killed");
