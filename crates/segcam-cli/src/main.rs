@@ -93,7 +93,7 @@ fn usage_in_one_line(text: &str) -> String {
         .filter(|line| !line.is_empty())
         .collect();
     let words: Vec<String> = said.iter().flat_map(|line| line.split(' ')).map(shortened).collect();
-    format!("{} (see --help)", words.join(" "))
+    format!("{} (see --help)", words.join(" ").replace(" tip: ", "; "))
 }
 
 /// clap repeats what was typed, however long.
