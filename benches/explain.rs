@@ -9,10 +9,10 @@ use std::fmt;
 
 use divan::Bencher;
 use segcam::burn::tensor::{Device, Distribution, Tensor};
+use segcam::engine::{GraphEngine, TapeEngine};
 use segcam::models::{EspNetConfig, MeshNetConfig, Pretrained, UNetConfig};
 use segcam::{
-    AllPixels, CamMethod, Explainer, GraphEngine, Observation, Request, SegGradCam,
-    SegHiResGradCam, SegmentationModel, TapeEngine,
+    AllPixels, CamMethod, Explainer, GradCam, HiResCam, Observation, Request, SegmentationModel,
 };
 
 fn main() {
@@ -85,10 +85,10 @@ impl<const D: usize> Work for Loaded<D> {
 
 impl<const D: usize> Seen for Observation<D> {
     fn maps(&self, classes: usize, layers: &[&str]) {
-        let (grad, hires) = (SegGradCam::new(AllPixels), SegHiResGradCam::new(AllPixels));
-        let methods: [&dyn CamMethod<D>; 2] = [&grad, &hires];
+        let methods: [&dyn CamMethod<D>; 2] = [&GradCam, &HiResCam];
         let requests = (0..classes).flat_map(|class| {
-            let of_layer = move |&layer| methods.map(|method| Request { method, layer, class });
+            let target = self.target(&AllPixels, class).expect("a class");
+            let of_layer = move |&layer| methods.map(|method| Request::new(method, layer, &target));
             layers.iter().flat_map(of_layer)
         });
         for map in self.explain_all(requests) {

@@ -1,11 +1,13 @@
 //! Certificates of maps, and the question "why this class and not that one?".
 
 use burn::tensor::{Device, Tensor, TensorData};
+use segcam::engine::TapeEngine;
 use segcam::models::{EspNetConfig, MeshNetConfig, UNetConfig, Upsampling};
 use segcam::pixels::{Contrast, Mask, Pixel};
 use segcam::{
-    CamError, CamMethod, Explainer, GradCam, HiResCam, PredictedClass, SegGradCam, SegHiResGradCam,
-    SegmentationModel, Smoothing, TapeEngine,
+    CamError, CamMethod, EngineKind, Explainer, GradCam, HiResCam, Perturbation,
+    PerturbationWeights, PredictedClass, Request, SegGradCam, SegHiResGradCam, SegmentationModel,
+    Smoothing, Uses,
 };
 use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net};
 
@@ -27,28 +29,30 @@ fn cone_is_tight_and_safe<M: SegmentationModel<D>, const D: usize>(
             a.sum_dim(1) * 0.0 + w
         }
 
-        fn weights(&self, ask: &segcam::Ask<D>) -> Option<Result<Tensor<D>, CamError>> {
-            let changed = || {
-                let a = ask.activations()?;
-                let mut shape = a.dims();
-                let channels = shape[1];
-                shape[1] = 1;
-                let cells: usize = shape.iter().product();
-                let before = ask.score()[0];
-                let mut moved = vec![0f32; cells];
-                for size in [30.0, -30.0] {
-                    let scores = ask.with_layer(cells, |cell| {
-                        let mut values = host(&a);
-                        (0..channels).for_each(|k| values[k * cells + cell] += size);
-                        Tensor::from_data(TensorData::new(values, a.dims()), &a.device())
-                    })?;
-                    for (moved, score) in moved.iter_mut().zip(scores) {
-                        *moved += f32::from(score[0] != before);
-                    }
+        fn uses(&self) -> Uses<'_, D> {
+            Uses::Perturbation(self)
+        }
+    }
+    impl<const D: usize> PerturbationWeights<D> for Probe {
+        fn weights(&self, network: &Perturbation<D>) -> Result<Tensor<D>, CamError> {
+            let a = network.activations()?;
+            let mut shape = a.dims();
+            let channels = shape[1];
+            shape[1] = 1;
+            let cells: usize = shape.iter().product();
+            let before = network.scores()?[0];
+            let mut moved = vec![0f32; cells];
+            for size in [30.0, -30.0] {
+                let scores = network.scores_with_layer(cells, |cell| {
+                    let mut values = host(&a);
+                    (0..channels).for_each(|k| values[k * cells + cell] += size);
+                    Tensor::from_data(TensorData::new(values, a.dims()), &a.device())
+                })?;
+                for (moved, score) in moved.iter_mut().zip(scores) {
+                    *moved += f32::from(score[0] != before);
                 }
-                Ok(Tensor::from_data(TensorData::new(moved, shape), &a.device()))
-            };
-            Some(changed())
+            }
+            Ok(Tensor::from_data(TensorData::new(moved, shape), &a.device()))
         }
     }
     let seen = Explainer::new(model).observe(input).expect("a pass");
@@ -168,14 +172,16 @@ fn a_contrast_is_the_difference_of_two_classes() {
                 let wanted = one.score()[image] - two.score()[image];
                 assert!((both.score()[image] - wanted).abs() < 1e-3 * wanted.abs().max(1.0));
             }
-            if seen.engine() == "graph" {
+            if seen.engine() == &EngineKind::Graph {
                 let gap = seen.certify(&both).expect("works").completeness_error();
                 assert!(gap < Some(1e-4), "{}: {gap:?}", layer.name);
             }
         }
         let contrast = SegHiResGradCam::new(Contrast::with(2).within(mask.clone()));
         let smooth = |by: Smoothing| {
-            let map = by.explain(explainer, input.clone(), &contrast, "mid", 1);
+            let target = Contrast::with(2).within(mask.clone());
+            let target = seen.target(&target, 1).expect("a target");
+            let map = by.explain(&seen, &Request::new(&HiResCam, "mid", &target));
             host(map.expect("a map").raw())
         };
         let plain = host(seen.explain(&contrast, "mid", 1).expect("a map").raw());

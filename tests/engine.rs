@@ -8,11 +8,12 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use segcam::engine::TapeEngine;
 use segcam::pixels::{Mask, Pixel, Region, Threshold};
 use segcam::{
-    AllPixels, CamError, CamMethod, Explainer, GradCam, HiResCam, Layers, MapStatus, Normalize,
-    PixelSet, PredictedClass, Prediction, Quantity, SegGradCam, SegHiResGradCam, SegmentationModel,
-    TapeEngine,
+    AllPixels, CamError, CamMethod, EngineKind, Explainer, GradCam, HiResCam, Layers, MapStatus,
+    Normalize, OnPixels, PixelSet, PredictedClass, Prediction, Quantity, Request, SegGradCam,
+    SegHiResGradCam, SegmentationModel,
 };
 use segcam_tests::{SmallNet2d, SmallNetConfig, host, methods, relative_error, seeded_net};
 
@@ -180,7 +181,7 @@ fn a_batch_gives_the_maps_of_its_images() {
                 assert!(relative_error(&one(&given), &host(&wanted)) < 1e-5);
             }
             assert!((map.score()[sample] - alone.score()[0]).abs() < 1e-3);
-            assert_eq!(map.pixels().sizes[sample], 64);
+            assert_eq!(map.target().sizes()[sample], 64);
         }
     }
 }
@@ -244,7 +245,7 @@ fn closures_and_references_are_pixel_sets() {
     let boxed: Box<dyn PixelSet> = Box::new(region.clone());
     let shared: Arc<dyn PixelSet> = Arc::new(region.clone());
     let by_reference: &dyn PixelSet = &region;
-    let all: Vec<Box<dyn CamMethod + '_>> = vec![
+    let all: Vec<Box<dyn OnPixels + '_>> = vec![
         Box::new(SegGradCam::new(top)),
         Box::new(SegGradCam::new(&top)),
         Box::new(SegGradCam::new(by_reference)),
@@ -254,7 +255,7 @@ fn closures_and_references_are_pixel_sets() {
     for method in all {
         let map = seen.explain(&*method, "mid", 1).expect("a map");
         assert_eq!(host(map.raw()), wanted);
-        assert_eq!(map.pixels().sizes, [32]);
+        assert_eq!(map.target().sizes(), [32]);
     }
 }
 
@@ -272,7 +273,7 @@ fn a_binary_network_has_class_zero() {
 fn bad_questions_get_typed_errors() {
     let explainer = Explainer::new(small_net());
     let seen = explainer.observe(noise([2, 2, 8, 8])).expect("a pass");
-    let error = |method: &dyn CamMethod, layer: &str, class: usize| {
+    let error = |method: &dyn OnPixels, layer: &str, class: usize| {
         seen.explain(method, layer, class).expect_err("should not work")
     };
     assert_eq!(
@@ -308,7 +309,7 @@ fn bad_questions_get_typed_errors() {
 #[test]
 fn bad_inputs_get_typed_errors() {
     let explainer = Explainer::new(probe(PLAIN));
-    let error = |input: Tensor<4>| explainer.observe(input).err().expect("should not work");
+    let error = |input: Tensor<4>| explainer.observe(input).expect_err("should not work");
     assert!(matches!(
         error(noise([1, 3, 8, 8])),
         CamError::WrongChannels { wanted: 2, given: 3, .. }
@@ -324,14 +325,14 @@ fn bad_inputs_get_typed_errors() {
 #[test]
 fn bad_models_get_typed_errors() {
     let observe = |kind| Explainer::new(probe(kind)).observe(noise([2, 2, 8, 8]));
-    let failed = |kind| observe(kind).err().expect("should not work");
+    let failed = |kind| observe(kind).expect_err("should not work");
     assert_eq!(failed(SAME_NAME_TWICE), CamError::DuplicateLayer { name: "first".into() });
     assert!(matches!(failed(NOT_A_NUMBER), CamError::NonFinite { what: Quantity::Logits, .. }));
     assert!(matches!(failed(BATCH_LOST), CamError::ShapeMismatch { .. }));
 
     let seen = observe(RETURNED_TENSOR_IGNORED).expect("a pass");
     let error = seen.explain(&GradCam, "lost", 1).expect_err("no path");
-    assert_eq!(error, CamError::NoPath { layer: "lost".into(), class: 1 });
+    assert_eq!(error, CamError::NoPath { layer: "lost".into() });
 
     let seen = observe(OTHER_RANK).expect("a pass");
     let error = seen.explain(&GradCam, "tokens", 1).expect_err("another rank");
@@ -357,8 +358,148 @@ fn errors_say_what_would_work() {
 #[test]
 fn explainers_and_observations_cross_threads() {
     fn shared<T: Send + Sync>() {}
-    fn sent<T: Send>() {}
     shared::<Explainer>();
-    sent::<segcam::Observation>();
+    shared::<segcam::Observation>();
     shared::<CamError>();
+}
+
+#[test]
+fn a_model_is_given_back_and_can_be_shared() {
+    let model = Arc::new(small_net());
+    let image = noise([1, 2, 8, 8]);
+    let explainer = Explainer::from_arc(model.clone());
+    let seen = explainer.observe(image.clone()).expect("a pass");
+    let back: &SmallNet2d = explainer.model().expect("what was given");
+    let again = back.forward(image, &mut Layers::ignored());
+    assert!(relative_error(&host(&again), &host(&seen.logits())) < 1e-6);
+    assert!(explainer.model::<Probe>().is_none());
+}
+
+#[test]
+fn names_are_unique_and_known_where_they_are_given() {
+    #[derive(Module, Debug)]
+    struct Twice {
+        named: bool,
+    }
+    impl SegmentationModel for Twice {
+        fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+            let x = layers.detail("x", relu(image));
+            if self.named { layers.name("x", relu(x)) } else { layers.detail("x", relu(x)) }
+        }
+    }
+    let twice = CamError::DuplicateLayer { name: "x".into() };
+    for named in [true, false] {
+        let observe = |explainer: Explainer| explainer.observe(noise([1, 2, 4, 4])).err();
+        assert_eq!(observe(Explainer::new(Twice { named })), Some(twice.clone()));
+        let tape = Explainer::with_engine(TapeEngine::new(Twice { named }));
+        assert_eq!(observe(tape), Some(twice.clone()));
+    }
+
+    let seen = Explainer::new(small_net()).observe(noise([1, 2, 8, 8])).expect("a pass");
+    let unknown = |error| matches!(error, Some(CamError::UnknownLayer { .. }));
+    assert!(unknown(seen.with_random_weights(Some("midd"), 0).err()));
+    assert!(seen.with_random_weights(Some("mid"), 0).is_ok());
+    let target = seen.target(&AllPixels, 0).expect("a target");
+    assert!(unknown(seen.perturb(&target, "midd").err()));
+    assert!(unknown(seen.foreign_map("other", "midd", &target, noise([1, 1, 4, 4])).err()));
+    let tape = Explainer::with_engine(TapeEngine::new(small_net()));
+    let tape = tape.observe(seen.input()).expect("a pass");
+    assert_eq!(tape.with_random_weights(None, 0).err(), Some(CamError::FixedWeights));
+}
+
+#[test]
+fn a_network_reports_its_own_errors() {
+    #[derive(Module, Debug)]
+    struct Unready;
+    impl SegmentationModel for Unready {
+        fn forward(&self, _image: Tensor<4>, _layers: &mut Layers) -> Tensor<4> {
+            unreachable!("segcam calls try_forward")
+        }
+
+        fn try_forward(&self, image: Tensor<4>, _: &mut Layers) -> Result<Tensor<4>, CamError> {
+            if image.dims()[2] == 4 {
+                return Ok(image);
+            }
+            Err(CamError::model(std::io::Error::other("no weights")))
+        }
+    }
+    for explainer in [Explainer::new(Unready), Explainer::with_engine(TapeEngine::new(Unready))] {
+        let error = explainer.observe(noise([1, 2, 8, 8])).expect_err("an error");
+        assert_eq!(error.to_string(), "the network fails: no weights");
+        let source = std::error::Error::source(&error).expect("a source");
+        assert_eq!(source.to_string(), "no weights");
+        let program = explainer.program([1, 2, 8, 8], &Device::flex());
+        // The tape engine has no program; the graph engine asks the network.
+        assert!(matches!(program, Ok(None)) || program.err() == Some(error));
+    }
+}
+
+#[test]
+fn a_program_that_panics_is_an_error() {
+    let explainer = Explainer::new(probe(PLAIN));
+    // Two channels are right, but the image is smaller than the kernel: burn panics.
+    let program = explainer.program([1, 2, 1, 1], &Device::flex());
+    assert!(program.is_err(), "{program:?}");
+}
+
+#[test]
+fn a_forward_pass_that_observes_does_not_wait_for_itself() {
+    #[derive(Module, Debug)]
+    struct Nested {
+        conv: Conv2d,
+        #[module(skip)]
+        inner: Explainer,
+    }
+    impl SegmentationModel for Nested {
+        fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+            let seen = self.inner.observe(image.clone().inner()).expect("a pass");
+            let attention = seen.prediction().probability(0);
+            let x = layers.name("conv", self.conv.forward(image));
+            x * Tensor::from_inner(attention.narrow(2, 0, 1).narrow(3, 0, 1))
+        }
+    }
+    let conv = seeded_net(14, |device| Conv2dConfig::new([2, 2], [1, 1]).init(device));
+    let nested = Nested { conv, inner: Explainer::new(small_net()) };
+    let seen = Explainer::new(nested).observe(noise([1, 2, 8, 8])).expect("a pass");
+    assert!(matches!(seen.engine(), EngineKind::Tape { instead: Some(_) }), "{}", seen.engine());
+    assert!(seen.explain(&HiResCam, "conv", 0).is_ok());
+}
+
+#[test]
+fn foreign_maps_are_maps_and_belong_to_their_observation() {
+    let explainer = Explainer::new(small_net());
+    let seen = explainer.observe(noise([1, 2, 8, 8])).expect("a pass");
+    let target = seen.target(&Region::new([0, 0], [4, 8]), 1).expect("a target");
+    let ours = seen.answer(&Request::new(&HiResCam, "mid", &target)).expect("a map");
+    let foreign = seen.foreign_map("captum", "mid", &target, ours.raw().clone()).expect("a map");
+    assert_eq!((foreign.method(), foreign.score()), ("captum", ours.score()));
+    assert_eq!(seen.certify(&foreign), seen.certify(&ours));
+    assert_eq!(host(&foreign.heat_map(Normalize::Max)), host(&ours.heat_map(Normalize::Max)));
+    let small = seen.foreign_map("captum", "mid", &target, noise([1, 1, 2, 2]));
+    assert!(matches!(small, Err(CamError::ShapeMismatch { what: "the map", .. })), "{small:?}");
+
+    let other = explainer.observe(seen.input()).expect("a pass");
+    let error = other.certify(&ours).expect_err("of another observation");
+    assert_eq!(error, CamError::OtherObservation { layer: "mid".into() });
+}
+
+#[test]
+fn weights_that_cancel_have_no_mean_probability() {
+    let seen = Explainer::new(small_net()).observe(noise([1, 2, 8, 8])).expect("a pass");
+    let signed = |values: [f32; 2]| {
+        move |view: &Prediction, _: usize| {
+            let [top, bottom] =
+                values.map(|value| Tensor::<4>::full([1, 1, 4, 8], value, &view.device()));
+            Tensor::cat(vec![top, bottom], 2)
+        }
+    };
+    let probability = |values| {
+        let target = seen.target(&signed(values), 1).expect("a target");
+        let network = seen.perturb(&target, "mid").expect("a layer");
+        network.probability_with_input(1, |_| seen.input())
+    };
+    let error = probability([0.1, -0.1]).expect_err("no mean").to_string();
+    assert!(error.contains("add up to zero"), "{error}");
+    let mean = probability([1.0, 1.0]).expect("a mean")[0][0];
+    assert!((0.0..=1.0).contains(&mean));
 }

@@ -4,12 +4,13 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Device, Tensor};
 use segcam::burn;
+use segcam::core::upsample;
 use segcam::pixels::{Mask, Pixel};
 use segcam::{
-    AllPixels, CamError, CamMethod, Explainer, Fusion, FusionError, HiResCam, LayerCam, Layers,
-    Normalize, PredictedClass, Seg, SegHiResGradCam, SegmentationModel, Smoothing, upsample,
+    AllPixels, CamError, Explainer, Fusion, FusionError, HiResCam, LayerCam, Layers, Normalize,
+    OnPixels, PredictedClass, Seg, SegHiResGradCam, SegmentationModel, Smoothing,
 };
-use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net};
+use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net, smoothed};
 
 const CLASS: usize = 1;
 
@@ -57,8 +58,8 @@ fn nothing_and_different_inputs_are_not_fused() {
     assert_eq!(error, FusionError::DifferentInputs { wanted, given });
 }
 
-fn smooth(by: &Smoothing, method: &dyn CamMethod, input: Tensor<4>) -> segcam::Explanation {
-    by.explain(&network(), input, method, "mid", CLASS).expect("a map")
+fn smooth(by: &Smoothing, method: &dyn OnPixels, input: Tensor<4>) -> segcam::Explanation {
+    smoothed(by, &network(), input, method, "mid", CLASS).expect("a map")
 }
 
 #[test]
@@ -77,7 +78,8 @@ fn changes_that_change_nothing_give_the_clean_map() {
         let map = smooth(&by, &method, input.clone());
         assert!(relative_error(&host(map.raw()), &host(clean.raw())) < 1e-5, "{name}");
         assert_eq!(map.method(), format!("seg-layer-cam+{name}"));
-        assert_eq!((map.score(), map.pixels()), (clean.score(), clean.pixels()));
+        assert_eq!(map.score(), clean.score());
+        assert_eq!(map.target().sizes(), clean.target().sizes());
         assert_eq!((map.layer(), map.class(), map.input_shape()), ("mid", CLASS, input.dims()));
     }
 }
@@ -112,7 +114,8 @@ fn flips_have_eight_versions_of_a_volume() {
     let explainer = Explainer::new(net);
     let input = noise(8, [1, 2, 4, 6, 8]);
     let explain = |input: Tensor<5>| {
-        Smoothing::flips().explain(&explainer, input, &HiResCam, "mid", CLASS).expect("a map")
+        let by = Smoothing::flips();
+        smoothed(&by, &explainer, input, &HiResCam, "mid", CLASS).expect("a map")
     };
     // The average over a group does not care which of its members comes first.
     let map = explain(input.clone()).raw().clone();
@@ -152,7 +155,7 @@ fn scales_are_resized_back_and_rounded_to_what_the_network_takes() {
     let (explainer, input) = (Sum::explainer(), noise::<4>(10, [1, 2, 12, 20]));
     // 0.8: 9.6×16 becomes 10×16, refused, and then 8×16.
     let by = Smoothing::scales([0.8, 1.0]);
-    let map = by.explain(&explainer, input.clone(), &HiResCam, "logits", 0).expect("a map");
+    let map = smoothed(&by, &explainer, input.clone(), &HiResCam, "logits", 0).expect("a map");
     let raw = |input: Tensor<4>| {
         let seen = explainer.observe(input).expect("a pass");
         seen.explain(&HiResCam, "logits", 0).expect("a map").raw().clone()
@@ -163,7 +166,7 @@ fn scales_are_resized_back_and_rounded_to_what_the_network_takes() {
 
     for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let by = Smoothing::scales([scale]);
-        let error = by.explain(&explainer, input.clone(), &HiResCam, "logits", 0);
+        let error = smoothed(&by, &explainer, input.clone(), &HiResCam, "logits", 0);
         assert!(matches!(error, Err(CamError::EmptyInput { .. })), "{scale}");
     }
 }
@@ -176,7 +179,7 @@ fn pixels_are_those_of_the_clean_input() {
     let seen = explainer.observe(input.clone()).expect("a pass");
     let predicted = host(&seen.prediction().predicted(0));
     let by = Smoothing::noise(4, 2.0, 5);
-    let map = by.explain(&explainer, input, &method, "logits", 0).expect("a map");
+    let map = smoothed(&by, &explainer, input, &method, "logits", 0).expect("a map");
     for (value, predicted) in host(map.raw()).iter().zip(predicted) {
         assert_eq!(*value != 0.0, predicted == 1.0);
     }
@@ -189,7 +192,8 @@ fn noise_is_as_strong_as_asked_for_and_the_seed_decides() {
     let input = Tensor::cat(vec![noise(12, [1, 2, 64, 64]), noise(13, [1, 2, 64, 64]) * 10.0], 0);
     let method = Seg::of(HiResCam, AllPixels);
     let explain = |by: Smoothing| {
-        by.explain(&explainer, input.clone(), &method, "logits", 0).expect("a map").raw().clone()
+        let map = smoothed(&by, &explainer, input.clone(), &method, "logits", 0);
+        map.expect("a map").raw().clone()
     };
     let clean = explain(Smoothing::noise(0, 0.0, 0));
     let noisy = |samples, seed| explain(Smoothing::noise(samples, 0.1, seed)) - clean.clone();

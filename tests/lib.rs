@@ -18,7 +18,10 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use segcam::SegmentationModel;
-use segcam::{CamMethod, GradCam, HiResCam, Layers, PixelSet, SegGradCam, SegHiResGradCam};
+use segcam::{
+    CamError, Explainer, Explanation, GradCam, HiResCam, Layers, OnPixels, PixelSet, Request,
+    SegGradCam, SegHiResGradCam, Smoothing,
+};
 
 /// A small U-Net with BatchNorm and a skip; its decoder block can be left without ReLU.
 #[derive(Config, Debug)]
@@ -156,16 +159,33 @@ pub fn noise<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
     seeded(seed, |device| Tensor::random(shape, Distribution::Normal(0.0, 1.0), device))
 }
 
-/// Every method; the Seg methods explain `pixels`.
+/// The paper's methods; the Seg methods explain `pixels`.
 pub fn methods<const D: usize>(
     pixels: impl PixelSet<D> + Clone + 'static,
-) -> Vec<Box<dyn CamMethod<D>>> {
+) -> Vec<Box<dyn OnPixels<D>>> {
     vec![
         Box::new(GradCam),
         Box::new(HiResCam),
         Box::new(SegGradCam::new(pixels.clone())),
         Box::new(SegHiResGradCam::new(pixels)),
     ]
+}
+
+/// A smoothed map.
+///
+/// # Errors
+/// Those of [`Smoothing::explain`].
+pub fn smoothed<const D: usize>(
+    by: &Smoothing,
+    explainer: &Explainer<D>,
+    input: Tensor<D>,
+    method: &dyn OnPixels<D>,
+    layer: &str,
+    class: usize,
+) -> Result<Explanation<D>, CamError> {
+    let seen = explainer.observe(input)?;
+    let target = seen.target(method.pixels(), class)?;
+    by.explain(&seen, &Request::new(method.method(), layer, &target))
 }
 
 /// An ONNX file of a network, written by burn-onnx: its outputs are the class scores and `layers`.
@@ -177,7 +197,7 @@ pub fn to_onnx<M: SegmentationModel>(model: &M, shape: [usize; 4], layers: [&str
     let exporter = burn_onnx::export::OnnxExporter::new();
     let written = exporter.export(model, image, |model, image| {
         let mut found = layers.map(|_| None);
-        let mut visitor = |mut view: segcam::LayerView| {
+        let mut visitor = |mut view: segcam::engine::LayerView| {
             let at = layers.iter().position(|layer| *layer == view.layer.name);
             if let Some(at) = at {
                 found[at] = view.tensor::<4>().cloned();
@@ -211,6 +231,7 @@ pub fn relative_error(given: &[f32], wanted: &[f32]) -> f32 {
 }
 
 /// Tensors of a `.safetensors` file.
+#[derive(Debug)]
 pub struct Fixture {
     bytes: Vec<u8>,
 }

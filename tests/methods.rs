@@ -1,15 +1,18 @@
 //! The CAM methods against pytorch-grad-cam, and against loops over plain numbers.
 
+use std::sync::Arc;
+
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
 use segcam::burn;
-use segcam::pixels::Mask;
+use segcam::pixels::{Contrast, Mask, Region};
 use segcam::{
-    CamMethod, EigenCam, EigenGradCam, Explainer, Explanation, GradCam, GradCamPlusPlus, HiResCam,
-    LayerCam, Observation, PredictedClass, Seg, SegmentationModel, XGradCam, XResCam,
+    AllPixels, CamMethod, EigenCam, EigenGradCam, Explainer, Explanation, Finer, GradCam,
+    GradCamPlusPlus, HiResCam, LayerCam, Observation, OnPixels, PixelSet, PredictedClass,
+    Prediction, Request, Seg, SegEigenCam, SegmentationModel, XGradCam, XResCam,
 };
-use segcam_tests::peers::{as_it_is, compare};
+use segcam_tests::peers::{as_it_is, compare, fixture, networks, observe};
 use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net};
 
 #[test]
@@ -32,6 +35,97 @@ fn layer_cam_is_the_peers() {
 fn eigen_cams_are_the_peers_but_for_the_sign() {
     compare(EigenCam, 1.0, same_direction);
     compare(EigenGradCam, 1.0, same_direction);
+}
+
+#[test]
+fn seg_eigen_cam_is_the_peers_with_its_sign() {
+    compare(SegEigenCam, 1.0, as_it_is);
+}
+
+/// Finer-CAM against torch-cam and pytorch-grad-cam, and one reference that counts fully is a contrast.
+#[test]
+fn finer_cam_is_the_peers() {
+    let (mut maps, mut worst) = (0, 0f32);
+    for (name, config) in networks() {
+        if !["three-classes", "deep"].contains(&name) {
+            continue;
+        }
+        let (batch, wanted) = (observe(name, &config), fixture(name, "finer"));
+        // References differ from image to image: each is asked by itself.
+        let images = batch.input().split(1, 0);
+        let images: Vec<Observation> =
+            images.into_iter().map(|image| batch.observe_again(image).expect("a pass")).collect();
+        let keys = wanted.names().into_iter().filter(|key| key.starts_with("raw/"));
+        for key in keys {
+            let [_, class, set, asked, layer, of] = key.split('/').collect::<Vec<_>>()[..] else {
+                panic!("{key}");
+            };
+            let mask = wanted.tensor::<4>(&format!("mask/{class}/{set}"));
+            let references = wanted.tensor::<2>(&format!("references/{class}/{set}/{asked}"));
+            let (count, strength) = asked.split_once(':').expect("n and γ");
+            let (count, strength): (usize, f64) =
+                (count.parse().expect("n"), strength.parse().expect("γ"));
+            let class: usize = class.parse().expect("a class");
+            let method: &dyn CamMethod = match of {
+                "grad-cam" => &GradCam,
+                "layer-cam" => &LayerCam,
+                _ => &HiResCam,
+            };
+
+            let mut given = vec![];
+            for (image, seen) in images.iter().enumerate() {
+                let mask = Mask::new(mask.clone().narrow(0, image, 1));
+                let finer = Finer::against(count, strength).within(mask.clone());
+                let target = seen.target(&finer, class).expect("a target");
+                let classes: Vec<f32> =
+                    target.classes()[1..].iter().map(|other| other.0 as f32).collect();
+                assert_eq!(classes, host(&references.clone().narrow(0, image, 1)), "{key}");
+                let map = seen.answer(&Request::new(method, layer, &target)).expect("a map");
+                if classes.len() == 1 && strength == 1.0 {
+                    let contrast = Contrast::with(classes[0] as usize).within(mask);
+                    let same = seen.explain(&Seg::of(method, contrast), layer, class);
+                    assert_eq!(host(map.raw()), host(same.expect("a map").raw()), "{key}");
+                }
+                given.extend(host(map.raw()));
+            }
+            let error = relative_error(&given, &host(&wanted.tensor::<4>(&key)));
+            assert!(error < 1e-4, "{name}/{key}: {error:e}");
+            worst = worst.max(error);
+            maps += 1;
+        }
+    }
+    assert!(maps > 140, "{maps} maps");
+    println!("finer-cam: {maps} raw maps {worst:.1e}");
+}
+
+#[test]
+fn finer_cam_says_what_it_cannot_compare() {
+    let logits = |values: &[f32], images| {
+        let classes = values.len() / images;
+        let logits = Tensor::<1>::from_floats(values, &Device::flex());
+        let logits: Tensor<4> = logits.reshape([images, classes, 1, 1]);
+        Prediction::new(logits, [images, 1, 1, 1])
+    };
+    let against = |finer: Finer, view: &Prediction| {
+        PixelSet::against(&finer.within(AllPixels), view, 0).map_err(|error| error.to_string())
+    };
+    let three = logits(&[1.0, 3.0, 0.0, -9.0], 1);
+    let classes = against(Finer::default(), &three).expect("three classes");
+    assert_eq!(classes.iter().map(|other| other.0).collect::<Vec<_>>(), [2, 1, 3]);
+    assert!(classes.iter().all(|other| (other.1 - 0.2).abs() < 1e-12));
+    assert_eq!(against(Finer::against(9, 0.9), &three).expect("all there are").len(), 3);
+    for (finer, view, wanted) in [
+        (Finer::default(), logits(&[1.0], 1), "a network of one class"),
+        (Finer::against(0, 1.0), logits(&[1.0, 2.0], 1), "at least one class"),
+        (Finer::against(1, f64::NAN), logits(&[1.0, 2.0], 1), "finite strength"),
+        (Finer::against(1, 1.0), logits(&[1.0, 2.0, 9.0, 1.0, 9.0, 2.0], 2), "one image at a time"),
+    ] {
+        let error = against(finer, &view).expect_err(wanted);
+        assert!(error.contains(wanted), "{error}");
+    }
+    let twice = Finer::default().within(Contrast::with(1));
+    let error = PixelSet::against(&twice, &three, 0).expect_err("two comparisons").to_string();
+    assert!(error.contains("compares classes already"), "{error}");
 }
 
 fn same_direction(map: &Explanation, wanted: &[f32], image: usize) -> f32 {
@@ -136,6 +230,26 @@ fn eigen(values: &[Vec<f64>], towards: &[f64]) -> (Vec<f64>, f64) {
     (map.collect(), ratio(first - second, first))
 }
 
+/// Activations times what `weight` makes of their gradients.
+fn product(image: &Image, weight: fn(f64) -> f64) -> Vec<Vec<f64>> {
+    let cell = |(a, g): (&f64, &f64)| a * weight(*g);
+    let row = |(a, g): (&Vec<f64>, &Vec<f64>)| a.iter().zip(g).map(cell).collect();
+    image.a.iter().zip(&image.g).map(row).collect()
+}
+
+fn seg_eigen(image: &Image) -> Vec<f64> {
+    let map = eigen(&product(image, f64::abs), &[]).0;
+    let sign = ends(&map).0.signum();
+    map.into_iter().map(|value| sign * value).collect()
+}
+
+/// The value farthest from 0, and by which share it is farther than the other end.
+fn ends(map: &[f64]) -> (f64, f64) {
+    let up = map.iter().copied().fold(0.0, f64::max);
+    let down = map.iter().copied().fold(0.0, f64::min);
+    (if up < -down { down } else { up }, ratio((up + down).abs(), up.max(-down)))
+}
+
 fn images<const D: usize>(a: &Tensor<D>, g: &Tensor<D>) -> Vec<Image> {
     let dims = a.dims();
     let cells: usize = dims[2..].iter().product();
@@ -200,13 +314,14 @@ fn all_agree<const D: usize>(seed: u64, dims: [usize; D]) {
                 eigen(&image.a, &image.a.iter().map(mean).collect::<Vec<_>>()).0
             });
         }
-        let product = |image: &Image| -> Vec<Vec<f64>> {
-            let row =
-                |(a, g): (&Vec<f64>, &Vec<f64>)| a.iter().zip(g).map(|(a, g)| a * g).collect();
-            image.a.iter().zip(&image.g).map(row).collect()
-        };
-        if clear(&product) {
-            agrees(EigenGradCam, a, &g, |image| eigen(&product(image), &vec![1.0; dims[1]]).0);
+        let signed = |image: &Image| product(image, |g| g);
+        if clear(&signed) {
+            agrees(EigenGradCam, a, &g, |image| eigen(&signed(image), &vec![1.0; dims[1]]).0);
+        }
+        let absolute = |image: &Image| product(image, f64::abs);
+        let sided = |image: &Image| ends(&seg_eigen(image)).1 > 1e-3;
+        if clear(&absolute) && images(a, &g).iter().all(sided) {
+            agrees(SegEigenCam, a, &g, seg_eigen);
         }
     }
 }
@@ -248,6 +363,22 @@ fn eigen_cams_know_their_direction() {
 }
 
 #[test]
+fn the_farthest_cell_of_seg_eigen_cam_is_positive() {
+    let map = |a: [[f32; 3]; 2], sign: f32| {
+        let a = Tensor::<4>::from_floats([a.map(|row| [row])], &Device::flex());
+        host(&SegEigenCam.combine(a.clone(), a.ones_like() * sign))
+    };
+    for sign in [1.0, -1.0] {
+        assert_eq!(map([[1.0, 2.0, 6.0], [0.0; 3]], sign), [-2.0, -1.0, 3.0]);
+        assert_eq!(map([[6.0, 5.0, 1.0], [0.0; 3]], sign), [-2.0, -1.0, 3.0]);
+        // Equally far to both sides.
+        assert_eq!(map([[1.0, 2.0, 3.0], [0.0; 3]], sign), [-1.0, 0.0, 1.0]);
+        let last = map([[0.7, 0.4, 0.1], [0.0; 3]], sign);
+        assert!(last[0] > 0.0 && last[2] < 0.0, "{last:?} rises with the product");
+    }
+}
+
+#[test]
 fn what_does_not_vary_has_no_component() {
     let device = Device::flex();
     for value in [0.0, 0.1, 1e-30, -7e20] {
@@ -271,8 +402,15 @@ fn weights_without_a_share_are_zero_and_not_nan() {
     let device = Device::flex();
     let zeros = Tensor::<4>::zeros([1, 2, 3, 3], &device);
     let ones = zeros.ones_like();
-    let methods: [&dyn CamMethod; 6] =
-        [&GradCamPlusPlus, &XGradCam, &LayerCam, &EigenCam, &EigenGradCam, &XResCam::new(2)];
+    let methods: [&dyn CamMethod; 7] = [
+        &GradCamPlusPlus,
+        &XGradCam,
+        &LayerCam,
+        &EigenCam,
+        &EigenGradCam,
+        &SegEigenCam,
+        &XResCam::new(2),
+    ];
     for method in methods {
         for (a, g) in [(&zeros, &zeros), (&zeros, &ones), (&ones, &zeros)] {
             let map = host(&method.combine(a.clone(), g.clone()));
@@ -337,9 +475,20 @@ fn names_say_what_was_done() {
     assert_eq!(name(GradCamPlusPlus), "grad-cam++");
     assert_eq!(name(XResCam::new(8)), "xres-cam:8");
     assert_eq!(name(XResCam::new(0)), "xres-cam:1");
-    assert_eq!(name(Seg::of(XResCam::new(8), PredictedClass)), "seg-xres-cam:8");
-    assert_eq!(name(Seg::of(GradCam, PredictedClass)), "seg-grad-cam");
-    assert_eq!(name(Seg::of(HiResCam, PredictedClass)), "seg-hires-grad-cam");
-    assert_eq!(name(Seg::of(&HiResCam as &dyn CamMethod, PredictedClass)), "seg-hires-grad-cam");
+    assert_eq!(name(Arc::new(Box::new(&HiResCam))), "hires-cam");
     assert_eq!(segcam::SegGradCam::new(PredictedClass), Seg::of(GradCam, PredictedClass));
+
+    let net = seeded_net(17, |device| SmallNetConfig::new(3).init_2d(device));
+    let seen = Explainer::new(net).observe(noise(18, [1, 2, 8, 8])).expect("a pass");
+    let name =
+        |method: &dyn OnPixels| seen.explain(method, "mid", 0).expect("a map").method().to_string();
+    let half = || Region::new([0, 0], [4, 8]);
+    assert_eq!(name(&Seg::of(XResCam::new(8), half())), "seg-xres-cam:8");
+    assert_eq!(name(&Seg::of(GradCam, half())), "seg-grad-cam");
+    assert_eq!(name(&Seg::of(HiResCam, half())), "seg-hires-grad-cam");
+    assert_eq!(name(&Seg::of(&HiResCam as &dyn CamMethod, half())), "seg-hires-grad-cam");
+    // The whole image needs no name, and a method that looks at no score has nothing to restrict.
+    assert_eq!(name(&Seg::of(HiResCam, AllPixels)), "hires-cam");
+    assert_eq!(name(&Seg::of(EigenCam, half())), "eigen-cam");
+    assert_eq!(name(&Seg::of(SegEigenCam, half())), "seg-eigen-cam");
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 use burn::backend::Dispatch;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use segcam::engine::TapeEngine;
 use segcam::models::{Pretrained, Upsampling};
 use segcam::onnx::{OnnxFile, OnnxModel};
-use segcam::{AllPixels, Explainer, HiResCam, Layers, Observation, SegmentationModel, TapeEngine};
+use segcam::{AllPixels, EngineKind, Explainer, HiResCam, Layers, Observation, SegmentationModel};
 use segcam_graph::{Constants, Graph, Keep, Network, Target};
 use segcam_tests::zoo::compare;
 use segcam_tests::{Fixture, host, methods, noise, relative_error, seeded_net, to_onnx};
@@ -78,7 +79,7 @@ fn check_operator<const D: usize>(fixture: &Fixture, case: &str) -> Result<(), S
         let error = relative_error(given, wanted);
         if error < limit { Ok(()) } else { Err(format!("{what}: {error:e}")) }
     };
-    let y = model.try_forward(x.clone(), &mut Layers::ignored());
+    let y = model.run(x.clone(), &mut Layers::ignored());
     let y = y.map_err(|error| error.to_string())?;
     if y.dims() != wanted.dims() {
         return Err(format!("shape {:?} instead of {:?}", y.dims(), wanted.dims()));
@@ -121,7 +122,7 @@ fn graph_gradient<const D: usize>(
     let run = network
         .run(x.into_dispatch(), Keep { nodes: &[node], ..Keep::default() })
         .map_err(|error| error.to_string())?;
-    let target = Target { class: 0, against: None, weights: weights.into_dispatch() };
+    let target = Target { channels: vec![(0, 1.0)], weights: weights.into_dispatch() };
     let mut found = None;
     run.reverse(&[target], &[node], |_, gradient| found = Some(Tensor::from_dispatch(gradient)));
     found.ok_or_else(|| "no gradient in the graph".into())
@@ -143,14 +144,14 @@ fn a_network_written_by_burn_onnx_gives_the_same_maps() {
             (ours.observe(image.clone()).expect("a pass"), theirs.observe(image).expect("a pass"));
         let error = relative_error(&host(&theirs.logits()), &host(&ours.logits()));
         assert!(error < 1e-5, "{name}: {error:e}");
-        assert_eq!(theirs.engine(), "graph");
+        assert_eq!(theirs.engine(), &EngineKind::Graph);
         for (layer, tensor) in layers.into_iter().zip(&tensors) {
             for method in methods::<4>(AllPixels) {
                 let map =
                     |seen: &Observation, layer| seen.explain(&*method, layer, 1).expect("a map");
                 let (given, wanted) = (map(&theirs, tensor), map(&ours, layer));
                 let error = relative_error(&host(given.raw()), &host(wanted.raw()));
-                assert!(error < 1e-5, "{name} {layer} {}: {error:e}", method.name());
+                assert!(error < 1e-5, "{name} {layer} {}: {error:e}", method.method().name());
             }
         }
     }

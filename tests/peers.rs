@@ -1,9 +1,9 @@
-//! The raw maps of `reference/*.methods.safetensors`, and what they are compared with.
+//! The raw maps of `reference/*.methods.safetensors` and its like, and what they are compared with.
 
 use burn::tensor::{Device, Tensor};
 use segcam::models::{UNetConfig, Upsampling, load_weights};
 use segcam::pixels::Vocabulary;
-use segcam::{CamError, CamMethod, Explainer, Explanation, PixelSet, Prediction, Seg};
+use segcam::{CamError, CamMethod, Explainer, Explanation, Observation, PixelSet, Prediction, Seg};
 
 use crate::{Fixture, host, reference, relative_error};
 
@@ -24,7 +24,24 @@ pub fn networks() -> [(&'static str, UNetConfig); 4] {
     ]
 }
 
+/// A file of the network `name`.
+pub fn fixture(name: &str, kind: &str) -> Fixture {
+    Fixture::open(&reference().join(format!("{name}.{kind}.safetensors")))
+}
+
+/// The network `name` with its weights and its input.
+///
+/// # Panics
+/// If they do not fit.
+pub fn observe(name: &str, config: &UNetConfig) -> Observation<4> {
+    let weights = reference().join(format!("{name}.weights.safetensors"));
+    let unet = load_weights(config.init(&Device::flex()), &weights, str::to_string);
+    let explainer = Explainer::new(unet.expect("weights that fit"));
+    explainer.observe(fixture(name, "maps").tensor("input")).expect("a pass")
+}
+
 /// A pixel set whose pixels all count `1` times.
+#[derive(Debug, Clone)]
 pub struct Times<P>(pub P, pub f64);
 
 impl<P: PixelSet<D>, const D: usize> PixelSet<D> for Times<P> {
@@ -46,13 +63,9 @@ pub fn compare<M: CamMethod + Copy>(
 ) {
     let (mut maps, mut worst) = (0, 0f32);
     for (name, config) in networks() {
-        let weights = reference().join(format!("{name}.weights.safetensors"));
-        let unet = load_weights(config.init(&Device::flex()), &weights, str::to_string);
-        let open = |kind| Fixture::open(&reference().join(format!("{name}.{kind}.safetensors")));
-        let input = open("maps").tensor("input");
-        let seen = Explainer::new(unet.expect("weights that fit")).observe(input).expect("a pass");
-
-        let wanted = open("methods");
+        let seen = observe(name, &config);
+        let file = if method.name() == "seg-eigen-cam" { "seg-eigen" } else { "methods" };
+        let wanted = fixture(name, file);
         for key in wanted.names() {
             let ["raw", class, set, layer, of] = key.split('/').collect::<Vec<_>>()[..] else {
                 panic!("{key}");

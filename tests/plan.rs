@@ -1,15 +1,17 @@
 //! Many maps in one call: order, sharing, and errors of single requests.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Tensor;
+use segcam::engine::{Engine, Forward, Gradients, GraphEngine, Pass, TapeEngine, Wanted};
 use segcam::pixels::{Pixel, Region};
 use segcam::{
-    AllPixels, CamError, CamMethod, Engine, Explainer, GradCam, Gradients, GraphEngine, HiResCam,
-    Layer, Observation, Onward, Pass, PredictedClass, Request, SegGradCam, SegHiResGradCam, Target,
+    AllPixels, CamError, CamMethod, Cancel, EigenCam, Explainer, GradCam, HiResCam, Observation,
+    PredictedClass, Request, ScoreCam, SegGradCam, SegHiResGradCam,
 };
-use segcam_tests::{SmallNetConfig, host, noise, seeded_net};
+use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net};
 
 fn explainer() -> GraphEngine<segcam_tests::SmallNet2d> {
     GraphEngine::new(seeded_net(71, |device| SmallNetConfig::new(3).init_2d(device)))
@@ -19,90 +21,148 @@ fn seen() -> Observation {
     Explainer::with_engine(explainer()).observe(noise(72, [1, 2, 8, 12])).expect("a pass")
 }
 
-/// Counts the targets and layers that an engine is asked for.
-struct Counting<E>(E, Arc<AtomicUsize>, Arc<AtomicUsize>);
+/// Counts what an engine is asked for. It implements what an engine must, and nothing else.
+struct Counting<E>(E, Arc<Counts>);
 
-struct CountingPass(Box<dyn Pass>, Arc<AtomicUsize>, Arc<AtomicUsize>);
+#[derive(Default)]
+struct Counts {
+    targets: AtomicUsize,
+    layers: AtomicUsize,
+}
+
+struct CountingPass(Box<dyn Pass>, Arc<Counts>);
 
 impl<E: Engine> Engine for Counting<E> {
-    fn observe(&self, input: Tensor<4>) -> Result<Box<dyn Pass>, CamError> {
-        Ok(Box::new(CountingPass(self.0.observe(input)?, self.1.clone(), self.2.clone())))
+    fn observe(&self, input: Tensor<4>) -> Result<(Forward, Box<dyn Pass>), CamError> {
+        let (forward, pass) = self.0.observe(input)?;
+        Ok((forward, Box::new(CountingPass(pass, self.1.clone()))))
+    }
+
+    fn model(&self) -> &dyn Any {
+        self.0.model()
     }
 }
 
 impl Pass for CountingPass {
-    fn engine(&self) -> String {
-        self.0.engine()
-    }
-
-    fn input(&self) -> Tensor<4> {
-        self.0.input()
-    }
-
-    fn logits(&self) -> Tensor<4> {
-        self.0.logits()
-    }
-
-    fn activations(&self, layer: &str) -> Result<Option<Tensor<4>>, CamError> {
-        self.0.activations(layer)
-    }
-
-    fn onward(&self, layer: Option<&str>, copies: usize) -> Result<Option<Onward<'_>>, CamError> {
-        self.0.onward(layer, copies)
-    }
-
-    fn layers(&self) -> &[Layer] {
-        self.0.layers()
+    fn activations(&self, layers: &[&str]) -> Result<Vec<Tensor<4>>, CamError> {
+        self.0.activations(layers)
     }
 
     fn gradients(
         &self,
-        targets: &[Target],
-        layers: &[&str],
-        visit: &mut dyn FnMut(usize, usize, Gradients),
+        wanted: &[Wanted],
+        visit: &mut dyn FnMut(usize, usize, Gradients) -> Result<(), CamError>,
     ) -> Result<(), CamError> {
-        self.1.fetch_add(targets.len(), Ordering::Relaxed);
-        self.2.fetch_add(layers.len(), Ordering::Relaxed);
-        self.0.gradients(targets, layers, visit)
+        let layers = wanted.iter().map(|wanted| wanted.layers.len()).sum();
+        self.1.targets.fetch_add(wanted.len(), Ordering::Relaxed);
+        self.1.layers.fetch_add(layers, Ordering::Relaxed);
+        self.0.gradients(wanted, visit)
     }
+
+    fn perturbed(
+        &self,
+        layer: Option<&str>,
+        count: usize,
+        change: &mut dyn FnMut(usize) -> Result<Tensor<4>, CamError>,
+        visit: &mut dyn FnMut(Tensor<4>) -> Result<(), CamError>,
+    ) -> Result<(), CamError> {
+        self.0.perturbed(layer, count, change, visit)
+    }
+}
+
+fn counted() -> (Observation, Arc<Counts>) {
+    let counts = Arc::new(Counts::default());
+    let engine = Counting(explainer(), counts.clone());
+    let seen = Explainer::with_engine(engine).observe(noise(72, [1, 2, 8, 12])).expect("a pass");
+    (seen, counts)
 }
 
 #[test]
 fn what_can_be_shared_is_computed_once() {
-    let (targets, layers) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let engine = Counting(explainer(), targets.clone(), layers.clone());
-    let seen = Explainer::with_engine(engine).observe(noise(72, [1, 2, 8, 12])).expect("a pass");
-    // All pixels are all pixels, whatever the set is called and whichever method asks.
-    let whole = Region::new([0, 0], [8, 12]);
-    let (seg_grad, seg_hires) = (SegGradCam::new(AllPixels), SegHiResGradCam::new(whole));
-    let methods: [&dyn CamMethod; 4] = [&GradCam, &HiResCam, &seg_grad, &seg_hires];
+    let (seen, counts) = counted();
+    let methods: [&dyn CamMethod; 3] = [&GradCam, &HiResCam, &EigenCam];
+    let targets = [2, 0].map(|class| seen.target(&AllPixels, class).expect("a target"));
     let mut requests = vec![];
     for layer in ["enc", "mid", "dec"] {
-        for class in [2, 0] {
-            requests.extend(methods.map(|method| Request { method, layer, class }));
+        for target in &targets {
+            requests.extend(methods.map(|method| Request::new(method, layer, target)));
         }
     }
     assert!(seen.explain_all(requests).all(|map| map.is_ok()));
-    assert_eq!(targets.load(Ordering::Relaxed), 2, "one target per class");
-    assert_eq!(layers.load(Ordering::Relaxed), 2 * 3, "three layers of each");
+    assert_eq!(counts.targets.load(Ordering::Relaxed), 2, "one target per class");
+    assert_eq!(counts.layers.load(Ordering::Relaxed), 2 * 3, "three layers of each");
+}
+
+#[test]
+fn a_target_walks_only_to_its_own_layers() {
+    let (seen, counts) = counted();
+    let of = |class| seen.target(&AllPixels, class).expect("a target");
+    let (first, second) = (of(0), of(1));
+    let requests = [
+        Request::new(&HiResCam, "enc", &first),
+        Request::new(&HiResCam, "dec", &second),
+        Request::new(&GradCam, "enc", &first),
+    ];
+    assert!(seen.explain_all(requests).all(|map| map.is_ok()));
+    assert_eq!(counts.layers.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn methods_that_look_at_activations_pay_no_backward_pass() {
+    let (seen, counts) = counted();
+    let map = seen.explain(&EigenCam, "mid", 1).expect("a map");
+    assert_eq!(counts.targets.load(Ordering::Relaxed), 0);
+    let tape = seeded_net(71, |device| SmallNetConfig::new(3).init_2d(device));
+    let tape = Explainer::with_engine(TapeEngine::new(tape)).observe(seen.input()).expect("a pass");
+    let tape = tape.explain(&EigenCam, "mid", 1).expect("a map");
+    assert!(relative_error(&host(map.raw()), &host(tape.raw())) < 1e-4);
+}
+
+#[test]
+fn a_target_is_itself_and_no_other_of_its_name() {
+    let seen = seen();
+    let [one, other] = [0, 1].map(|_| seen.target(&PredictedClass, 0).expect("a target"));
+    assert_eq!(one, one.clone());
+    assert_ne!(one, other);
+    let map = seen.answer(&Request::new(&HiResCam, "mid", &one)).expect("a map");
+    assert_eq!(map.target(), &one);
+}
+
+#[test]
+fn a_target_means_the_same_pixels_of_another_observation() {
+    let explainer = Explainer::with_engine(explainer());
+    let [first, second] =
+        [72, 73].map(|seed| explainer.observe(noise(seed, [1, 2, 8, 12])).expect("a pass"));
+    let region = Region::new([0, 0], [4, 5]);
+    let target = first.target(&region, 1).expect("a target");
+    let map = second.answer(&Request::new(&HiResCam, "mid", &target)).expect("a map");
+    let wanted = second.explain(&SegHiResGradCam::new(region), "mid", 1).expect("a map");
+    assert_eq!((host(map.raw()), map.score()), (host(wanted.raw()), wanted.score()));
+    let small = explainer.observe(noise(74, [1, 2, 8, 8])).expect("a pass");
+    let error = small.answer(&Request::new(&HiResCam, "mid", &target)).expect_err("another size");
+    assert!(matches!(error, CamError::ShapeMismatch { .. }));
+    assert!(matches!(small.score(&target), Err(CamError::ShapeMismatch { .. })));
 }
 
 #[test]
 fn results_keep_the_order_of_hundreds_of_requests() {
     let seen = seen();
     let pixels: Vec<_> = (0..96).map(|at| Pixel::new([at / 12, at % 12])).collect();
-    let methods: Vec<_> = pixels.into_iter().map(SegHiResGradCam::new).collect();
+    let target = |(at, pixel): (usize, &Pixel)| seen.target(pixel, at % 3).expect("a target");
+    let targets: Vec<_> = pixels.iter().enumerate().map(target).collect();
     let layers = ["mid", "dec"];
     let requests = || {
-        let each = methods.iter().enumerate();
-        each.map(|(at, method)| Request { method, layer: layers[at % 2], class: at % 3 })
+        let each = targets.iter().enumerate();
+        each.map(|(at, target)| Request::new(&HiResCam, layers[at % 2], target))
     };
     let mut count = 0;
-    for (map, Request { method, layer, class }) in seen.explain_all(requests()).zip(requests()) {
-        let (map, alone) = (map.expect("a map"), seen.explain(method, layer, class));
-        assert_eq!((map.layer(), map.class()), (layer, class));
-        assert_eq!(map.pixels(), alone.as_ref().expect("a map").pixels());
-        assert_eq!(host(map.raw()), host(alone.expect("a map").raw()));
+    for (at, map) in seen.explain_all(requests()).enumerate() {
+        let method = SegHiResGradCam::new(pixels[at].clone());
+        let alone = seen.explain(&method, layers[at % 2], at % 3).expect("a map");
+        let map = map.expect("a map");
+        assert_eq!((map.layer(), map.class()), (layers[at % 2], at % 3));
+        assert_eq!(map.target().sizes(), alone.target().sizes());
+        assert_eq!(host(map.raw()), host(alone.raw()));
         count += 1;
     }
     assert_eq!(count, 96);
@@ -111,23 +171,67 @@ fn results_keep_the_order_of_hundreds_of_requests() {
 #[test]
 fn a_request_that_fails_is_its_own_error() {
     let seen = seen();
-    let nowhere = SegGradCam::new(Pixel::new([99, 0]));
-    let fine = SegGradCam::new(PredictedClass);
-    let request = |method, layer, class| Request { method, layer, class };
-    let requests: [Request; 5] = [
-        request(&HiResCam, "mid", 1),
-        request(&HiResCam, "middle", 1),
-        request(&HiResCam, "mid", 9),
-        request(&nowhere, "mid", 1),
-        request(&HiResCam, "dec", 1),
-    ];
+    let target = seen.target(&AllPixels, 1).expect("a target");
+    let requests = ["mid", "middle", "dec"].map(|layer| Request::new(&HiResCam, layer, &target));
     let found: Vec<_> = seen.explain_all(requests).collect();
-    assert!(found[0].is_ok() && found[4].is_ok());
+    assert!(found[0].is_ok() && found[2].is_ok());
     assert!(matches!(found[1], Err(CamError::UnknownLayer { .. })));
-    assert!(matches!(found[2], Err(CamError::ClassOutOfRange { class: 9, classes: 3 })));
-    assert!(matches!(found[3], Err(CamError::OutsideImage { .. })));
     assert_eq!(seen.explain_all([]).count(), 0);
-    assert!(seen.explain(&fine, "mid", 7).is_err());
+    let unknown = seen.target(&AllPixels, 9).expect_err("three classes");
+    assert!(matches!(unknown, CamError::ClassOutOfRange { class: 9, classes: 3 }));
+    let nowhere = seen.explain(&SegGradCam::new(Pixel::new([99, 0])), "mid", 1);
+    assert!(matches!(nowhere, Err(CamError::OutsideImage { .. })));
+}
+
+#[test]
+fn a_long_run_can_be_cancelled() {
+    let cancel = Cancel::default();
+    let seen = seen().with_cancel(&cancel);
+    let target = seen.target(&AllPixels, 1).expect("a target");
+    let other = seen.target(&AllPixels, 0).expect("a target");
+    let kept = seen.answer(&Request::new(&HiResCam, "mid", &target)).expect("a map");
+
+    // Stopped by its own progress, after one of five channels.
+    let stop = cancel.clone();
+    let seen = seen.with_progress(move |done, _| {
+        assert_eq!(done, 1, "nothing goes on");
+        stop.cancel();
+    });
+    let requests = [&ScoreCam as &dyn CamMethod, &HiResCam]
+        .into_iter()
+        .flat_map(|method| [&target, &other].map(|target| Request::new(method, "mid", target)));
+    let found: Vec<_> = seen.explain_all(requests.rev()).collect();
+    // Maps of the block that were there before are kept.
+    assert!(found[..2].iter().all(Result::is_ok), "{found:?}");
+    assert!(found[2..].iter().all(|map| matches!(map, Err(CamError::Cancelled))), "{found:?}");
+    assert!(matches!(seen.explain(&HiResCam, "mid", 1), Err(CamError::Cancelled)));
+    assert_eq!(kept.raw().dims(), [1, 1, 4, 6]);
+}
+
+#[test]
+fn threads_share_an_observation() {
+    let seen = seen();
+    let target = seen.target(&PredictedClass, 0).expect("a target");
+    let methods: [&dyn CamMethod; 2] = [&GradCam, &HiResCam];
+    let maps = std::thread::scope(|scope| {
+        // `conv2d.1` is merged and not kept: both threads ask for the same new forward pass.
+        let threads = methods.map(|method| {
+            let (seen, target) = (&seen, &target);
+            scope.spawn(move || {
+                ["mid", "conv2d.1"].map(|layer| {
+                    let map = seen.answer(&Request::new(method, layer, target)).expect("a map");
+                    host(map.raw())
+                })
+            })
+        });
+        threads.map(|thread| thread.join().expect("no panic"))
+    });
+    for (method, maps) in methods.into_iter().zip(maps) {
+        for (layer, map) in ["mid", "conv2d.1"].into_iter().zip(maps) {
+            let alone = seen.answer(&Request::new(method, layer, &target)).expect("a map");
+            assert_eq!(map, host(alone.raw()));
+        }
+    }
 }
 
 #[test]
@@ -164,10 +268,13 @@ fn a_panic_inside_is_an_error_and_other_maps_are_kept() {
         }
     }
     let seen = seen();
-    let request = |method, layer| Request { method, layer, class: 0 };
-    let region = SegHiResGradCam::new(Region::new([0, 0], [2, 2]));
-    let requests: [Request; 3] =
-        [request(&Broken, "dec"), request(&region, "mid"), request(&HiResCam, "dec")];
+    let whole = seen.target(&AllPixels, 0).expect("a target");
+    let region = seen.target(&Region::new([0, 0], [2, 2]), 0).expect("a target");
+    let requests = [
+        Request::new(&Broken, "dec", &whole),
+        Request::new(&HiResCam, "mid", &region),
+        Request::new(&HiResCam, "dec", &whole),
+    ];
     let found: Vec<_> = seen.explain_all(requests).collect();
     assert!(found[1].is_ok() && found[2].is_ok(), "the last shares its target with the broken one");
     let error = found[0].as_ref().expect_err("a panic").to_string();

@@ -10,8 +10,8 @@ use segcam::components::Each;
 use segcam::models::{Network, Prepared, Pretrained};
 use segcam::pixels::{Mask, Pixel};
 use segcam::{
-    AllPixels, CamError, CamMethod, Explainer, Normalize, PixelSet, PredictedClass, Request,
-    SegGradCam, SegHiResGradCam, vocabulary,
+    AllPixels, CamError, Explainer, HiResCam, Normalize, OnPixels, PixelSet, PredictedClass,
+    Request, SegGradCam, SegHiResGradCam, vocabulary,
 };
 use segcam_tests::{Fixture, host, real_data, relative_error};
 
@@ -119,7 +119,7 @@ fn retina_maps_of_captum_and_pytorch_grad_cam() {
                     _ => Box::new(pixel.clone()),
                 }
             };
-            let methods: [(&str, Box<dyn CamMethod>); 2] = [
+            let methods: [(&str, Box<dyn OnPixels>); 2] = [
                 ("seg_grad_cam", Box::new(SegGradCam::new(pixels()))),
                 ("seg_hires_grad_cam", Box::new(SegHiResGradCam::new(pixels()))),
             ];
@@ -234,8 +234,7 @@ fn weights_of_another_network() {
     };
     let error = Pretrained::RetinaUNet
         .load(Some(&data.join("espnet_p_2_q_8.safetensors")), &Device::flex())
-        .err()
-        .expect("should not fit")
+        .expect_err("should not fit")
         .to_string();
     assert!(error.contains("22 missing: enc1_a.weight"), "{error}");
     assert!(error.contains("unexpected: br.bias"), "{error}");
@@ -255,14 +254,13 @@ fn maps_of_single_nuclei_add_up_to_the_map_of_all() {
     images.sort_by_key(|entry| entry.as_ref().map(|entry| entry.file_name()).ok());
     let image = images[0].as_ref().expect("an image").path();
     let seen = explainer.observe(prepare(Pretrained::NucleiUNet, &image).input).expect("a pass");
-    let parts = Each::new().parts(seen.prediction(), 1).expect("one image");
+    let parts = seen.targets(&Each::new(), 1).expect("one image");
     assert!(parts.len() > 10, "{} nuclei", parts.len());
-    let methods: Vec<_> = parts.into_iter().map(SegHiResGradCam::new).collect();
     for layer in ["mid", "dec1"] {
-        let requests = methods.iter().map(|method| Request { method, layer, class: 1 });
+        let requests = parts.iter().map(|part| Request::new(&HiResCam, layer, part));
         let maps: Vec<_> =
             seen.explain_all(requests).collect::<Result<_, _>>().expect("a map for each");
-        assert_eq!(maps.len(), methods.len());
+        assert_eq!(maps.len(), parts.len());
         let all = seen.explain(&SegHiResGradCam::new(PredictedClass), layer, 1).expect("a map");
         let sum = maps.iter().map(|map| map.raw().clone()).reduce(|a, b| a + b).expect("some");
         let error = relative_error(&host(&sum), &host(all.raw()));
@@ -338,6 +336,6 @@ fn missed_and_invented_persons_of_a_street() {
     for text in ["fp", "fn", "fn & dilate(class,5)"] {
         let set = vocabulary.parse(text).expect(text);
         let map = seen.explain(&SegHiResGradCam::new(set), &seen.layers()[0].name, PERSON);
-        assert_eq!(map.expect(text).pixels().sizes[0] as f32, count(text));
+        assert_eq!(map.expect(text).target().sizes()[0] as f32, count(text));
     }
 }

@@ -5,7 +5,7 @@
 use burn::tensor::Device;
 use segcam::models::{UNetConfig, Upsampling, load_weights};
 use segcam::pixels::{Mask, Vocabulary};
-use segcam::{CamMethod, Explainer, Normalize, Observation, PixelSet, SegGradCam, SegHiResGradCam};
+use segcam::{Explainer, Normalize, Observation, OnPixels, PixelSet, SegGradCam, SegHiResGradCam};
 use segcam_tests::{Fixture, host, noise, reference, relative_error};
 
 fn check(name: &str, config: UNetConfig) {
@@ -61,7 +61,7 @@ fn explain(
         "mask" => Box::new(Mask::new(fixture.tensor(&format!("mask.{class}")))),
         text => Vocabulary::new().parse(text).expect("a pixel set"),
     };
-    let method: Box<dyn CamMethod> = match method {
+    let method: Box<dyn OnPixels> = match method {
         "seg-grad-cam" => Box::new(SegGradCam::new(pixels)),
         "seg-hires-grad-cam" => Box::new(SegHiResGradCam::new(pixels)),
         other => panic!("{other}"),

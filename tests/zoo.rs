@@ -6,7 +6,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use segcam::onnx::OnnxFile;
 use segcam::pixels::Mask;
-use segcam::{CamMethod, Explainer, Request, SegGradCam, SegHiResGradCam};
+use segcam::{CamMethod, Explainer, GradCam, HiResCam, Request};
 use serde::Serialize;
 
 use crate::{Fixture, device, host, relative_error};
@@ -72,28 +72,24 @@ fn row<const D: usize>(name: &str, file: OnnxFile, fixture: &Fixture, start: Ins
         serde_json::from_str(&fixture.meta("layers")).expect("layers as JSON");
     let keys: Vec<String> =
         fixture.names().into_iter().filter(|key| key.contains("/seg-")).collect();
-    let asked: Vec<(Box<dyn CamMethod<D>>, &str, usize)> = keys
+    let requests: Vec<Request<D>> = keys
         .iter()
         .map(|key| {
             let [layer, class, method] = key.split('/').collect::<Vec<_>>()[..] else {
                 panic!("{key}");
             };
             let mask = Mask::new(fixture.tensor::<D>(&format!("{layer}/{class}/mask")));
-            let method: Box<dyn CamMethod<D>> = match method {
-                "seg-grad-cam" => Box::new(SegGradCam::new(mask)),
-                "seg-hires-grad-cam" => Box::new(SegHiResGradCam::new(mask)),
+            let method: &dyn CamMethod<D> = match method {
+                "seg-grad-cam" => &GradCam,
+                "seg-hires-grad-cam" => &HiResCam,
                 other => panic!("{other}"),
             };
             let layer = layers[layer].as_str().expect("a layer's name");
-            (method, layer, class.parse().expect("a class"))
+            let target = seen.target(&mask, class.parse().expect("a class"));
+            Request::new(method, layer, &target.expect("a target"))
         })
         .collect();
     let start = Instant::now();
-    let requests = asked.iter().map(|(method, layer, class)| Request {
-        method: &**method,
-        layer,
-        class: *class,
-    });
     let mut maps_error = 0f32;
     for (key, map) in keys.iter().zip(seen.explain_all(requests)) {
         let map = map.unwrap_or_else(|error| panic!("{name} {key}: {error}"));
@@ -112,7 +108,7 @@ fn row<const D: usize>(name: &str, file: OnnxFile, fixture: &Fixture, start: Ins
         logits_error,
         maps_error,
         torch_float32_error: fixture.meta("float32_error").parse().expect("a number"),
-        engine: seen.engine(),
+        engine: seen.engine().to_string(),
         load_seconds,
         forward_seconds,
         maps_seconds: start.elapsed().as_secs_f64(),

@@ -10,11 +10,9 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use safetensors::SafeTensors;
 use segcam::burn::tensor::{Device, Tensor, TensorData};
+use segcam::engine::{GraphEngine, TapeEngine};
 use segcam::models::{EspNetConfig, UNetConfig, load_weights};
-use segcam::{
-    CamMethod, Explainer, GraphEngine, Prediction, Request, SegGradCam, SegHiResGradCam,
-    SegmentationModel, TapeEngine,
-};
+use segcam::{CamMethod, Explainer, GradCam, HiResCam, Prediction, Request, SegmentationModel};
 use serde::Deserialize;
 
 /// Maps of every class by every method at every layer, from one input.
@@ -87,23 +85,24 @@ fn run(
     job: &Job,
 ) -> anyhow::Result<f64> {
     let pixels = |_: &Prediction, class: usize| masks.clone().narrow(1, class, 1);
-    let (seg_grad, seg_hires) = (SegGradCam::new(pixels), SegHiResGradCam::new(pixels));
     let method = |name: &String| -> anyhow::Result<&dyn CamMethod> {
         match name.as_str() {
-            "seg-grad-cam" => Ok(&seg_grad),
-            "seg-hires-grad-cam" => Ok(&seg_hires),
+            "seg-grad-cam" => Ok(&GradCam),
+            "seg-hires-grad-cam" => Ok(&HiResCam),
             _ => bail!("no method is called {name}"),
         }
     };
     let methods = job.methods.iter().map(method).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut requests = vec![];
-    for &class in &job.classes {
-        for layer in &job.layers {
-            requests.extend(methods.iter().map(|&method| Request { method, layer, class }));
-        }
-    }
     let start = Instant::now();
     let seen = explainer.observe(input.clone())?;
+    let mut requests = vec![];
+    for &class in &job.classes {
+        let target = seen.target(&pixels, class)?;
+        for layer in &job.layers {
+            let of_layer = methods.iter().map(|&method| Request::new(method, layer, &target));
+            requests.extend(of_layer);
+        }
+    }
     let mut values: Vec<f32> = vec![];
     for map in seen.explain_all(requests) {
         values.extend(map?.raw().to_data().iter::<f32>());

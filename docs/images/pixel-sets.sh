@@ -15,6 +15,7 @@ segcam pixels --input demo/input.png --truth demo/truth.png --instances demo/ins
     'margin:0.6' \
     'leastconfidence:0.2' \
     'contrast:background' \
+    'finer:1' \
     'pixel:40,60' \
     'points:40,60;90,160;200,30' \
     'box:40,40,120,160' \

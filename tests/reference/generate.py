@@ -5,8 +5,8 @@
 
 Raw signed maps: captum LayerGradCam and LayerGradientXActivation of the class's logits summed over
 the pixel set. Final maps: pytorch-grad-cam GradCAM and HiResCAM with SemanticSegmentationTarget.
-`*.methods.safetensors`: raw maps of the other methods, from pytorch-grad-cam before its ReLU,
-in double precision.
+`*.methods.safetensors`, `*.seg-eigen.safetensors`: raw maps of the other methods, from
+pytorch-grad-cam before its ReLU, in double precision. `finer.py` writes those of Finer-CAM.
 """
 
 import copy
@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from captum.attr import LayerGradCam, LayerGradientXActivation
 from pytorch_grad_cam import (
     AblationCAM, EigenCAM, EigenGradCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, ScoreCAM,
-    XGradCAM,
+    SegEigenCAM, XGradCAM,
 )
 from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
 from safetensors.torch import save_file
@@ -156,11 +156,18 @@ class VaryingScoreCAM(ScoreCAM):
         return weights / weights.sum(1, keepdims=True)
 
 
+# By file.
 METHODS = {
-    "grad-cam++": GradCAMPlusPlus, "xgrad-cam": XGradCAM, "layer-cam": LayerCAM,
-    "eigen-cam": EigenCAM, "eigen-grad-cam": EigenGradCAM, "score-cam": VaryingScoreCAM,
-    "ablation-cam": AblationCAM,
+    "methods": {
+        "grad-cam++": GradCAMPlusPlus, "xgrad-cam": XGradCAM, "layer-cam": LayerCAM,
+        "eigen-cam": EigenCAM, "eigen-grad-cam": EigenGradCAM, "score-cam": VaryingScoreCAM,
+        "ablation-cam": AblationCAM,
+    },
+    "seg-eigen": {"seg-eigen-cam": SegEigenCAM},
 }
+# Of the deepest bottleneck: it holds 1e-5 of the score, which is what single precision rounds off,
+# and has two cells, which differ from their mean by the same, so that either may be turned up.
+LEFT_OUT = [("deep", "mid", "ablation-cam"), ("deep", "mid", "seg-eigen-cam")]
 # GradCAMPlusPlus adds 1e-6 to squared gradients, which are no larger: its score counts so often.
 PLUS_PLUS_SCORE = 1000
 # ScoreCAM upsamples with aligned corners, as nothing else here does.
@@ -182,23 +189,25 @@ def raw_map(cam, model, layer, image, targets):
     return torch.from_numpy(np.float32(raw))[:, None]
 
 
-def other_methods(name, model, image, sets):
+def other_methods(name, model, image, sets, file, methods):
     model, image = copy.deepcopy(model).double(), image.double()
     tensors, layers = {}, layers_of(model)
     for (cls, label), mask in sets.items():
         if (cls, label.split(":")[0]) not in ((0, "class"), (0, "box"), (1, "class")):
             continue
         for layer_name in ("mid", "dec2", "dec1"):
-            for method, cam in METHODS.items():
-                # The deepest bottleneck holds 1e-5 of the score: what single precision rounds off.
-                if (name, layer_name, method) == ("deep", "mid", "ablation-cam"):
+            for method, cam in methods.items():
+                if (name, layer_name, method) in LEFT_OUT:
                     continue
                 weights = mask * (PLUS_PLUS_SCORE if method == "grad-cam++" else 1)
                 targets = [SemanticSegmentationTarget(cls, w.numpy()) for w in weights[:, 0]]
                 raw = raw_map(cam, model, layers[layer_name], image, targets)
+                if cam is SegEigenCAM:
+                    up, down = raw.amax((2, 3)), -raw.amin((2, 3))
+                    assert ((up - down).abs() > 1e-3 * up).all(), "either may be turned up"
                 tensors[f"raw/{cls}/{label}/{layer_name}/{method}"] = raw
-    save_file(tensors, HERE / f"{name}.methods.safetensors")
-    print(name, len(tensors), "maps of other methods")
+    save_file(tensors, HERE / f"{name}.{file}.safetensors")
+    print(name, len(tensors), "maps of", *methods)
 
 
 def case(name, seed, size, **config):
@@ -249,7 +258,8 @@ def case(name, seed, size, **config):
     biggest = max(t.abs().max().item() for k, t in tensors.items() if k.startswith("raw"))
     print(name, len(tensors), "tensors, largest raw value", f"{biggest:.3g}")
     assert math.isfinite(biggest)
-    other_methods(name, model, image, sets)
+    for file, methods in METHODS.items():
+        other_methods(name, model, image, sets, file, methods)
 
 
 if __name__ == "__main__":

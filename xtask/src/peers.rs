@@ -10,8 +10,6 @@ pub(crate) fn run(options: &[String]) -> Result<()> {
     let torch = Torch::install()?;
     let peers = root().join("benches/peers");
     torch.pip(&["-r", &peers.join("requirements.txt").to_string_lossy()])?;
-    // It asks for numpy below 2, which the others do not take, and runs with theirs.
-    torch.pip(&["--no-deps", "torchcam==0.4.1"])?;
     let environment = torch.environment()?;
     let environment: Vec<(&str, &str)> =
         environment.iter().map(|(key, value)| (*key, value.as_str())).collect();

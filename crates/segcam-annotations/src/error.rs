@@ -10,7 +10,7 @@ use crate::MaskError;
 #[non_exhaustive]
 pub enum AnnotationError {
     /// The file cannot be opened or read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum AnnotationError {
     },
 
     /// The file is damaged or of a kind that cannot be decoded.
-    #[error("cannot decode `{}`: {source}", path.display())]
+    #[error("cannot decode `{}`", path.display())]
     Decode {
         /// The file.
         path: PathBuf,
@@ -134,7 +134,7 @@ pub enum AnnotationError {
     },
 
     /// The file is not COCO JSON.
-    #[error("`{}` is not COCO JSON: {source}", path.display())]
+    #[error("`{}` is not COCO JSON", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -161,7 +161,7 @@ pub enum AnnotationError {
     },
 
     /// The outline or mask of an annotation makes no sense.
-    #[error("annotation {annotation}: {source}")]
+    #[error("annotation {annotation} cannot be drawn")]
     Mask {
         /// The annotation's id.
         annotation: u64,

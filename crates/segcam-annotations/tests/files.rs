@@ -137,7 +137,11 @@ fn files_that_are_no_annotations() {
         path
     };
     let missing = GroundTruth::from_image(folder.path().join("missing.png"));
-    assert!(matches!(missing, Err(AnnotationError::Io { .. })));
+    let missing = missing.expect_err("no file");
+    assert!(matches!(missing, AnnotationError::Io { .. }));
+    // The reason is the source, and said once.
+    let source = std::error::Error::source(&missing).expect("why").to_string();
+    assert!(!source.is_empty() && !missing.to_string().contains(&source), "{missing}: {source}");
     for (name, bytes) in [("empty.png", &b""[..]), ("photo.png", b"\xff\xd8\xff\xe0 JFIF")] {
         let error = GroundTruth::from_image(write(name, bytes)).expect_err(name);
         assert!(matches!(error, AnnotationError::NotALabelImage { .. }), "{error}");

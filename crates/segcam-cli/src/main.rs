@@ -1,21 +1,6 @@
-//! The `segcam` program.
+//! The `segcam` program: what was typed, what is printed, and how it ends.
 
-mod args;
-mod asked;
-mod demo;
-mod evaluate;
-mod evaluation;
-mod explain;
-mod input;
-mod listing;
-mod method;
-mod model;
-mod output;
-mod picture;
-mod pixels;
-mod report;
-mod serve;
-mod sets;
+mod terminal;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -24,20 +9,19 @@ use std::sync::{Mutex, PoisonError};
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::args::{Args, Command};
+use crate::terminal::args::Args;
+use crate::terminal::{Finished, advice, say};
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error)
-            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) =>
-        {
-            let _ = output::say(error.to_string().trim_end());
-            return ExitCode::SUCCESS;
-        }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = output::say(error.to_string().trim_end());
+            let _ = say(error.to_string().trim_end());
             return ExitCode::from(2);
+        }
+        Err(error) if !error.use_stderr() => {
+            let _ = say(error.to_string().trim_end());
+            return ExitCode::SUCCESS;
         }
         Err(error) => {
             eprintln!("error: {}", usage_in_one_line(&error.to_string()));
@@ -49,10 +33,13 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
     }));
-    match catch_unwind(|| run(args)) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+    match catch_unwind(|| terminal::run(args)) {
+        Ok(Ok(Finished { failures })) => {
+            failures.iter().for_each(|failure| eprintln!("error: {}", in_one_line(failure)));
+            if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+        }
         Ok(Err(error)) => {
-            eprintln!("error: {}", in_one_line(&format!("{error:#}")));
+            eprintln!("error: {}", in_one_line(&advice::in_words(&error)));
             ExitCode::from(2)
         }
         Err(_) => {
@@ -60,22 +47,6 @@ fn main() -> ExitCode {
             eprintln!("internal error, please report it: {}", in_one_line(&panic));
             ExitCode::FAILURE
         }
-    }
-}
-
-fn run(args: Args) -> anyhow::Result<()> {
-    let talk = args.talk();
-    match args.command {
-        Command::Demo(demo) => demo::run(&demo, talk),
-        Command::Explain(explain) => explain::run(&explain, talk),
-        Command::Evaluate(evaluate) => evaluate::run(&evaluate, talk),
-        Command::Layers(layers) => listing::layers(&layers, talk),
-        Command::Graph(graph) => listing::graph(&graph, talk),
-        Command::Models => listing::models(talk),
-        Command::Methods => listing::methods(talk),
-        Command::Pixels(args) => pixels::run(&args, talk),
-        Command::Devices => listing::devices(talk),
-        Command::Serve(args) => serve::run(&args),
     }
 }
 

@@ -1,89 +1,205 @@
-use segcam::Certificate;
+//! What was found, in numbers: `report.json`.
+
+use anyhow::Result;
+use segcam::{Certificate, Observation, device_name};
 use serde::Serialize;
+
+use crate::ask::Question;
+use crate::draw::{Drawn, File, Style};
+use crate::explain::Map;
+use crate::network::Model;
+use crate::read::Input;
 
 /// `report.json`: every number needed to repeat a run. The schema is in `docs/report.md`.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     /// Version of segcam.
-    pub(crate) segcam: &'static str,
+    pub segcam: &'static str,
     /// The command line.
-    pub(crate) command: Vec<String>,
-    pub(crate) model: String,
+    pub command: Vec<String>,
+    /// Name of the network.
+    pub model: String,
     /// Path of the weights, or `embedded`.
-    pub(crate) weights: String,
+    pub weights: String,
     /// How an ONNX file was understood.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
     /// Path of the input, or `generated`.
-    pub(crate) input: String,
+    pub input: String,
     /// `[N, C, …]` as the network saw it.
-    pub(crate) input_shape: Vec<usize>,
-    pub(crate) classes: usize,
+    pub input_shape: Vec<usize>,
+    /// Number of classes of the network.
+    pub classes: usize,
     /// `asked` or `most frequent prediction`.
-    pub(crate) class_chosen: &'static str,
+    pub class_chosen: &'static str,
     /// Pixels predicted as each class, for each image of the batch.
-    pub(crate) predicted_pixels: Vec<Vec<usize>>,
-    pub(crate) normalize: String,
-    pub(crate) colormap: String,
-    pub(crate) engine: String,
-    pub(crate) device: String,
+    pub predicted_pixels: Vec<Vec<usize>>,
+    /// Scale of the heat maps.
+    pub normalize: String,
+    /// Their colours.
+    pub colormap: String,
+    /// What computed the gradients.
+    pub engine: String,
+    /// Where, as `--device` takes it.
+    pub device: String,
     /// Of a volume, the slice in the pictures, for each image of the batch.
-    pub(crate) slices: Option<Vec<usize>>,
-    pub(crate) maps: Vec<MapReport>,
-    /// Classes and pixel sets that could not be explained, and why.
-    pub(crate) failures: Vec<Failure>,
-    pub(crate) files: Vec<String>,
+    pub slices: Option<Vec<usize>>,
+    /// One for each map.
+    pub maps: Vec<MapReport>,
+    /// What could not be explained, and why.
+    pub failures: Vec<Failure>,
+    /// The other files.
+    pub files: Vec<String>,
 }
 
-/// What could not be explained.
-#[derive(Debug, Serialize)]
-pub(crate) struct Failure {
-    pub(crate) class: usize,
-    pub(crate) pixel_set: String,
-    pub(crate) error: String,
+impl Report {
+    /// Without maps as yet.
+    pub fn new<const D: usize>(
+        (input, seen, model): (&Input<D>, &Observation<D>, &Model),
+        question: &Question<D>,
+        style: &Style,
+    ) -> Self {
+        Self {
+            segcam: env!("CARGO_PKG_VERSION"),
+            command: vec![],
+            model: model.name.clone(),
+            weights: model.weights.clone(),
+            notes: model.notes.clone(),
+            input: input.name.clone(),
+            input_shape: input.tensor.dims().to_vec(),
+            classes: seen.prediction().classes(),
+            class_chosen: question.class_chosen,
+            predicted_pixels: question.predicted_pixels.clone(),
+            normalize: style.normalize.to_string(),
+            colormap: style.colormap.to_string(),
+            engine: seen.engine().to_string(),
+            device: device_name(&input.tensor.device()),
+            slices: (D == 5).then(Vec::new),
+            maps: vec![],
+            failures: vec![],
+            files: vec![],
+        }
+    }
+
+    /// Takes note of what was drawn, and hands on the files.
+    pub fn add(&mut self, drawn: Drawn) -> Vec<File> {
+        self.maps.extend(drawn.maps);
+        self.failures.extend(drawn.failures);
+        self.files.extend(drawn.figures);
+        self.slices.iter_mut().for_each(|slices| slices.extend(&drawn.slices));
+        drawn.files
+    }
+
+    /// The report as the file that it mentions itself.
+    ///
+    /// # Errors
+    /// What serde says.
+    pub fn file(&mut self) -> Result<File> {
+        self.files.push("report.json".into());
+        Ok(File { name: "report.json".into(), bytes: self.json()?.into_bytes() })
+    }
+
+    /// The report as text.
+    ///
+    /// # Errors
+    /// What serde says.
+    pub fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)?)
+    }
+}
+
+/// What could not be explained: a class and a pixel set, or one of their maps.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// The class asked about.
+    pub class: usize,
+    /// The pixel set.
+    pub pixel_set: String,
+    /// The map's method; `None` if there is no map at all.
+    pub method: Option<String>,
+    /// The map's layer.
+    pub layer: Option<String>,
+    /// Why.
+    pub error: String,
+    /// Whether it is none if something else could be explained: of a class that was not asked for by
+    /// name.
+    #[serde(skip)]
+    pub optional: bool,
 }
 
 /// One map in [`Report`]; the vectors have one entry for each image of the batch.
 #[derive(Debug, Serialize)]
-pub(crate) struct MapReport {
-    pub(crate) class: usize,
-    pub(crate) class_name: Option<String>,
-    pub(crate) method: String,
-    pub(crate) layer: String,
+pub struct MapReport {
+    /// The explained class.
+    pub class: usize,
+    /// What it is called, if that is known.
+    pub class_name: Option<String>,
+    /// What made the map.
+    pub method: String,
+    /// Of which layer.
+    pub layer: String,
     /// Shape of the raw map, `[N, 1, …]`.
-    pub(crate) shape: Vec<usize>,
-    pub(crate) pixel_set: String,
-    pub(crate) pixels: Vec<usize>,
+    pub shape: Vec<usize>,
+    /// Name of the explained pixels.
+    pub pixel_set: String,
+    /// How many there are.
+    pub pixels: Vec<usize>,
     /// The explained score: the class's logits summed over the pixel set.
-    pub(crate) score: Vec<f64>,
+    pub score: Vec<f64>,
     /// `positive`, `all-zero` or `all-negative`.
-    pub(crate) status: Vec<String>,
-    pub(crate) raw_min: Vec<f64>,
-    pub(crate) raw_max: Vec<f64>,
+    pub status: Vec<String>,
+    /// Smallest values of the signed map.
+    pub raw_min: Vec<f64>,
+    /// Largest values.
+    pub raw_max: Vec<f64>,
     /// With `--certify`.
-    pub(crate) certificate: Option<CertificateReport>,
-    pub(crate) seconds: f64,
+    pub certificate: Option<CertificateReport>,
+    /// The time that it took.
+    pub seconds: f64,
     /// Names of the files with this map.
-    pub(crate) files: Vec<String>,
+    pub files: Vec<String>,
+}
+
+impl MapReport {
+    /// Without files as yet.
+    pub fn new<const D: usize>(map: &Map<D>, model: &Model) -> Self {
+        let Map { found, certificate, seconds } = map;
+        Self {
+            class: found.class(),
+            class_name: model.classes.get(found.class()).cloned(),
+            method: found.method().to_string(),
+            layer: found.layer().to_string(),
+            shape: found.raw().dims().to_vec(),
+            pixel_set: found.target().name().to_string(),
+            pixels: found.target().sizes().to_vec(),
+            score: found.score().to_vec(),
+            status: found.status().iter().map(ToString::to_string).collect(),
+            raw_min: found.range().iter().map(|range| range.0).collect(),
+            raw_max: found.range().iter().map(|range| range.1).collect(),
+            certificate: certificate.as_ref().map(CertificateReport::from),
+            seconds: *seconds,
+            files: vec![],
+        }
+    }
 }
 
 /// Exact statements about a map, summed over the batch. A field is `null` where the engine cannot
 /// tell.
 #[derive(Debug, Serialize)]
-pub(crate) struct CertificateReport {
+pub struct CertificateReport {
     /// Part of the score that comes through the layer.
-    pub(crate) layer: f64,
+    pub layer: f64,
     /// Parts that come through each value that goes past the layer.
-    pub(crate) bypasses: Option<Vec<(String, f64)>>,
+    pub bypasses: Option<Vec<(String, f64)>>,
     /// Part that comes from biases and constants.
-    pub(crate) bias: Option<f64>,
+    pub bias: Option<f64>,
     /// How far the parts are from the score, relative to the sum of their absolute values.
-    pub(crate) completeness_error: Option<f64>,
+    pub completeness_error: Option<f64>,
     /// What the map adds up to.
-    pub(crate) map: f64,
+    pub map: f64,
     /// What the map leaves out of the layer's part.
-    pub(crate) lost: f64,
+    pub lost: f64,
     /// Share of the map's absolute values where influence is impossible.
-    pub(crate) impossible: Option<f64>,
+    pub impossible: Option<f64>,
 }
 
 impl From<&Certificate> for CertificateReport {

@@ -65,6 +65,10 @@ impl<S> Chosen<S> {
         Chosen { choice: self.choice, inner, connectivity: self.connectivity }
     }
 
+    fn clone_within<T>(&self, inner: T) -> Chosen<T> {
+        Chosen { choice: self.choice.clone(), inner, connectivity: self.connectivity }
+    }
+
     /// The inner set's weights, and their components in every image of the batch.
     pub(crate) fn labelled<const D: usize>(
         &self,
@@ -124,9 +128,20 @@ impl<S> Chosen<S> {
     }
 }
 
+/// A set of any kind, as [`PixelSet::parts`] has them.
+pub(crate) type AnySet<const D: usize> = Box<dyn PixelSet<D>>;
+
 impl<S: PixelSet<D>, const D: usize> PixelSet<D> for Chosen<S> {
     fn weights(&self, view: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
         self.check(view)?;
+        let parts = self.inner.parts(view, class)?;
+        if !parts.is_empty() {
+            // Components do not reach from one part into the next.
+            let nothing = Tensor::zeros(view.shape(), &view.device());
+            return parts.into_iter().try_fold(nothing, |all, part| {
+                Ok(all.max_pair(self.clone_within(part).weights(view, class)?))
+            });
+        }
         let (mut weights, images) = self.labelled(view, class)?;
         let size = view.size();
         let pixels = size.iter().product::<usize>().max(1);
@@ -146,6 +161,18 @@ impl<S: PixelSet<D>, const D: usize> PixelSet<D> for Chosen<S> {
 
     fn name(&self) -> String {
         self.named::<D>(&self.choice)
+    }
+
+    fn parts(&self, view: &Prediction<D>, class: usize) -> Result<Vec<AnySet<D>>, CamError> {
+        let mut kept: Vec<AnySet<D>> = vec![];
+        for part in self.inner.parts(view, class)? {
+            let chosen = self.clone_within(part);
+            let weights = chosen.weights(view, class)?.into_data();
+            if weights.iter::<f32>().any(|weight| weight != 0.0) {
+                kept.push(Box::new(chosen));
+            }
+        }
+        Ok(kept)
     }
 
     fn why_empty(&self, view: &Prediction<D>, class: usize) -> Option<String> {

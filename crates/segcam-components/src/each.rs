@@ -3,7 +3,7 @@ use std::sync::Arc;
 use segcam_core::burn::tensor::Tensor;
 use segcam_core::{CamError, PixelSet, PredictedClass, Prediction};
 
-use crate::chosen::{Choice, Chosen};
+use crate::chosen::{AnySet, Choice, Chosen};
 use crate::label_image::LabelImage;
 use crate::labels::{Extent, locate};
 
@@ -41,11 +41,31 @@ impl<S> Each<S> {
         Self(Chosen { choice: Choice::AtLeast(pixels), ..self.0 })
     }
 
+    /// Parts of parts would keep an image each.
+    fn expect_one_set<const D: usize>(
+        &self,
+        view: &Prediction<D>,
+        class: usize,
+    ) -> Result<(), CamError>
+    where
+        S: PixelSet<D>,
+    {
+        if self.0.inner.parts(view, class)?.is_empty() {
+            return Ok(());
+        }
+        let reason = format!(
+            "`{}` is explained part by part already: take one of its parts (`instance:7`), or another \
+             choice among their components (`largest`, `atleast:50`)",
+            self.0.inner.name()
+        );
+        Err(CamError::PixelSet { set: PixelSet::<D>::name(self), reason })
+    }
+
     /// The components in scan order. They are labelled once and share the memory of one image.
     ///
     /// # Errors
-    /// [`CamError::PixelSet`] if the prediction has several images or more than 10,000 components,
-    /// [`CamError::ClassOutOfRange`], and those of the inner set.
+    /// [`CamError::PixelSet`] if the prediction has several images or more than 10,000 components, or the
+    /// inner set has parts itself, [`CamError::ClassOutOfRange`], and those of the inner set.
     pub fn of<const D: usize>(
         &self,
         view: &Prediction<D>,
@@ -65,6 +85,7 @@ impl<S> Each<S> {
                  by one"
             )));
         }
+        self.expect_one_set(view, class)?;
         let (weights, labels) = self.0.labelled(view, class)?;
         let Some(labels) = labels.into_iter().next() else { return Ok(vec![]) };
         let size = view.size();
@@ -91,6 +112,7 @@ impl<S> Each<S> {
 /// All components together; each by itself as its [`parts`](PixelSet::parts).
 impl<S: PixelSet<D>, const D: usize> PixelSet<D> for Each<S> {
     fn weights(&self, view: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
+        self.expect_one_set(view, class)?;
         self.0.weights(view, class)
     }
 
@@ -103,13 +125,9 @@ impl<S: PixelSet<D>, const D: usize> PixelSet<D> for Each<S> {
         }
     }
 
-    fn parts(
-        &self,
-        view: &Prediction<D>,
-        class: usize,
-    ) -> Result<Vec<Box<dyn PixelSet<D> + Send + Sync>>, CamError> {
+    fn parts(&self, view: &Prediction<D>, class: usize) -> Result<Vec<AnySet<D>>, CamError> {
         let parts = self.of(view, class)?.into_iter();
-        Ok(parts.map(|part| -> Box<dyn PixelSet<D> + Send + Sync> { Box::new(part) }).collect())
+        Ok(parts.map(|part| -> AnySet<D> { Box::new(part) }).collect())
     }
 
     fn why_empty(&self, view: &Prediction<D>, class: usize) -> Option<String> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use segcam_core::burn::tensor::Tensor;
 use segcam_core::{CamError, PixelSet, Prediction};
 
-use crate::chosen::comma_separated;
+use crate::chosen::{AnySet, comma_separated};
 use crate::label_image::LabelImage;
 
 const WHAT: &str = "the image of instance ids";
@@ -78,12 +78,8 @@ impl<const D: usize> PixelSet<D> for Instances {
         "instances".into()
     }
 
-    fn parts(
-        &self,
-        _view: &Prediction<D>,
-        _class: usize,
-    ) -> Result<Vec<Box<dyn PixelSet<D> + Send + Sync>>, CamError> {
-        Ok(self.each().map(|one| -> Box<dyn PixelSet<D> + Send + Sync> { Box::new(one) }).collect())
+    fn parts(&self, _view: &Prediction<D>, _class: usize) -> Result<Vec<AnySet<D>>, CamError> {
+        Ok(self.each().map(|one| -> AnySet<D> { Box::new(one) }).collect())
     }
 
     fn why_empty(&self, _view: &Prediction<D>, _class: usize) -> Option<String> {

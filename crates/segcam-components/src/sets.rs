@@ -1,7 +1,7 @@
 use segcam_core::burn::tensor::Tensor;
 use segcam_core::{CamError, PixelSet, PredictedClass, Prediction};
 
-use crate::chosen::{Choice, Chosen};
+use crate::chosen::{AnySet, Choice, Chosen};
 use crate::{Connectivity, Each};
 
 /// The component that holds a pixel `[y, x]`, or a voxel `[z, y, x]`: one nucleus, one kidney.
@@ -89,6 +89,9 @@ macro_rules! builder {
         impl<S> $name<S> {
             /// Looks at the components of this set, the pixels whose weight is not zero, instead of
             /// those predicted as the class. The weights inside the component stay as they are.
+            ///
+            /// Of a set with [`parts`](PixelSet::parts) it looks at the components of each part; only
+            /// [`Each`] takes none.
             pub fn within<T>(self, inner: T) -> $name<T> {
                 $name(self.0.within(inner))
             }
@@ -111,6 +114,14 @@ macro_rules! pixel_set {
 
             fn name(&self) -> String {
                 PixelSet::<D>::name(&self.0)
+            }
+
+            fn parts(
+                &self,
+                view: &Prediction<D>,
+                class: usize,
+            ) -> Result<Vec<AnySet<D>>, CamError> {
+                self.0.parts(view, class)
             }
 
             fn why_empty(&self, view: &Prediction<D>, class: usize) -> Option<String> {

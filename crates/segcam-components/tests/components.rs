@@ -245,3 +245,31 @@ fn too_many_components_are_not_listed() {
     let joined = Each::new().connectivity(Connectivity::Corners).of(&view, 0).expect("one");
     assert_eq!(joined.len(), 1);
 }
+
+#[test]
+fn components_do_not_reach_from_one_part_into_the_next() {
+    // Both instances touch; the second has two components.
+    let ids = Instances::new([3, 3, 9, 0, 9, 9], [1, 6]).expect("6 pixels");
+    let view = prediction(&[1.0; 6], [1, 1, 1, 6]);
+    let largest = Largest::new().within(ids.clone());
+    let parts = largest.parts(&view, 0).expect("parts");
+    let names: Vec<String> = parts.iter().map(|part| part.name()).collect();
+    assert_eq!(names, ["largest(instance:3)", "largest(instance:9)"]);
+    assert_eq!(weights(&parts[0], &view), [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(weights(&parts[1], &view), [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+    assert_eq!(weights(&largest, &view), [1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
+
+    // A part without such a component is left out; without any the set is empty.
+    let second = Nth::new(2).within(ids.clone());
+    assert_eq!(second.parts(&view, 0).expect("parts").len(), 1);
+    assert_eq!(weights(&second, &view), [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+    let none = AtLeast::new(3).within(ids.clone());
+    assert!(none.parts(&view, 0).expect("parts").is_empty());
+    assert_eq!(weights(&none, &view), [0.0; 6], "together they would have 3 pixels");
+
+    let twice = Each::new().within(ids);
+    for asked in [twice.weights(&view, 0).map(|_| ()), twice.parts(&view, 0).map(|_| ())] {
+        let error = asked.expect_err("parts of parts").to_string();
+        assert!(error.contains("part by part already"), "{error}");
+    }
+}

@@ -1,7 +1,7 @@
 use segcam_graph::Shares;
 
-use crate::error::guarded;
-use crate::{CamError, Explanation, Observation};
+use crate::checks::sum;
+use crate::{CamError, Explanation, Observation, Target, Wanted, guarded};
 
 /// Exact statements about one map, summed over the images of a batch.
 ///
@@ -10,6 +10,8 @@ use crate::{CamError, Explanation, Observation};
 /// biases after it. HiResCAM's map adds up to the layer's share; averaged gradients lose
 /// `N·Σ_k cov_u(g_k, A_k)` of it, and put the rest also where no influence is possible.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Certificate {
     /// The explained score.
     pub score: f64,
@@ -40,12 +42,11 @@ impl Certificate {
 }
 
 impl<const D: usize> Observation<D> {
-    /// The certificate of a map that this observation gave. Costs about one forward and one backward
-    /// pass for the first map of a layer, and one backward pass for each further one.
+    /// The certificate of a map of this observation. Costs about one forward and one backward pass for
+    /// the first map of a layer, and one backward pass for each further one, in any order.
     ///
     /// # Errors
-    /// [`CamError::UnknownLayer`] if the map is of another network, and whatever makes the engine
-    /// fail.
+    /// [`CamError::OtherObservation`] if the map is of another, and whatever makes the engine fail.
     ///
     /// # Example
     /// ```
@@ -72,35 +73,39 @@ impl<const D: usize> Observation<D> {
     /// # Ok::<(), CamError>(())
     /// ```
     pub fn certify(&self, map: &Explanation<D>) -> Result<Certificate, CamError> {
-        let layer = self.layer(map.layer())?.name.clone();
+        if !map.is_of(self) {
+            return Err(CamError::OtherObservation { layer: map.layer().to_string() });
+        }
         guarded(|| {
-            let target = &map.target;
-            let shares = self.pass.shares(target, &layer)?;
-            let mut exact = shares.as_ref().map_or(0.0, |shares| shares.node);
-            if shares.is_none() {
-                self.pass.gradients(
-                    std::slice::from_ref(target),
-                    &[&layer],
-                    &mut |_, _, found| {
-                        exact = sum(found.activations * found.gradients);
-                    },
-                )?;
-            }
+            let (target, layer) = (map.target(), map.layer());
+            let certifier = self.pass().certifier();
+            let shares = certifier.map(|certifier| certifier.shares(target, layer)).transpose()?;
+            let exact = match &shares {
+                Some(shares) => shares.node,
+                None => self.share_of_layer(target, layer)?,
+            };
             let cells = map.raw().clone().abs();
             let all = sum(cells.clone());
-            let impossible = self.pass.cone(target, &layer).filter(|_| all > 0.0);
-            Ok(Certificate {
-                score: map.score().iter().sum(),
-                shares,
-                exact,
-                map: sum(map.raw().clone()),
-                impossible: impossible.map(|cone| sum(cells * (cone.neg() + 1.0)) / all),
-            })
+            let impossible = match certifier.filter(|_| all > 0.0) {
+                Some(certifier) => {
+                    let reachable = certifier.reachable(target, layer)?;
+                    Some(sum(cells * (reachable.neg() + 1.0)) / all)
+                }
+                None => None,
+            };
+            let (score, map) = (map.score().iter().sum(), sum(map.raw().clone()));
+            Ok(Certificate { score, shares, exact, map, impossible })
         })
     }
-}
 
-/// Added up in double precision.
-fn sum<const D: usize>(tensor: burn::tensor::Tensor<D>) -> f64 {
-    tensor.into_data().iter::<f64>().sum()
+    /// `Σ A·∂s/∂A` over the layer.
+    fn share_of_layer(&self, target: &Target<D>, layer: &str) -> Result<f64, CamError> {
+        let mut share = 0.0;
+        let wanted = [Wanted { target: target.clone(), layers: vec![layer] }];
+        self.pass().gradients(&wanted, &mut |_, _, found| {
+            share = sum(found.activations * found.gradients);
+            Ok(())
+        })?;
+        Ok(share)
+    }
 }

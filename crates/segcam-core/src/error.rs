@@ -1,4 +1,6 @@
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use segcam_graph::GraphError;
 
@@ -52,14 +54,12 @@ pub enum CamError {
 
     /// The layer's values do not reach the score.
     #[error(
-        "layer `{layer}` does not influence the score of class {class}: the forward pass must go \
-         on with the tensor that `Layers::name` returns, and the layer must lie before the logits"
+        "layer `{layer}` does not influence the score: the forward pass must go on with the tensor \
+         that `Layers::name` returns, and the layer must lie before the logits"
     )]
     NoPath {
         /// The layer asked for.
         layer: String,
-        /// The class asked about.
-        class: usize,
     },
 
     /// The class does not exist.
@@ -174,6 +174,28 @@ pub enum CamError {
         given: Vec<usize>,
     },
 
+    /// The map is of another forward pass.
+    #[error(
+        "the map of layer `{layer}` is of another observation: only the one that made a map can \
+         certify it"
+    )]
+    OtherObservation {
+        /// The map's layer.
+        layer: String,
+    },
+
+    /// [`Cancel::cancel`](crate::Cancel::cancel) was called.
+    #[error("cancelled")]
+    Cancelled,
+
+    /// The network itself reported an error, from
+    /// [`try_forward`](crate::SegmentationModel::try_forward).
+    #[error("the network fails: {source}")]
+    Model {
+        /// What it reported.
+        source: ModelError,
+    },
+
     /// The forward pass panicked.
     #[error("the network fails on an input of shape {shape:?}: {reason}")]
     Forward {
@@ -206,6 +228,44 @@ pub enum CamError {
         /// How many values are not finite.
         count: usize,
     },
+}
+
+/// An error of a network, shared by everyone who asked it. Two are equal if they say the same.
+#[derive(Debug, Clone)]
+pub struct ModelError(Arc<dyn Error + Send + Sync>);
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for ModelError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl PartialEq for ModelError {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl CamError {
+    /// An error of the network itself, for
+    /// [`try_forward`](crate::SegmentationModel::try_forward).
+    ///
+    /// # Example
+    /// ```
+    /// use segcam_core::CamError;
+    ///
+    /// let error = CamError::model(std::io::Error::other("the weights are not there yet"));
+    /// assert_eq!(error.to_string(), "the network fails: the weights are not there yet");
+    /// ```
+    pub fn model(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Model { source: ModelError(Arc::new(error)) }
+    }
 }
 
 /// Runs `work`, and turns a panic inside burn into [`CamError::Backend`]: reading a tensor panics if

@@ -1,10 +1,14 @@
-use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
 
-use crate::{Target, upsample};
+use crate::checks::finite;
+use crate::observation::Identity;
+use crate::{CamError, EngineKind, Observation, Quantity, Target, upsample};
 
 /// What one map says about its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum MapStatus {
     /// Some cell supports the class: there is a heat map.
     Positive,
@@ -28,6 +32,8 @@ impl std::fmt::Display for MapStatus {
 ///
 /// A map without positive cells stays all zero under each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Normalize {
     /// Divide by the layer's largest value: 0 stays 0, and a value times that largest value is the
     /// map's own unit.
@@ -50,31 +56,72 @@ impl std::fmt::Display for Normalize {
     }
 }
 
-/// Which pixels a map explains.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PixelSetSummary {
-    /// Name of the pixel set.
-    pub name: String,
-    /// Number of pixels in the set, for each image of the batch.
-    pub sizes: Vec<usize>,
-}
-
 /// A class activation map and everything needed to read it.
 #[derive(Debug, Clone)]
 pub struct Explanation<const D: usize = 4> {
-    pub(crate) raw: Tensor<D>,
-    pub(crate) range: Vec<(f64, f64)>,
-    pub(crate) layer: String,
-    pub(crate) target: Target<D>,
-    pub(crate) method: String,
-    pub(crate) pixels: PixelSetSummary,
-    pub(crate) score: Vec<f64>,
-    pub(crate) input_shape: [usize; D],
-    pub(crate) engine: String,
-    pub(crate) device: String,
+    raw: Tensor<D>,
+    range: Vec<(f64, f64)>,
+    layer: String,
+    target: Target<D>,
+    method: String,
+    score: Vec<f64>,
+    input_shape: [usize; D],
+    engine: EngineKind,
+    device: Device,
+    observation: Identity,
 }
 
 impl<const D: usize> Explanation<D> {
+    /// The map of an existing layer.
+    pub(crate) fn new(
+        seen: &Observation<D>,
+        method: String,
+        layer: &str,
+        target: &Target<D>,
+        score: Vec<f64>,
+        raw: Tensor<D>,
+    ) -> Result<Self, CamError> {
+        finite(&raw, || Quantity::Map(method.clone()))?;
+        Ok(Self {
+            range: extremes(&raw),
+            layer: layer.to_string(),
+            target: target.clone(),
+            method,
+            score,
+            input_shape: seen.prediction().input_shape(),
+            engine: seen.engine().clone(),
+            device: raw.device(),
+            observation: seen.identity().clone(),
+            raw,
+        })
+    }
+
+    /// From values that were kept.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restored(
+        raw: Tensor<D>,
+        layer: String,
+        target: Target<D>,
+        method: String,
+        score: Vec<f64>,
+        input_shape: [usize; D],
+        engine: EngineKind,
+    ) -> Self {
+        let (range, device, observation) = (extremes(&raw), raw.device(), Identity::default());
+        Self { raw, range, layer, target, method, score, input_shape, engine, device, observation }
+    }
+
+    /// The same explanation with another map, and what was done added to the method's name.
+    pub(crate) fn averaged(self, raw: Tensor<D>, how: &str) -> Self {
+        let method = format!("{}+{how}", self.method);
+        Self { range: extremes(&raw), raw, method, ..self }
+    }
+
+    /// Whether the map is of this observation.
+    pub(crate) fn is_of(&self, seen: &Observation<D>) -> bool {
+        self.observation == *seen.identity()
+    }
+
     /// The signed map at layer resolution, `[N, 1, …]`, in units of the score. It stays on the
     /// network's device; reading it from one that may be lost, such as a remote one, is safe within
     /// [`guarded`](crate::guarded).
@@ -95,10 +142,6 @@ impl<const D: usize> Explanation<D> {
     /// Smallest and largest raw value of each image's map.
     pub fn range(&self) -> &[(f64, f64)] {
         &self.range
-    }
-
-    pub(crate) fn with_raw(self, raw: Tensor<D>) -> Self {
-        Self { range: extremes(&raw), raw, ..self }
     }
 
     /// The map as people look at it, `[N, 1, …]` at input resolution: ReLU, normalise, upsample.
@@ -130,22 +173,17 @@ impl<const D: usize> Explanation<D> {
 
     /// The class whose score is explained.
     pub fn class(&self) -> usize {
-        self.target.class
+        self.target.class()
     }
 
-    /// The explained score: the class, the class it is compared with, and the weight of each pixel.
+    /// The score that is explained: classes, pixels, and their names and numbers.
     pub fn target(&self) -> &Target<D> {
         &self.target
     }
 
-    /// Name of the method.
+    /// Name of the method; `seg-…` if it was asked about a pixel set.
     pub fn method(&self) -> &str {
         &self.method
-    }
-
-    /// The pixels whose score is explained.
-    pub fn pixels(&self) -> &PixelSetSummary {
-        &self.pixels
     }
 
     /// The explained score of each image: the class's logits summed over the pixel set.
@@ -158,13 +196,13 @@ impl<const D: usize> Explanation<D> {
         self.input_shape
     }
 
-    /// Name of the engine that computed the gradients.
-    pub fn engine(&self) -> &str {
+    /// What computed the gradients.
+    pub fn engine(&self) -> &EngineKind {
         &self.engine
     }
 
     /// The device on which it ran.
-    pub fn device(&self) -> &str {
+    pub fn device(&self) -> &Device {
         &self.device
     }
 }
@@ -187,7 +225,7 @@ fn reduce<const D: usize>(map: &Tensor<D>, by: impl Fn(Tensor<2>) -> Tensor<2>) 
 }
 
 /// Smallest and largest value of each image.
-pub(crate) fn extremes<const D: usize>(map: &Tensor<D>) -> Vec<(f64, f64)> {
+fn extremes<const D: usize>(map: &Tensor<D>) -> Vec<(f64, f64)> {
     let rows: Tensor<2> = map.clone().reshape([map.dims()[0] as i32, -1]);
     let both = Tensor::cat(vec![rows.clone().min_dim(1), rows.max_dim(1)], 1).into_data();
     let both: Vec<f64> = both.iter::<f64>().collect();

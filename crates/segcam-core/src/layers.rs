@@ -1,5 +1,6 @@
 use std::any::Any;
 use std::collections::HashSet;
+use std::fmt;
 
 use burn::tensor::Tensor;
 
@@ -7,6 +8,7 @@ use crate::CamError;
 
 /// A named layer of a network: its name and the shape of its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Layer {
     /// The name given to [`Layers::name`], with the prefixes of [`Layers::scope`].
     pub name: String,
@@ -119,10 +121,27 @@ impl LayerView<'_> {
     }
 }
 
+impl fmt::Debug for Layers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LayerView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerView")
+            .field("layer", &self.layer)
+            .field("detail", &self.detail)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Each layer must have its own name.
-pub(crate) fn expect_unique(layers: &[Layer]) -> Result<(), CamError> {
+pub(crate) fn expect_unique<'a>(
+    layers: impl IntoIterator<Item = &'a Layer>,
+) -> Result<(), CamError> {
     let mut names = HashSet::new();
-    match layers.iter().find(|layer| !names.insert(&layer.name)) {
+    match layers.into_iter().find(|layer| !names.insert(&layer.name)) {
         Some(twice) => Err(CamError::DuplicateLayer { name: twice.name.clone() }),
         None => Ok(()),
     }

@@ -41,6 +41,15 @@ pub trait SegmentationModel<const D: usize = 4>: Module + Sync + 'static {
     ///   where the score is positive.
     fn forward(&self, input: Tensor<D>, layers: &mut Layers) -> Tensor<D>;
 
+    /// The same for a network that can fail, such as one that was read from a file: the error is what
+    /// [`Explainer::observe`](crate::Explainer::observe) gives. This is what segcam calls.
+    ///
+    /// # Errors
+    /// [`CamError::model`] of what went wrong.
+    fn try_forward(&self, input: Tensor<D>, layers: &mut Layers) -> Result<Tensor<D>, CamError> {
+        Ok(self.forward(input, layers))
+    }
+
     /// Whether the network takes an input of this shape `[N, C_in, …]`.
     ///
     /// burn panics on wrong shapes; a model that overrides this gives its users an error instead.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use crate::{CamError, Prediction, Target};
+use crate::{CamError, Prediction};
 
 /// The set M of output pixels whose class score is explained.
 ///
@@ -15,7 +15,7 @@ use crate::{CamError, Prediction, Target};
 /// let confident = |view: &Prediction, class| view.probability(class).greater_elem(0.9).float();
 /// let method = SegGradCam::new(confident);
 /// ```
-pub trait PixelSet<const D: usize = 4> {
+pub trait PixelSet<const D: usize = 4>: Send + Sync {
     /// Membership of every output pixel, `[N, 1, …]` as [`Prediction::shape`]: 1 inside, 0 outside.
     /// Other values weight the pixel's score.
     ///
@@ -30,9 +30,22 @@ pub trait PixelSet<const D: usize = 4> {
         "custom".into()
     }
 
-    /// A class whose score is subtracted, for the question "why this class and not that one?".
-    fn against(&self) -> Option<usize> {
-        None
+    /// Classes whose scores are subtracted, each with its factor, for the question "why this class
+    /// and not that one?".
+    ///
+    /// # Errors
+    /// As [`weights`](Self::weights).
+    fn against(
+        &self,
+        _prediction: &Prediction<D>,
+        _class: usize,
+    ) -> Result<Vec<(usize, f64)>, CamError> {
+        Ok(vec![])
+    }
+
+    /// Whether the set is every pixel of every image, so that it need not be named.
+    fn is_whole_image(&self) -> bool {
+        false
     }
 
     /// The sets that this one consists of, if each is to be explained by itself.
@@ -43,7 +56,7 @@ pub trait PixelSet<const D: usize = 4> {
         &self,
         _prediction: &Prediction<D>,
         _class: usize,
-    ) -> Result<Vec<Box<dyn PixelSet<D> + Send + Sync>>, CamError> {
+    ) -> Result<Vec<Box<dyn PixelSet<D>>>, CamError> {
         Ok(vec![])
     }
 
@@ -55,7 +68,7 @@ pub trait PixelSet<const D: usize = 4> {
 
 impl<F, const D: usize> PixelSet<D> for F
 where
-    F: Fn(&Prediction<D>, usize) -> Tensor<D>,
+    F: Fn(&Prediction<D>, usize) -> Tensor<D> + Send + Sync,
 {
     fn weights(&self, prediction: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
         Ok(self(prediction, class))
@@ -78,15 +91,23 @@ macro_rules! forward_pixel_set {
                 (**self).name()
             }
 
-            fn against(&self) -> Option<usize> {
-                (**self).against()
+            fn against(
+                &self,
+                prediction: &Prediction<D>,
+                class: usize,
+            ) -> Result<Vec<(usize, f64)>, CamError> {
+                (**self).against(prediction, class)
+            }
+
+            fn is_whole_image(&self) -> bool {
+                (**self).is_whole_image()
             }
 
             fn parts(
                 &self,
                 prediction: &Prediction<D>,
                 class: usize,
-            ) -> Result<Vec<Box<dyn PixelSet<D> + Send + Sync>>, CamError> {
+            ) -> Result<Vec<Box<dyn PixelSet<D>>>, CamError> {
                 (**self).parts(prediction, class)
             }
 
@@ -96,40 +117,7 @@ macro_rules! forward_pixel_set {
         }
     )*};
 }
-forward_pixel_set!(
-    &dyn PixelSet<D>,
-    Box<dyn PixelSet<D>>,
-    Arc<dyn PixelSet<D>>,
-    Box<dyn PixelSet<D> + Send + Sync>,
-    Arc<dyn PixelSet<D> + Send + Sync>
-);
-
-/// A score that was explained before is a pixel set, too: the same pixels, whatever the network
-/// predicts on another input.
-///
-/// # Example
-/// ```no_run
-/// # use segcam_core::*;
-/// # fn example(seen: Observation, again: Observation) -> Result<(), CamError> {
-/// let map = seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1)?;
-/// let same_pixels = Seg::of(HiResCam, map.target().clone());
-/// let other = again.explain(&same_pixels, "mid", 1)?;
-/// # Ok(())
-/// # }
-/// ```
-impl<const D: usize> PixelSet<D> for Target<D> {
-    fn weights(&self, _prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
-        Ok(self.weights.clone())
-    }
-
-    fn name(&self) -> String {
-        "as before".into()
-    }
-
-    fn against(&self) -> Option<usize> {
-        self.against
-    }
-}
+forward_pixel_set!(&dyn PixelSet<D>, Box<dyn PixelSet<D>>, Arc<dyn PixelSet<D>>);
 
 /// Every pixel of the image: Seg-Grad-CAM becomes Grad-CAM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,6 +130,10 @@ impl<const D: usize> PixelSet<D> for AllPixels {
 
     fn name(&self) -> String {
         "all".into()
+    }
+
+    fn is_whole_image(&self) -> bool {
+        true
     }
 }
 

@@ -1,9 +1,10 @@
-use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
 
-use crate::error::guarded;
+use crate::checks::{expect_shape, finite};
 use crate::{
-    Ask, CamError, CamMethod, Explanation, Gradients, Observation, PixelSetSummary, Target,
+    CamError, CamMethod, Explanation, Gradients, Observation, Quantity, Target, Uses, Wanted,
+    guarded, seg_name,
 };
 
 /// How many requests are looked at together. Targets that come again within so many requests are
@@ -11,19 +12,48 @@ use crate::{
 const WINDOW: usize = 64;
 
 /// One map asked of [`Observation::explain_all`].
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Request<'a, const D: usize = 4> {
-    /// The method, which also says which pixels.
-    pub method: &'a dyn CamMethod<D>,
+    method: &'a dyn CamMethod<D>,
+    layer: &'a str,
+    target: Target<D>,
+}
+
+impl<'a, const D: usize> Request<'a, D> {
+    /// The map that `method` makes of `layer` for the score `target`.
+    pub fn new(method: &'a dyn CamMethod<D>, layer: &'a str, target: &Target<D>) -> Self {
+        Self { method, layer, target: target.clone() }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &'a dyn CamMethod<D> {
+        self.method
+    }
+
     /// Name of the layer.
-    pub layer: &'a str,
-    /// The class whose score is explained.
-    pub class: usize,
+    pub fn layer(&self) -> &'a str {
+        self.layer
+    }
+
+    /// The score that is explained.
+    pub fn target(&self) -> &Target<D> {
+        &self.target
+    }
+}
+
+impl<const D: usize> fmt::Debug for Request<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method.name())
+            .field("layer", &self.layer)
+            .field("target", &self.target)
+            .finish()
+    }
 }
 
 impl<const D: usize> Observation<D> {
-    /// Many maps at once: requests for the same class and pixel set share their gradients, whatever
-    /// the method, and all their layers come from one backward pass.
+    /// Many maps at once: requests for the same target share its gradients, whatever the method, and
+    /// all their layers come from one backward pass.
     ///
     /// The results come in the order of the requests, as they are taken. Requests are looked at in
     /// blocks of 64: within a block gradients are shared, and memory does not grow with the number
@@ -33,13 +63,12 @@ impl<const D: usize> Observation<D> {
     /// ```no_run
     /// # use segcam_core::*;
     /// # fn example(seen: Observation) -> Result<(), CamError> {
-    /// let (seg_grad, seg_hires) =
-    ///     (SegGradCam::new(PredictedClass), SegHiResGradCam::new(PredictedClass));
-    /// let methods: [&dyn CamMethod; 2] = [&seg_grad, &seg_hires];
-    /// let classes = 0..seen.prediction().classes();
-    /// let requests = classes.flat_map(|class| {
-    ///     methods.map(|method| Request { method, layer: "mid", class })
-    /// });
+    /// let methods: [&dyn CamMethod; 2] = [&GradCam, &HiResCam];
+    /// let mut requests = vec![];
+    /// for class in 0..seen.prediction().classes() {
+    ///     let target = seen.target(&AllPixels, class)?;
+    ///     requests.extend(methods.map(|method| Request::new(method, "mid", &target)));
+    /// }
     /// for map in seen.explain_all(requests) {
     ///     println!("{:?}", map?.range());
     /// }
@@ -62,92 +91,151 @@ impl<const D: usize> Observation<D> {
     }
 
     fn explain_window(&self, requests: &[Request<D>]) -> Vec<Result<Explanation<D>, CamError>> {
-        let mut results: Vec<Option<Result<_, CamError>>> = requests.iter().map(|_| None).collect();
-
-        // The different targets, and the requests of each.
-        let mut planned: Vec<Planned<D>> = vec![];
-        let mut places: HashMap<u64, usize> = HashMap::new();
+        let mut window = Window { seen: self, requests, results: HashMap::new() };
+        let (mut activations, mut gradients) = (vec![], vec![]);
         for (at, request) in requests.iter().enumerate() {
-            let layer = self.layer(request.layer);
-            let found = layer.and_then(|_| {
-                guarded(|| {
-                    let (target, pixels) =
-                        self.target_of(request.method.pixels(), request.class)?;
-                    if let Some(map) = self.explained_by_asking(request, &target, &pixels) {
-                        results[at] = Some(map);
-                        return Ok(());
-                    }
-                    let place = *places.entry(fingerprint(&target)).or_insert_with(|| {
-                        let score = self.score(&target);
-                        planned.push(Planned { target, score, requests: vec![] });
-                        planned.len() - 1
-                    });
-                    planned[place].requests.push((at, pixels));
-                    Ok(())
-                })
-            });
-            if let Err(error) = found {
-                results[at] = Some(Err(error));
+            let fits = self.layer(request.layer).and_then(|_| self.expect_size(&request.target));
+            if let Err(error) = fits {
+                window.results.insert(at, Err(error));
+                continue;
+            }
+            match request.method.uses() {
+                Uses::Activations => activations.push(at),
+                Uses::Gradients => gradients.push(at),
+                Uses::Perturbation(_) => {}
             }
         }
+        window.look_at_activations(&activations);
+        window.walk(&gradients);
+        (0..requests.len()).map(|at| window.take(at)).collect()
+    }
+}
 
-        for chunk in planned.chunks(self.pass.chunk()) {
-            let targets: Vec<_> = chunk.iter().map(|planned| planned.target.clone()).collect();
-            let asked = chunk.iter().flat_map(|planned| &planned.requests);
-            let mut layers: Vec<&str> = asked.map(|(at, _)| requests[*at].layer).collect();
-            layers.sort_unstable();
-            layers.dedup();
-            let mut visit = |target: usize, layer: usize, found: Gradients<D>| {
-                let planned = &chunk[target];
-                for (at, pixels) in &planned.requests {
-                    if requests[*at].layer == layers[layer] {
-                        let map = || {
-                            let Planned { target, score, .. } = planned;
-                            self.explanation(&requests[*at], found.clone(), pixels, target, score)
-                        };
-                        results[*at] = Some(guarded(map));
-                    }
-                }
-            };
-            let done = guarded(|| self.pass.gradients(&targets, &layers, &mut visit));
-            for (at, _) in chunk.iter().flat_map(|planned| &planned.requests) {
-                let missing = || {
-                    done.clone()?;
-                    let Request { layer, class, .. } = requests[*at];
-                    Err(CamError::NoPath { layer: layer.to_string(), class })
-                };
-                results[*at].get_or_insert_with(missing);
-            }
+/// Requests that are looked at together, and their maps so far.
+struct Window<'a, const D: usize> {
+    seen: &'a Observation<D>,
+    requests: &'a [Request<'a, D>],
+    results: HashMap<usize, Result<Explanation<D>, CamError>>,
+}
+
+impl<'a, const D: usize> Window<'a, D> {
+    /// The map of a request; one that is still missing asks the network again by itself.
+    fn take(&mut self, at: usize) -> Result<Explanation<D>, CamError> {
+        if let Some(result) = self.results.remove(&at) {
+            return result;
         }
-        results.into_iter().flatten().collect()
+        let Request { method, layer, target } = &self.requests[at];
+        guarded(|| {
+            let Uses::Perturbation(method) = method.uses() else {
+                return Err(CamError::NoPath { layer: layer.to_string() });
+            };
+            let network = self.seen.perturb(target, layer)?;
+            let gradients = method.weights(&network)?;
+            let found = Gradients { activations: network.activations()?, gradients };
+            self.seen.map(&self.requests[at], found, network.scores()?)
+        })
     }
 
-    /// The map of a method that does without gradients; `None` for all others.
-    fn explained_by_asking(
+    /// The maps of methods that look at activations only.
+    fn look_at_activations(&mut self, places: &[usize]) {
+        let layers: BTreeSet<&str> = places.iter().map(|at| self.requests[*at].layer).collect();
+        let layers: Vec<&str> = layers.into_iter().collect();
+        let found = match layers.is_empty() {
+            true => Ok(vec![]),
+            false => guarded(|| self.seen.pass().activations(&layers)),
+        };
+        for &at in places {
+            let map = found.clone().and_then(|found| {
+                let layer = layers.iter().position(|layer| *layer == self.requests[at].layer);
+                let activations = found[layer.unwrap_or(0)].clone();
+                let found = Gradients { gradients: activations.clone(), activations };
+                let request = &self.requests[at];
+                guarded(|| self.seen.map(request, found, self.seen.score(&request.target)?))
+            });
+            self.results.insert(at, map);
+        }
+    }
+
+    /// The maps of methods that weight with gradients: one walk for each target.
+    fn walk(&mut self, places: &[usize]) {
+        let mut wanted: Vec<Wanted<'a, D>> = vec![];
+        let mut scores: Vec<Vec<f64>> = vec![];
+        // Of each target and each of its layers the requests that want them.
+        let mut asking: Vec<Vec<Vec<usize>>> = vec![];
+        let mut known: HashMap<usize, usize> = HashMap::new();
+        for &at in places {
+            let Request { layer, target, .. } = &self.requests[at];
+            let place = match known.get(&target.id()) {
+                Some(place) => *place,
+                None => match self.seen.score(target) {
+                    Ok(score) => {
+                        wanted.push(Wanted { target: target.clone(), layers: vec![] });
+                        asking.push(vec![]);
+                        scores.push(score);
+                        known.insert(target.id(), wanted.len() - 1);
+                        wanted.len() - 1
+                    }
+                    Err(error) => {
+                        self.results.insert(at, Err(error));
+                        continue;
+                    }
+                },
+            };
+            let layers = &mut wanted[place].layers;
+            let of_layer = layers.iter().position(|known| known == layer).unwrap_or_else(|| {
+                layers.push(layer);
+                asking[place].push(vec![]);
+                layers.len() - 1
+            });
+            asking[place][of_layer].push(at);
+        }
+        if wanted.is_empty() {
+            return;
+        }
+
+        let Self { seen, requests, results } = self;
+        let mut visit = |target: usize, layer: usize, found: Gradients<D>| {
+            for &at in &asking[target][layer] {
+                let map = || seen.map(&requests[at], found.clone(), scores[target].clone());
+                results.insert(at, guarded(map));
+            }
+            seen.expect_going_on()
+        };
+        let begun = seen.expect_going_on();
+        let done = begun.and_then(|()| guarded(|| seen.pass().gradients(&wanted, &mut visit)));
+        for &at in places {
+            let missing = || {
+                done.clone()?;
+                Err(CamError::NoPath { layer: requests[at].layer.to_string() })
+            };
+            results.entry(at).or_insert_with(missing);
+        }
+    }
+}
+
+impl<const D: usize> Observation<D> {
+    /// The map from the activations and what weights them.
+    fn map(
         &self,
         request: &Request<D>,
-        target: &Target<D>,
-        pixels: &PixelSetSummary,
-    ) -> Option<Result<Explanation<D>, CamError>> {
-        let ask = Ask { seen: self, target, layer: request.layer };
-        let weights = request.method.weights(&ask)?;
-        Some(weights.and_then(|gradients| {
-            let found = Gradients { activations: ask.activations()?, gradients };
-            self.explanation(request, found, pixels, target, &ask.score())
-        }))
+        found: Gradients<D>,
+        score: Vec<f64>,
+    ) -> Result<Explanation<D>, CamError> {
+        let Request { method, layer, target } = request;
+        let mut shape = found.activations.dims();
+        shape[1] = 1;
+        let raw = method.combine(found.activations.clone(), found.gradients.clone());
+        expect_shape("the method's map", &raw, shape)?;
+        let asks_pixels = !matches!(method.uses(), Uses::Activations);
+        let name = match target.is_whole_image() {
+            false if asks_pixels => seg_name(&method.name()),
+            _ => method.name(),
+        };
+        let map = Explanation::new(self, name, layer, target, score, raw);
+        if let Err(CamError::NonFinite { .. }) = map {
+            finite(&found.activations, || Quantity::Activations(layer.to_string()))?;
+            finite(&found.gradients, || Quantity::Gradients(layer.to_string()))?;
+        }
+        map
     }
-}
-
-struct Planned<const D: usize> {
-    target: Target<D>,
-    score: Vec<f64>,
-    requests: Vec<(usize, PixelSetSummary)>,
-}
-
-/// Two targets of one fingerprint have the same class and the same weights.
-fn fingerprint<const D: usize>(target: &Target<D>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (target.class, target.against).hash(&mut hasher);
-    target.weights.to_data().as_bytes().hash(&mut hasher);
-    hasher.finish()
 }

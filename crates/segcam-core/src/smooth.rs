@@ -2,9 +2,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::{
-    CamError, CamMethod, Explainer, Explanation, Observation, Seg, Target, guarded, upsample,
-};
+use crate::{CamError, Explanation, Observation, Request, Target, guarded, upsample};
 
 /// Averages a map over changed versions of the input: noise, flips or scales.
 ///
@@ -19,10 +17,11 @@ use crate::{
 ///
 /// # Example
 /// ```no_run
-/// # use segcam_core::{*, burn::tensor::Tensor};
-/// # fn example(explainer: Explainer, image: Tensor<4>) -> Result<(), CamError> {
-/// let method = SegHiResGradCam::new(PredictedClass);
-/// let map = Smoothing::noise(25, 0.1, 0).explain(&explainer, image, &method, "mid", 1)?;
+/// # use segcam_core::*;
+/// # fn example(seen: Observation) -> Result<(), CamError> {
+/// let target = seen.target(&PredictedClass, 1)?;
+/// let request = Request::new(&HiResCam, "mid", &target);
+/// let map = Smoothing::noise(25, 0.1, 0).explain(&seen, &request)?;
 /// assert_eq!(map.method(), "seg-hires-grad-cam+noise:25,0.1");
 /// # Ok(())
 /// # }
@@ -84,60 +83,46 @@ impl Smoothing {
         Self(Kind::Scales(scales.into_iter().collect()))
     }
 
-    /// The averaged map of `layer` for `class`. With nothing to average it is the clean map.
-    ///
-    /// # Shapes
-    /// - `input`: `[N, C, …]` on the network's device
+    /// The averaged map of a request for the input of `seen`. With nothing to average it is the clean
+    /// map.
     ///
     /// # Errors
-    /// Those of [`Explainer::observe`] and [`Observation::explain`], for
-    /// the clean input and for each version. A scale that leaves no pixels is
-    /// [`CamError::EmptyInput`].
-    pub fn explain<M: CamMethod<D> + ?Sized, const D: usize>(
+    /// Those of [`Observation::observe_again`] and [`Observation::answer`], for the clean input and
+    /// for each version. A scale that leaves no pixels is [`CamError::EmptyInput`].
+    pub fn explain<const D: usize>(
         &self,
-        explainer: &Explainer<D>,
-        input: Tensor<D>,
-        method: &M,
-        layer: &str,
-        class: usize,
+        seen: &Observation<D>,
+        request: &Request<D>,
     ) -> Result<Explanation<D>, CamError> {
-        let mut clean = explainer.observe(input.clone())?.explain(method, layer, class)?;
-
+        let clean = seen.answer(request)?;
+        let input = seen.input();
         let mut noise = self.noise_on(&input);
-        let changes = self.changes(D - 2);
-        let count = changes.len();
+        let mut count = 0;
         let mut sum: Option<Tensor<D>> = None;
-        for change in changes {
+        for change in self.changes(D - 2) {
+            seen.expect_going_on()?;
             let raw = match &change {
-                Change::Flip(sides) if sides.is_empty() => clean.raw.clone(),
+                Change::Flip(sides) if sides.is_empty() => clean.raw().clone(),
                 _ => {
-                    let seen = match &change {
-                        Change::Noise => explainer.observe(noise.add_to(&input)),
-                        Change::Flip(sides) => explainer.observe(flipped(input.clone(), sides)),
-                        Change::Scale(scale) => observe_scaled(explainer, &input, *scale),
+                    let changed = match &change {
+                        Change::Noise => seen.observe_again(noise.add_to(&input)),
+                        Change::Flip(sides) => seen.observe_again(flipped(input.clone(), sides)),
+                        Change::Scale(scale) => observe_scaled(seen, &input, *scale),
                     }?;
-                    let same = changed(&clean.target, &change, &seen.prediction().size());
-                    let map = seen.explain(&Seg::of(method, same), layer, class);
-                    let map = map.map_err(|error| match error {
-                        CamError::EmptyPixelSet { class, reason, samples, .. } => {
-                            let set = clean.pixels.name.clone();
-                            CamError::EmptyPixelSet { set, class, reason, samples }
-                        }
-                        error => error,
-                    })?;
-                    undone(map.raw, &change, &clean.raw)
+                    let size = changed.prediction().size();
+                    let target = changed_target(request.target(), &change, &size)?;
+                    let request = Request::new(request.method(), request.layer(), &target);
+                    undone(changed.answer(&request)?.raw().clone(), &change, clean.raw())
                 }
             };
             sum = Some(match sum {
                 Some(sum) => sum + raw,
                 None => raw,
             });
+            count += 1;
         }
-        if let Some(sum) = sum {
-            clean = guarded(|| Ok::<_, CamError>(clean.with_raw(sum / count as f64)))?;
-        }
-        clean.method = format!("{}+{}", clean.method, self.name());
-        Ok(clean)
+        let raw = sum.map_or_else(|| clean.raw().clone(), |sum| sum / f64::from(count));
+        guarded(|| Ok(clean.averaged(raw, &self.name())))
     }
 
     fn noise_on<const D: usize>(&self, input: &Tensor<D>) -> InputNoise<D> {
@@ -148,20 +133,21 @@ impl Smoothing {
         InputNoise::new(input, sigma, seed)
     }
 
-    fn changes(&self, sides: usize) -> Vec<Change> {
+    fn changes(&self, sides: usize) -> Box<dyn Iterator<Item = Change> + '_> {
         match &self.0 {
-            Kind::Noise { samples, .. } => vec![Change::Noise; *samples],
+            Kind::Noise { samples, .. } => Box::new((0..*samples).map(|_| Change::Noise)),
             Kind::Flips(chosen) => {
                 let is_chosen =
                     |side: &usize| chosen.as_ref().is_none_or(|chosen| chosen.contains(side));
                 let sides: Vec<usize> = (0..sides).filter(is_chosen).collect();
-                let subset = |bits: usize| {
+                let count: usize = 1 << sides.len();
+                let subset = move |bits: usize| {
                     let sides = sides.iter().enumerate();
                     sides.filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, &side)| side).collect()
                 };
-                (0..1 << sides.len()).map(|bits| Change::Flip(subset(bits))).collect()
+                Box::new((0..count).map(move |bits| Change::Flip(subset(bits))))
             }
-            Kind::Scales(scales) => scales.iter().copied().map(Change::Scale).collect(),
+            Kind::Scales(scales) => Box::new(scales.iter().copied().map(Change::Scale)),
         }
     }
 
@@ -191,14 +177,17 @@ fn undone<const D: usize>(raw: Tensor<D>, change: &Change, clean: &Tensor<D>) ->
 }
 
 /// The pixels of the clean input in a changed one.
-fn changed<const D: usize>(clean: &Target<D>, change: &Change, size: &[usize]) -> Target<D> {
-    let weights = clean.weights.clone();
-    let weights = match change {
-        Change::Noise => weights,
-        Change::Flip(sides) => flipped(weights, sides),
-        Change::Scale(_) => nearest(weights, size),
-    };
-    Target { weights, ..clean.clone() }
+fn changed_target<const D: usize>(
+    clean: &Target<D>,
+    change: &Change,
+    size: &[usize],
+) -> Result<Target<D>, CamError> {
+    let weights = clean.weights().clone();
+    match change {
+        Change::Noise => Ok(clean.clone()),
+        Change::Flip(sides) => clean.with_weights(flipped(weights, sides)),
+        Change::Scale(_) => clean.with_weights(nearest(weights, size)),
+    }
 }
 
 /// Normally distributed noise for an input, the same on every device: it is drawn here, as the
@@ -212,6 +201,7 @@ fn changed<const D: usize>(clean: &Target<D>, change: &Change, size: &[usize]) -
 /// let noisy = InputNoise::new(&image, 0.1, 0).add_to(&image);
 /// assert_eq!(noisy.dims(), [1, 1, 1, 2]);
 /// ```
+#[derive(Debug, Clone)]
 pub struct InputNoise<const D: usize = 4> {
     generator: ChaCha8Rng,
     /// Standard deviation for each image, `[N, 1, …]`.
@@ -238,7 +228,7 @@ impl<const D: usize> InputNoise<D> {
 }
 
 fn observe_scaled<const D: usize>(
-    explainer: &Explainer<D>,
+    seen: &Observation<D>,
     input: &Tensor<D>,
     scale: f64,
 ) -> Result<Observation<D>, CamError> {
@@ -253,8 +243,8 @@ fn observe_scaled<const D: usize>(
         }
         Ok(upsample(input.clone(), &shape[2..]))
     };
-    match explainer.observe(scaled(1)?) {
-        Err(CamError::NotAMultiple { multiple, .. }) => explainer.observe(scaled(multiple)?),
+    match seen.observe_again(scaled(1)?) {
+        Err(CamError::NotAMultiple { multiple, .. }) => seen.observe_again(scaled(multiple)?),
         seen => seen,
     }
 }

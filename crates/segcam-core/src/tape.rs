@@ -1,17 +1,19 @@
+use std::any::Any;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
 use crate::layers::expect_unique;
 use crate::{
-    CamError, Engine, Gradients, Layer, LayerView, Layers, Onward, Pass, SegmentationModel, Target,
+    CamError, Engine, EngineKind, Forward, Gradients, Layer, LayerView, Layers, Pass,
+    SegmentationModel, Target, Wanted,
 };
 
 /// The reference engine: burn's own autodiff, for any model.
 ///
-/// burn's tape is consumed by `backward`, so each target costs one forward and one backward pass.
-/// The wanted layer's tensor becomes a leaf on the tape during the forward pass: what precedes it
-/// runs off the tape, and no parameter gets a gradient.
+/// burn's tape is consumed by `backward`, so each target costs one forward and one backward pass at
+/// each layer. The wanted layer's tensor becomes a leaf on the tape during the forward pass: what
+/// precedes it runs off the tape, and no parameter gets a gradient.
 #[derive(Debug)]
 pub struct TapeEngine<M> {
     model: Arc<M>,
@@ -22,6 +24,9 @@ impl<M> Clone for TapeEngine<M> {
         Self { model: self.model.clone() }
     }
 }
+
+/// What one forward pass gives: its findings, and the pass to ask for gradients.
+pub(crate) type Observed<const D: usize> = Result<(Forward<D>, Box<dyn Pass<D>>), CamError>;
 
 impl<M> TapeEngine<M> {
     /// Puts `model` into inference mode: BatchNorm and dropout never train on the tape.
@@ -37,143 +42,136 @@ impl<M> TapeEngine<M> {
         &self.model
     }
 
-    /// One forward pass; `engine` says what reports call the result.
+    /// One forward pass; `instead` says why it is not the graph engine's.
     pub(crate) fn pass<const D: usize>(
         &self,
         input: Tensor<D>,
-        engine: String,
-    ) -> Result<Box<dyn Pass<D>>, CamError>
+        instead: Option<String>,
+    ) -> Observed<D>
     where
         M: SegmentationModel<D>,
     {
         self.model.check_input(input.dims())?;
         let input = input.inner();
-        let (mut layers, mut details): (Vec<Layer>, Vec<Layer>) = (vec![], vec![]);
+        let (mut layers, mut operations): (Vec<Layer>, Vec<Layer>) = (vec![], vec![]);
         let mut visitor = |view: LayerView| {
-            if view.detail { &mut details } else { &mut layers }.push(view.layer);
+            if view.detail { &mut operations } else { &mut layers }.push(view.layer);
         };
-        let logits = self.model.forward(input.clone(), &mut Layers::visited(&mut visitor));
-        expect_unique(&layers)?;
-        let model = self.model.clone();
-        Ok(Box::new(TapePass { model, input, logits, layers, details, engine }))
+        let logits = self.model.try_forward(input.clone(), &mut Layers::visited(&mut visitor))?;
+        expect_unique(layers.iter().chain(&operations))?;
+        let engine = EngineKind::Tape { instead };
+        let pass = TapePass { model: self.model.clone(), input };
+        Ok((Forward { logits, layers, operations, engine }, Box::new(pass)))
     }
 }
 
 impl<M: SegmentationModel<D>, const D: usize> Engine<D> for TapeEngine<M> {
-    fn observe(&self, input: Tensor<D>) -> Result<Box<dyn Pass<D>>, CamError> {
-        self.pass(input, "tape".into())
+    fn observe(&self, input: Tensor<D>) -> Observed<D> {
+        self.pass(input, None)
+    }
+
+    fn model(&self) -> &dyn Any {
+        &*self.model
     }
 }
 
 struct TapePass<M, const D: usize> {
     model: Arc<M>,
     input: Tensor<D>,
-    logits: Tensor<D>,
-    layers: Vec<Layer>,
-    details: Vec<Layer>,
-    engine: String,
 }
 
 impl<M: SegmentationModel<D>, const D: usize> Pass<D> for TapePass<M, D> {
-    fn engine(&self) -> String {
-        self.engine.clone()
-    }
-
-    fn input(&self) -> Tensor<D> {
-        self.input.clone()
-    }
-
-    fn logits(&self) -> Tensor<D> {
-        self.logits.clone()
-    }
-
-    fn activations(&self, layer: &str) -> Result<Option<Tensor<D>>, CamError> {
-        let mut found = None;
-        self.forward(self.input.clone(), layer, |tensor| {
-            found = Some(tensor.clone());
-            tensor
-        });
-        Ok(found)
-    }
-
-    fn layers(&self) -> &[Layer] {
-        &self.layers
-    }
-
-    fn operations(&self) -> &[Layer] {
-        &self.details
+    fn activations(&self, layers: &[&str]) -> Result<Vec<Tensor<D>>, CamError> {
+        let mut found: Vec<Option<Tensor<D>>> = vec![None; layers.len()];
+        self.forward(&mut |view| {
+            let at = layers.iter().position(|layer| view.layer.name == *layer);
+            if let Some(at) = at {
+                found[at] = view.tensor::<D>().cloned();
+            }
+        })?;
+        // Only a network that names other layers each time can do without one now.
+        let missing = |at: usize| CamError::NoPath { layer: layers[at].to_string() };
+        let found = found.into_iter().enumerate();
+        found.map(|(at, tensor)| tensor.ok_or_else(|| missing(at))).collect()
     }
 
     fn gradients(
         &self,
-        targets: &[Target<D>],
-        layers: &[&str],
-        visit: &mut dyn FnMut(usize, usize, Gradients<D>),
+        wanted: &[Wanted<D>],
+        visit: &mut dyn FnMut(usize, usize, Gradients<D>) -> Result<(), CamError>,
     ) -> Result<(), CamError> {
-        for (target_at, target) in targets.iter().enumerate() {
+        for (target_at, Wanted { target, layers }) in wanted.iter().enumerate() {
             for (layer_at, layer) in layers.iter().enumerate() {
-                if let Some(found) = self.gradient(target, layer) {
-                    visit(target_at, layer_at, found);
+                if let Some(found) = self.gradient(target, layer)? {
+                    visit(target_at, layer_at, found)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn onward(
+    fn perturbed(
         &self,
         layer: Option<&str>,
-        copies: usize,
-    ) -> Result<Option<Onward<'_, D>>, CamError> {
-        let Some(layer) = layer.map(str::to_string) else {
-            return Ok(Some(Box::new(|input| {
-                Ok(self.model.forward(input, &mut Layers::ignored()))
-            })));
-        };
-        if self.tracked(&layer).is_none() {
-            return Ok(None);
+        count: usize,
+        change: &mut dyn FnMut(usize) -> Result<Tensor<D>, CamError>,
+        visit: &mut dyn FnMut(Tensor<D>) -> Result<(), CamError>,
+    ) -> Result<(), CamError> {
+        if let Some(layer) = layer
+            && self.tracked(layer)?.is_none()
+        {
+            return Err(CamError::NoPath { layer: layer.to_string() });
         }
-        let input = self.input.clone().repeat_dim(0, copies);
-        Ok(Some(Box::new(move |value| Ok(self.forward(input.clone(), &layer, |_| value.clone())))))
+        for version in 0..count {
+            let value = change(version)?;
+            visit(match layer {
+                None => self.model.try_forward(value, &mut Layers::ignored())?,
+                Some(layer) => self.with_layer(layer, |_| value.clone())?,
+            })?;
+        }
+        Ok(())
     }
 }
 
 impl<M: SegmentationModel<D>, const D: usize> TapePass<M, D> {
+    fn forward(&self, visitor: &mut dyn FnMut(&mut LayerView)) -> Result<Tensor<D>, CamError> {
+        let mut visitor = |mut view: LayerView| visitor(&mut view);
+        self.model.try_forward(self.input.clone(), &mut Layers::visited(&mut visitor))
+    }
+
     /// A forward pass in which `change` replaces the layer's tensor.
-    fn forward(
+    fn with_layer(
         &self,
-        input: Tensor<D>,
         layer: &str,
         mut change: impl FnMut(Tensor<D>) -> Tensor<D>,
-    ) -> Tensor<D> {
-        let mut visitor = |mut view: LayerView| {
+    ) -> Result<Tensor<D>, CamError> {
+        self.forward(&mut |view| {
             if view.layer.name == layer
                 && let Some(tensor) = view.tensor::<D>()
             {
                 *tensor = change(tensor.clone());
             }
-        };
-        self.model.forward(input, &mut Layers::visited(&mut visitor))
+        })
     }
 
     /// The layer as a leaf on the tape, and the logits; `None` if they do not depend on it.
-    fn tracked(&self, layer: &str) -> Option<(Tensor<D>, Tensor<D>)> {
+    fn tracked(&self, layer: &str) -> Result<Option<(Tensor<D>, Tensor<D>)>, CamError> {
         let mut leaf: Option<Tensor<D>> = None;
-        let logits = self.forward(self.input.clone(), layer, |tensor| {
+        let logits = self.with_layer(layer, |tensor| {
             let tensor = Tensor::from_inner(tensor.inner()).require_grad();
             leaf = Some(tensor.clone());
             tensor
-        });
-        leaf.filter(|_| logits.is_tracked()).map(|leaf| (leaf, logits))
+        })?;
+        Ok(leaf.filter(|_| logits.is_tracked()).map(|leaf| (leaf, logits)))
     }
 
     /// `None` if the layer does not reach the score.
-    fn gradient(&self, target: &Target<D>, layer: &str) -> Option<Gradients<D>> {
-        let (leaf, logits) = self.tracked(layer)?;
-        let weights = Tensor::from_inner(target.weights.clone());
-        let score = (target.asked(&logits) * weights).sum();
+    fn gradient(&self, target: &Target<D>, layer: &str) -> Result<Option<Gradients<D>>, CamError> {
+        let Some((leaf, logits)) = self.tracked(layer)? else { return Ok(None) };
+        let weights = Tensor::from_inner(target.weights().clone());
+        let score = (target.pixel_scores(&logits) * weights).sum();
         let mut tape = score.backward();
-        let gradients = leaf.grad_remove(&mut tape)?;
-        Some(Gradients { activations: leaf.inner(), gradients })
+        let gradients = leaf.grad_remove(&mut tape);
+        Ok(gradients.map(|gradients| Gradients { activations: leaf.inner(), gradients }))
     }
 }

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -6,6 +7,7 @@ use burn::backend::ir::{BaseOperationIr, IrVisitorMut, OperationIr, TensorIr};
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::constants::Held;
 use crate::graph::{Graph, Node};
 use crate::{GraphError, guarded};
 
@@ -62,6 +64,7 @@ impl Graph {
         shape: [usize; D],
         forward: impl FnOnce(Tensor<D>, &mut Names) -> Tensor<D>,
     ) -> Result<Self, GraphError> {
+        let _capturing = Capturing::begin()?;
         // One device for all captures: burn can only make 65,536 of them.
         static DEVICE: LazyLock<Mutex<Device>> = LazyLock::new(|| Mutex::new(Device::capture()));
         let device = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,8 +88,8 @@ impl Graph {
             reason: "the output does not depend on the input".into(),
         })?;
 
-        let mut constants = captured.values;
-        constants.remove(&input);
+        let constants = captured.values.into_iter().filter(|(id, _)| *id != input);
+        let constants = constants.map(|(id, data)| (id, Held::new(data))).collect();
         let operations = captured.graph.operations;
         let operations =
             operations.into_iter().filter(|op| !matches!(op, OperationIr::Init(_))).collect();
@@ -116,6 +119,30 @@ impl Graph {
             }
         }
         self.operations = merged;
+    }
+}
+
+/// Marks this thread as capturing: a forward pass within the captured one would wait for the device
+/// that it holds itself.
+struct Capturing;
+
+thread_local! {
+    static CAPTURING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Capturing {
+    fn begin() -> Result<Self, GraphError> {
+        if CAPTURING.replace(true) {
+            let reason = "it is part of another network's forward pass".into();
+            return Err(GraphError::Capture { reason });
+        }
+        Ok(Self)
+    }
+}
+
+impl Drop for Capturing {
+    fn drop(&mut self) {
+        CAPTURING.set(false);
     }
 }
 

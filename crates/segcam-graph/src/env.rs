@@ -6,14 +6,27 @@ use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, DeviceSettings, TensorMetadata, get_device_settings};
 
 use crate::GraphError;
-use crate::graph::kind;
+use crate::constants::{Constant, Constants, Recipe, Shared};
+use crate::names::kind;
 
-/// Weights turned for the reverse pass, by their id and the groups of their convolution.
-pub(crate) type Turned<B> = Mutex<HashMap<(TensorId, usize), FloatTensor<B>>>;
+/// The transposed weights that a network's reverse passes need.
+pub(crate) struct Transposed<B: Backend> {
+    store: Constants<B>,
+    known: Mutex<HashMap<Recipe, Shared<B>>>,
+}
+
+impl<B: Backend> Transposed<B> {
+    pub(crate) fn new(store: Constants<B>) -> Self {
+        Self { store, known: Mutex::default() }
+    }
+}
 
 /// There is no rule for the operation.
 #[derive(Debug)]
 pub(crate) struct Unsupported;
+
+/// Whether an operation could be computed.
+pub(crate) type Done = Result<(), Unsupported>;
 
 /// A linear map from the cotangent of an operation's output to that of one of its inputs. The
 /// number says how many cotangents lie along the batch.
@@ -28,14 +41,18 @@ pub(crate) struct Step<B: Backend> {
     pub(crate) head: Option<Head<B>>,
 }
 
-/// A shortcut for the network's last operations when the score is about a single class: maps the
-/// cotangent of that class's channel to the cotangent of the operation's input.
+/// A linear map from one cotangent and the channels that it belongs to, each with a coefficient.
+pub(crate) type MixedBack<B> =
+    Box<dyn Fn(FloatTensor<B>, &[(usize, f64)]) -> FloatTensor<B> + Send + Sync>;
+
+/// A shortcut for the network's last operations: the score's cotangent is one map times a
+/// coefficient for each channel of the output, so that map alone need go back.
 pub(crate) enum Head<B: Backend> {
-    /// The operation treats each channel by itself: the result has one channel, too.
+    /// The operation treats every channel alike: the result is one map, too, and the coefficients
+    /// stay what they are.
     Channel(Back<B>),
     /// The operation mixes channels: the result has all channels of the input.
-    /// Its number is the class.
-    Mixed(Back<B>),
+    Mixed(MixedBack<B>),
 }
 
 /// Runs operations one after the other, and records how their cotangents go back.
@@ -43,17 +60,18 @@ pub(crate) struct Env<'a, B: Backend> {
     pub(crate) device: &'a B::Device,
     pub(crate) settings: DeviceSettings,
     pub(crate) values: HashMap<TensorId, HandleKind<B>>,
-    pub(crate) constants: &'a HashMap<TensorId, HandleKind<B>>,
+    pub(crate) constants: &'a HashMap<TensorId, Constant<B>>,
     /// Index of the operation that reads a value last; values to keep have none.
     pub(crate) last_use: HashMap<TensorId, usize>,
     /// Values that a cotangent passes through.
     pub(crate) active: HashSet<TensorId>,
-    /// Whether the walk accounts for everything that enters beside the active values.
-    pub(crate) certify: bool,
+    /// If the walk accounts for everything that enters beside the active values: those that change
+    /// with the input. All others are constants, also masks that were computed from it.
+    pub(crate) moving: Option<HashSet<TensorId>>,
     /// Bytes kept for the reverse pass.
     pub(crate) kept: usize,
-    /// Weights turned for the reverse pass.
-    turned: &'a Turned<B>,
+    /// Weights transposed for the reverse pass.
+    transposed: &'a Transposed<B>,
     index: usize,
     rank: usize,
     /// Inputs that the current operation reads more than once.
@@ -69,8 +87,8 @@ pub(crate) struct Env<'a, B: Backend> {
 impl<'a, B: Backend> Env<'a, B> {
     pub(crate) fn new(
         device: &'a B::Device,
-        constants: &'a HashMap<TensorId, HandleKind<B>>,
-        turned: &'a Turned<B>,
+        constants: &'a HashMap<TensorId, Constant<B>>,
+        transposed: &'a Transposed<B>,
     ) -> Self {
         Self {
             device,
@@ -79,9 +97,9 @@ impl<'a, B: Backend> Env<'a, B> {
             constants,
             last_use: HashMap::new(),
             active: HashSet::new(),
-            certify: false,
+            moving: None,
             kept: 0,
-            turned,
+            transposed,
             index: 0,
             rank: 0,
             twice: vec![],
@@ -113,8 +131,9 @@ impl<'a, B: Backend> Env<'a, B> {
         let twice = |id: &&TensorId| inputs.iter().filter(|other| other == id).count() > 1;
         self.twice = inputs.iter().filter(twice).copied().collect();
         self.split = None;
-        let unsupported = |_| GraphError::Unsupported { operation: kind(operation) };
-        crate::ops::run(self, operation).map_err(unsupported)?;
+        let unsupported = |_| GraphError::Unsupported { operation: kind(operation).into() };
+        let rule = crate::ops::rule_of(operation).ok_or(Unsupported);
+        rule.and_then(|rule| (rule.run)(self)).map_err(unsupported)?;
         for id in std::mem::take(&mut self.twice) {
             if self.last_use.get(&id) == Some(&index) {
                 self.values.remove(&id);
@@ -122,11 +141,14 @@ impl<'a, B: Backend> Env<'a, B> {
         }
         let step = self.step.take();
         if let Some(step) = &step {
-            // A forgotten path would be a wrong gradient: no rule may leave one out.
-            let open = operation.inputs().any(|tensor| {
-                self.active.contains(&tensor.id)
-                    && self.split != Some(tensor.id)
-                    && !step.paths.iter().any(|(input, _)| *input == tensor.id)
+            // A forgotten path would be a wrong gradient: no rule may leave one out, nor one of
+            // several where an operation reads a value more than once.
+            let open = inputs.iter().any(|id| {
+                let is = |other: &&TensorId| *other == id;
+                self.active.contains(id)
+                    && self.split != Some(*id)
+                    && step.paths.iter().map(|(input, _)| input).filter(is).count()
+                        < inputs.iter().filter(is).count()
             });
             if open {
                 return Err(unsupported(Unsupported));
@@ -142,7 +164,7 @@ impl<'a, B: Backend> Env<'a, B> {
         } else {
             self.values.get(&tensor.id).cloned()
         }
-        .or_else(|| self.constants.get(&tensor.id).cloned())
+        .or_else(|| Some(HandleKind::clone(&self.constants.get(&tensor.id)?.value)))
     }
 
     /// The value of a floating-point input; moved out if nothing reads it later.
@@ -167,16 +189,19 @@ impl<'a, B: Backend> Env<'a, B> {
         }
     }
 
-    pub(crate) fn set_float(&mut self, tensor: &TensorIr, value: FloatTensor<B>) {
+    pub(crate) fn set_float(&mut self, tensor: &TensorIr, value: FloatTensor<B>) -> Done {
         self.values.insert(tensor.id, HandleKind::Float(value));
+        Ok(())
     }
 
-    pub(crate) fn set_int(&mut self, tensor: &TensorIr, value: IntTensor<B>) {
+    pub(crate) fn set_int(&mut self, tensor: &TensorIr, value: IntTensor<B>) -> Done {
         self.values.insert(tensor.id, HandleKind::Int(value));
+        Ok(())
     }
 
-    pub(crate) fn set_bool(&mut self, tensor: &TensorIr, value: BoolTensor<B>) {
+    pub(crate) fn set_bool(&mut self, tensor: &TensorIr, value: BoolTensor<B>) -> Done {
         self.values.insert(tensor.id, HandleKind::Bool(value));
+        Ok(())
     }
 
     /// Whether the reverse pass follows this input of the current operation.
@@ -184,7 +209,7 @@ impl<'a, B: Backend> Env<'a, B> {
         self.recording
             && tensor.dtype.is_float()
             && (self.active.contains(&tensor.id)
-                || self.certify && !self.constants.contains_key(&tensor.id))
+                || self.moving.as_ref().is_some_and(|moving| moving.contains(&tensor.id)))
     }
 
     /// Records how the cotangent goes back to one input.
@@ -203,7 +228,7 @@ impl<'a, B: Backend> Env<'a, B> {
     /// Remembers that a value was joined from parts along the channels.
     pub(crate) fn join(&mut self, joined: &TensorIr, parts: &[TensorIr]) {
         let wanted = !self.last_use.contains_key(&joined.id);
-        let constant = parts.iter().any(|part| self.is_constant(part));
+        let constant = parts.iter().any(|part| self.is_fixed(part));
         if self.recording && !wanted && !constant {
             let mut start = 0;
             let starts = parts.iter().map(|part| {
@@ -241,10 +266,28 @@ impl<'a, B: Backend> Env<'a, B> {
 
     /// Records the part of the output that does not come from the inputs.
     pub(crate) fn constant(&mut self, value: impl FnOnce() -> FloatTensor<B>) {
-        if self.certify
+        if self.moving.is_some()
             && let Some(step) = &mut self.step
         {
             step.constant = Some(value());
+        }
+    }
+
+    /// The same for an operation that is linear in two inputs together, with one of them constant.
+    pub(crate) fn constant_parts(
+        &mut self,
+        out: &TensorIr,
+        [(one, x), (two, y)]: [(&TensorIr, &FloatTensor<B>); 2],
+        function: impl FnOnce(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
+    ) {
+        let (device, dtype) = (self.device, out.dtype.into());
+        let part = |fixed, value: &FloatTensor<B>| match fixed {
+            true => value.clone(),
+            false => B::float_zeros(value.shape(), device, dtype),
+        };
+        let (x_fixed, y_fixed) = (self.is_fixed(one), self.is_fixed(two));
+        if x_fixed || y_fixed {
+            self.constant(|| function(part(x_fixed, x), part(y_fixed, y)));
         }
     }
 
@@ -257,30 +300,46 @@ impl<'a, B: Backend> Env<'a, B> {
         });
     }
 
-    /// Weights in the form that the reverse pass needs, prepared once for the network.
-    pub(crate) fn prepared(
+    /// Weights of a convolution for the convolution that is its transpose, made once.
+    pub(crate) fn transposed(
         &mut self,
         weight: &TensorIr,
-        value: FloatTensor<B>,
+        value: &FloatTensor<B>,
         groups: usize,
-        prepare: fn(FloatTensor<B>, usize) -> FloatTensor<B>,
-    ) -> FloatTensor<B> {
-        if !self.is_constant(weight) {
-            return prepare(value, groups);
-        }
-        let mut turned = self.turned.lock().unwrap_or_else(PoisonError::into_inner);
-        turned.entry((weight.id, groups)).or_insert_with(|| prepare(value, groups)).clone()
+    ) -> Result<FloatTensor<B>, Unsupported> {
+        let make = || crate::ops::transpose::<B>(value.clone(), groups);
+        let Some(constant) = self.constants.get(&weight.id) else { return Ok(make()) };
+        let recipe = constant.recipe.transposed(groups);
+        let Transposed { store, known } = self.transposed;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = match known.get(&recipe) {
+            Some(shared) => shared.clone(),
+            None => {
+                let made = store.get_or_make(recipe, self.device, || Ok(HandleKind::Float(make())));
+                made.map_err(|_| Unsupported)?
+            }
+        };
+        let HandleKind::Float(transposed) = &*shared else { return Err(Unsupported) };
+        let transposed = transposed.clone();
+        known.insert(recipe, shared);
+        Ok(transposed)
     }
 
-    /// Records the shortcut for scores of a single class.
+    /// Records the shortcut for the network's last operations.
     pub(crate) fn head(&mut self, head: Head<B>) {
         if let Some(step) = &mut self.step {
             step.head = Some(head);
         }
     }
 
-    pub(crate) fn is_constant(&self, tensor: &TensorIr) -> bool {
+    fn is_constant(&self, tensor: &TensorIr) -> bool {
         self.constants.contains_key(&tensor.id)
+    }
+
+    /// Whether a value does not change with the input, or is a step function of it.
+    pub(crate) fn is_fixed(&self, tensor: &TensorIr) -> bool {
+        let moving = self.moving.as_ref();
+        moving.map_or_else(|| self.is_constant(tensor), |moving| !moving.contains(&tensor.id))
     }
 
     /// Something that a path needs of `value`, the current value of `tensor`. If the value is kept
@@ -304,4 +363,19 @@ impl<'a, B: Backend> Env<'a, B> {
         self.kept += value.shape().num_elements() * value.dtype().size();
         value
     }
+}
+
+/// One result of an operation on constants.
+pub(crate) fn compute<B: Backend>(
+    operation: &OperationIr,
+    out: TensorId,
+    device: &B::Device,
+    constants: &HashMap<TensorId, Constant<B>>,
+    store: &Constants<B>,
+) -> Result<HandleKind<B>, GraphError> {
+    let transposed = Transposed::new(store.clone());
+    let mut env = Env::new(device, constants, &transposed);
+    env.run(0, operation)?;
+    let unsupported = || GraphError::Unsupported { operation: kind(operation).into() };
+    env.values.remove(&out).ok_or_else(unsupported)
 }

@@ -25,6 +25,20 @@ pub enum GraphError {
         name: String,
     },
 
+    /// The forward pass was not told to keep what is asked for.
+    #[error("the forward pass did not keep what `{name}` needs")]
+    NotKept {
+        /// The name of the node.
+        name: String,
+    },
+
+    /// Values cannot be read from the device.
+    #[error("values cannot be read from the device: {reason}")]
+    Read {
+        /// What burn said.
+        reason: String,
+    },
+
     /// The values that the reverse pass needs do not fit into the bound.
     #[error(
         "the reverse pass needs more than the {limit} bytes it may keep: raise the bound, or \

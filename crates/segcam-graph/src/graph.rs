@@ -2,17 +2,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use burn::backend::ir::{OperationIr, TensorId, TensorIr};
-use burn::tensor::TensorData;
+
+use crate::constants::Held;
+use crate::names::kind;
 
 /// A network's forward pass as a list of operations, captured at one input shape.
 ///
 /// It prints as a program, one operation per line.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Graph {
     pub(crate) operations: Vec<OperationIr>,
     pub(crate) input: TensorId,
     pub(crate) output: TensorId,
-    pub(crate) constants: BTreeMap<TensorId, TensorData>,
+    pub(crate) constants: BTreeMap<TensorId, Held>,
     pub(crate) nodes: Vec<Node>,
 }
 
@@ -92,11 +94,11 @@ impl Graph {
 
     /// Names the results of floating-point operations that have no name yet.
     pub(crate) fn name_operations(&mut self) {
-        let mut counts: HashMap<String, usize> = HashMap::new();
+        let mut counts: HashMap<&str, usize> = HashMap::new();
         let mut seen: HashSet<TensorId> = self.nodes.iter().map(|node| node.id).collect();
         for operation in &self.operations {
             let kind = kind(operation);
-            let count = counts.entry(kind.clone()).or_default();
+            let count = counts.entry(kind).or_default();
             *count += 1;
             if let Some(out) = operation.outputs().next()
                 && out.dtype.is_float()
@@ -128,6 +130,14 @@ impl Graph {
     }
 }
 
+impl fmt::Debug for Graph {
+    /// Not its weights.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (operations, constants) = (self.len(), self.constants.len());
+        write!(f, "Graph {{ {operations} operations, {constants} constants }}")
+    }
+}
+
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for operation in &self.operations {
@@ -144,30 +154,4 @@ impl fmt::Display for Graph {
         }
         Ok(())
     }
-}
-
-/// The kind of an operation as people write it: `conv2d`, `add_scalar`.
-pub(crate) fn kind(operation: &OperationIr) -> String {
-    // burn's IR names each operation in its Debug form: `Module(Conv2d(Conv2dOpIr { … }))`.
-    let text = format!("{operation:?}");
-    let mut idents = text.split(|c: char| !c.is_alphanumeric()).filter(|ident| !ident.is_empty());
-    let mut last = "";
-    let name = idents
-        .find_map(|ident| {
-            if ident.ends_with("Ir") {
-                Some(last)
-            } else {
-                last = ident;
-                None
-            }
-        })
-        .unwrap_or(last);
-    let mut snake = String::new();
-    for (i, c) in name.chars().enumerate() {
-        if c.is_uppercase() && i > 0 {
-            snake.push('_');
-        }
-        snake.extend(c.to_lowercase());
-    }
-    snake
 }

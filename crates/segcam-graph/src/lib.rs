@@ -22,31 +22,33 @@
 //! let run = network.run(input.into_dispatch(), Keep { nodes: &[layer], ..Keep::default() })?;
 //! let weights = Tensor::<4>::ones([1, 1, 1, 2], &device).into_dispatch();
 //! let mut found = vec![];
-//! run.reverse(&[Target { class: 0, against: None, weights }], &[layer], |_, gradient| {
+//! run.reverse(&[Target { channels: vec![(0, 1.0)], weights }], &[layer], |_, gradient| {
 //!     found = Tensor::<4>::from_dispatch(gradient).into_data().iter::<f32>().collect();
 //! });
 //! assert_eq!(found, [3.0, 3.0]);
 //! # Ok::<(), segcam_graph::GraphError>(())
 //! ```
 
-mod batch;
 mod capture;
 mod cone;
+mod constants;
 mod env;
 mod error;
 mod graph;
+mod names;
 mod network;
-mod onward;
 mod ops;
 mod randomize;
 mod reverse;
 mod run;
 mod simplify;
+mod tail;
 
 pub use capture::Names;
+pub use constants::Constants;
 pub use error::{GraphError, guarded};
 pub use graph::{Graph, Node};
-pub use network::{Constants, Network};
-pub use onward::Onward;
+pub use network::Network;
 pub use reverse::{Shares, Target};
 pub use run::{Keep, Run};
+pub use tail::Tail;

@@ -1,59 +1,27 @@
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::Arc;
 
-use burn::backend::ir::{HandleKind, TensorId};
-use burn::backend::{Backend, Dispatch, get_device_settings};
-use burn::tensor::TensorData;
+use burn::backend::ir::TensorId;
+use burn::backend::{Backend, Dispatch};
 
-use crate::env::Turned;
-use crate::{Graph, GraphError, Node, simplify};
-
-/// Constants on a device, shared by all networks that hold the same values: the same model captured
-/// at several input shapes uploads its weights once.
-pub struct Constants<B: Backend = Dispatch>(Mutex<HashMap<u64, HandleKind<B>>>);
-
-impl<B: Backend> Default for Constants<B> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<B: Backend> Constants<B> {
-    fn upload(&self, data: &TensorData, device: &B::Device) -> Result<HandleKind<B>, GraphError> {
-        let mut hasher = DefaultHasher::new();
-        let kind = format!("{:?} {device:?}", data.dtype());
-        (data.shape().to_vec(), kind).hash(&mut hasher);
-        data.as_bytes().hash(&mut hasher);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known.get(&hasher.finish()) {
-            return Ok(found.clone());
-        }
-        let settings = get_device_settings::<B>(device);
-        let (data, dtype) = (data.clone(), data.dtype());
-        let value = if dtype.is_float() {
-            HandleKind::Float(B::float_from_data(data, device))
-        } else if dtype.is_int() || dtype.is_uint() {
-            let data = data.convert_dtype(settings.int_dtype.into());
-            HandleKind::Int(B::int_from_data(data, device))
-        } else if dtype.is_bool() {
-            let data = data.convert_dtype(settings.bool_dtype.into());
-            HandleKind::Bool(B::bool_from_data(data, device))
-        } else {
-            return Err(GraphError::Unsupported { operation: format!("{dtype:?} values") });
-        };
-        known.insert(hasher.finish(), value.clone());
-        Ok(value)
-    }
-}
+use crate::constants::{Constant, Pending};
+use crate::env::Transposed;
+use crate::{Constants, Graph, GraphError, Node, simplify};
 
 /// A simplified graph with its constants on a device: ready to run.
 pub struct Network<B: Backend = Dispatch> {
     pub(crate) graph: Graph,
     pub(crate) device: B::Device,
-    pub(crate) constants: HashMap<TensorId, HandleKind<B>>,
-    pub(crate) turned: Turned<B>,
+    pub(crate) constants: HashMap<TensorId, Constant<B>>,
+    pub(crate) transposed: Transposed<B>,
     merged: Vec<Node>,
+}
+
+impl<B: Backend> fmt::Debug for Network<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("graph", &self.graph).finish_non_exhaustive()
+    }
 }
 
 impl<B: Backend> Network<B> {
@@ -73,28 +41,19 @@ impl<B: Backend> Network<B> {
         simplify::drop_dead(&mut graph);
         simplify::take_apart(&mut graph);
         let before = graph.nodes.clone();
-        let mut on_device = HashMap::new();
-        for (id, data) in std::mem::take(&mut graph.constants) {
-            on_device.insert(id, constants.upload(&data, device)?);
-        }
-        let mut network = Self {
-            graph,
-            device: device.clone(),
-            constants: on_device,
-            turned: Mutex::default(),
-            merged: vec![],
-        };
-        simplify::fold_constants(&mut network)?;
-        simplify::fold_batch_norm(&mut network);
-        simplify::drop_dead(&mut network.graph);
-        let known = |id| network.constants.contains_key(&id);
-        let left: HashSet<TensorId> = network.graph.nodes.iter().map(|node| node.id).collect();
-        let lost = |node: &Node| !left.contains(&node.id) && !known(node.id);
-        network.merged = before.into_iter().filter(lost).collect();
-        let read = network.graph.uses();
-        let kept = |id| read.contains_key(&id) || network.graph.is_named(id);
-        network.constants.retain(|id, _| kept(*id));
-        Ok(Arc::new(network))
+        let fresh = graph.fresh_id();
+        let mut pending = Pending::new(std::mem::take(&mut graph.constants));
+        simplify::fold_constants(&mut graph, &mut pending);
+        simplify::fold_batch_norm(&mut graph, &mut pending, fresh);
+        simplify::drop_dead(&mut graph);
+        let left: HashSet<TensorId> = graph.nodes.iter().map(|node| node.id).collect();
+        let lost = |node: &Node| !left.contains(&node.id) && !pending.contains(node.id);
+        let merged = before.into_iter().filter(lost).collect();
+        let read = graph.uses();
+        let needed = |id| read.contains_key(&id) || graph.is_named(id);
+        let made = pending.make(needed, device, constants)?;
+        let transposed = Transposed::new(constants.clone());
+        Ok(Arc::new(Self { graph, device: device.clone(), constants: made, transposed, merged }))
     }
 
     /// The values that are no longer computed, because an operation became one with the next. A graph

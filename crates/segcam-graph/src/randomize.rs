@@ -6,6 +6,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::constants::Held;
 use crate::{Graph, GraphError};
 
 impl Graph {
@@ -27,14 +28,14 @@ impl Graph {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         let mut done: HashSet<TensorId> = HashSet::new();
         for tensor in self.operations[start..].iter().flat_map(OperationIr::inputs) {
-            if let Some(weights) = self.constants.get_mut(&tensor.id)
-                && weights.dtype().is_float()
+            if let Some(held) = self.constants.get_mut(&tensor.id)
+                && held.data.dtype().is_float()
                 && done.insert(tensor.id)
             {
-                let mut values: Vec<f64> = weights.iter::<f64>().collect();
+                let mut values: Vec<f64> = held.data.iter::<f64>().collect();
                 values.shuffle(&mut generator);
-                let shuffled = TensorData::new(values, weights.shape().clone());
-                *weights = shuffled.convert_dtype(weights.dtype());
+                let shuffled = TensorData::new(values, held.data.shape().clone());
+                *held = Held::new(shuffled.convert_dtype(held.data.dtype()));
             }
         }
         Ok(self)

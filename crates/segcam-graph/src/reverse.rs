@@ -2,22 +2,21 @@ use std::collections::{HashMap, HashSet};
 
 use burn::backend::ir::TensorId;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Slice, TensorMetadata, read_sync};
+use burn::backend::{Backend, Dispatch, TensorMetadata, read_sync};
+use burn::tensor::TensorData;
 
-use crate::Run;
 use crate::env::{Head, Step};
 use crate::graph::Node;
 use crate::ops::narrow;
+use crate::{GraphError, Run, guarded};
 
-/// A score to differentiate: the sum over `weights` times the output's channel `class`, less its
-/// channel `against`.
+/// A score to differentiate: `Σ_p w_p · Σ_(c,v) v·y^c_p` over the output's pixels `p`.
 #[derive(Debug, Clone)]
 pub struct Target<B: Backend = Dispatch> {
-    /// The channel of the output.
-    pub class: usize,
-    /// A channel that is subtracted.
-    pub against: Option<usize>,
-    /// `[N, 1, …]` at the size of the output.
+    /// The output's channels `c` that the score is about, each with its coefficient `v`. Those of a
+    /// channel that stands here twice add up.
+    pub channels: Vec<(usize, f64)>,
+    /// `w`: `[N, 1, …]` at the size of the output.
     pub weights: FloatTensor<B>,
 }
 
@@ -25,6 +24,7 @@ pub struct Target<B: Backend = Dispatch> {
 /// goes past it, and the constants after it. In a network that is piecewise linear after the cut
 /// (ReLU, max pooling, fixed BatchNorm, linear interpolation) they add up to the score.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Shares {
     /// `Σ A·∂s/∂A` at the node.
     pub node: f64,
@@ -49,7 +49,7 @@ impl<B: Backend> Run<B> {
     /// More than one target needs [`Network::takes_many`](crate::Network::takes_many).
     ///
     /// # Panics
-    /// Without targets, and if a class or the shape of weights does not fit the output, or a node
+    /// Without targets, and if a channel or the shape of weights does not fit the output, or a node
     /// was not among those to keep.
     pub fn reverse(
         &self,
@@ -68,12 +68,21 @@ impl<B: Backend> Run<B> {
         self.walk(start, targets.len(), &active, |step, cotangent| give(step, cotangent));
     }
 
-    /// The shares of one target's score when the network is cut at `node`. The forward pass must
-    /// have been told to keep what they need.
-    pub fn shares(&self, target: &Target<B>, node: &Node) -> Shares {
+    /// The shares of one target's score when the network is cut at `node`: any of those that the
+    /// forward pass was told to [keep](crate::Keep) shares of.
+    ///
+    /// # Errors
+    /// [`GraphError::NotKept`], [`GraphError::Read`].
+    ///
+    /// # Panics
+    /// If a channel or the shape of the weights does not fit the output.
+    pub fn shares(&self, target: &Target<B>, node: &Node) -> Result<Shares, GraphError> {
+        let Some(inside) = self.values.get(&node.id).filter(|_| self.certified) else {
+            return Err(GraphError::NotKept { name: node.name.clone() });
+        };
         let graph = &self.network.graph;
         let active = graph.descendants([node.id]);
-        let asked = [(target.class, target.against)];
+        let asked = [target.channels.as_slice()];
         let cotangent = self.all_channels(target.weights.clone(), &asked, graph.output);
         let mut cotangents = HashMap::from([(graph.output, cotangent)]);
         let mut bias = 0.0;
@@ -82,23 +91,25 @@ impl<B: Backend> Run<B> {
         for step in self.steps.iter().filter(after).rev() {
             let Some(cotangent) = cotangents.remove(&step.out) else { continue };
             if let Some(constant) = &step.constant {
-                bias += product::<B>(cotangent.clone(), constant.clone());
+                bias += product::<B>(cotangent.clone(), constant.clone())?;
             }
             for (input, back) in &step.paths {
                 let share = back(cotangent.clone(), 1);
                 if active.contains(input) {
                     add::<B>(&mut cotangents, *input, share);
                 } else if let Some(value) = self.values.get(input) {
-                    *past.entry(*input).or_default() += product::<B>(share, value.clone());
+                    *past.entry(*input).or_default() += product::<B>(share, value.clone())?;
                 }
             }
         }
-        let inside = cotangents.remove(&node.id).zip(self.values.get(&node.id));
-        let inside = inside.map(|(gradient, value)| product::<B>(gradient, value.clone()));
+        let inside = match cotangents.remove(&node.id) {
+            Some(gradient) => product::<B>(gradient, inside.clone())?,
+            None => 0.0,
+        };
         let mut bypasses: Vec<_> =
             past.into_iter().map(|(id, share)| (graph.name(id), share)).collect();
         bypasses.sort_by(|a, b| a.0.cmp(&b.0));
-        Shares { node: inside.unwrap_or(0.0), bypasses, bias }
+        Ok(Shares { node: inside, bypasses, bias })
     }
 
     fn step(&self, out: TensorId) -> Option<&Step<B>> {
@@ -106,9 +117,9 @@ impl<B: Backend> Run<B> {
     }
 
     /// The first cotangent and the value it belongs to. As long as the network's last operations
-    /// have a shortcut for scores of one class, it is taken.
+    /// have a shortcut for scores of few channels, it is taken.
     fn start(&self, targets: &[Target<B>], wanted: &[TensorId]) -> (TensorId, FloatTensor<B>) {
-        let classes: Vec<_> = targets.iter().map(|target| (target.class, target.against)).collect();
+        let channels: Vec<_> = targets.iter().map(|target| target.channels.as_slice()).collect();
         let weights = targets.iter().map(|target| target.weights.clone()).collect();
         let mut cotangent = joined::<B>(weights);
         let mut id = self.network.graph.output;
@@ -119,46 +130,38 @@ impl<B: Backend> Run<B> {
             match head {
                 Head::Channel(back) => cotangent = back(cotangent, targets.len()),
                 Head::Mixed(back) => {
-                    let rows = classes.iter().enumerate().map(|(at, (class, against))| {
-                        let count = cotangent.shape()[0] / classes.len();
-                        let row = narrow::<B>(cotangent.clone(), 0, at * count, count);
-                        let other = against.map(|against| back(row.clone(), against));
-                        let row = back(row, *class);
-                        other.map_or_else(|| row.clone(), |other| B::float_sub(row.clone(), other))
+                    let count = cotangent.shape()[0] / channels.len();
+                    let rows = channels.iter().enumerate().map(|(at, channels)| {
+                        back(narrow::<B>(cotangent.clone(), 0, at * count, count), channels)
                     });
                     return (step.paths[0].0, joined::<B>(rows.collect()));
                 }
             }
             id = step.paths[0].0;
         }
-        (id, self.all_channels(cotangent, &classes, id))
+        (id, self.all_channels(cotangent, &channels, id))
     }
 
-    /// `cotangent` of one channel, `[K·N, 1, …]`, with zeros in all other channels of value `id`.
+    /// `cotangent`, `[K·N, 1, …]`, times each target's coefficients of all channels of value `id`.
     fn all_channels(
         &self,
         cotangent: FloatTensor<B>,
-        classes: &[(usize, Option<usize>)],
+        targets: &[&[(usize, f64)]],
         id: TensorId,
     ) -> FloatTensor<B> {
         let mut shape = cotangent.shape();
         let graph = &self.network.graph;
-        let output = graph.output == id;
-        shape[1] = if output { self.output.shape()[1] } else { graph.channels(id) };
-        let count = shape[0] / classes.len();
-        let mut all = B::float_zeros(shape.clone(), &cotangent.device(), cotangent.dtype().into());
-        for (at, (class, against)) in classes.iter().enumerate() {
-            let row = narrow::<B>(cotangent.clone(), 0, at * count, count);
-            let mut ranges = vec![Slice::full(); shape.num_dims()];
-            ranges[0] = range(at * count, count);
-            if let Some(against) = against {
-                ranges[1] = range(*against, 1);
-                all = B::float_slice_assign(all, &ranges, B::float_neg(row.clone()));
-            }
-            ranges[1] = range(*class, 1);
-            all = B::float_slice_assign(all, &ranges, row);
+        let width = if graph.output == id { self.output.shape()[1] } else { graph.channels(id) };
+        let count = shape[0] / targets.len();
+        let mut coefficients = vec![0.0; shape[0] * width];
+        for (at, row) in coefficients.chunks_exact_mut(width).enumerate() {
+            targets[at / count].iter().for_each(|(channel, by)| row[*channel] += by);
         }
-        all
+        shape[1] = width;
+        (2..shape.num_dims()).for_each(|dim| shape[dim] = 1);
+        let coefficients = TensorData::new(coefficients, shape).convert_dtype(cotangent.dtype());
+        let coefficients = B::float_from_data(coefficients, &cotangent.device());
+        B::float_mul(cotangent, coefficients)
     }
 
     fn walk(
@@ -205,12 +208,12 @@ fn joined<B: Backend>(mut rows: Vec<FloatTensor<B>>) -> FloatTensor<B> {
     if rows.len() == 1 { rows.remove(0) } else { B::float_cat(rows, 0) }
 }
 
-fn range(start: usize, length: usize) -> Slice {
-    Slice::new(start as isize, Some((start + length) as isize), 1)
-}
-
 /// The sum of `a·b`, added up in double precision.
-fn product<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> f64 {
-    let data = read_sync(B::float_into_data(B::float_mul(a, b)));
-    data.map_or(f64::NAN, |data| data.iter::<f64>().sum())
+fn product<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> Result<f64, GraphError> {
+    let read = guarded(|| read_sync(B::float_into_data(B::float_mul(a, b))));
+    match read {
+        Ok(Ok(data)) => Ok(data.iter::<f64>().sum()),
+        Ok(Err(error)) => Err(GraphError::Read { reason: error.to_string() }),
+        Err(reason) => Err(GraphError::Read { reason }),
+    }
 }

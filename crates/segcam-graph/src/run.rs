@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use burn::backend::ir::{HandleKind, TensorId};
@@ -16,7 +17,7 @@ pub struct Keep<'a> {
     pub nodes: &'a [&'a Node],
     /// Most bytes to keep beside the network and the wanted values.
     pub limit: Option<usize>,
-    /// Keep also what [`Run::shares`] needs.
+    /// Keep also what [`Run::shares`] needs, for each of the nodes.
     pub shares: bool,
 }
 
@@ -26,6 +27,14 @@ pub struct Run<B: Backend = Dispatch> {
     pub(crate) output: FloatTensor<B>,
     pub(crate) values: HashMap<TensorId, FloatTensor<B>>,
     pub(crate) steps: Vec<Step<B>>,
+    /// Whether it has what shares need.
+    pub(crate) certified: bool,
+}
+
+impl<B: Backend> fmt::Debug for Run<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("network", &self.network).finish_non_exhaustive()
+    }
 }
 
 impl<B: Backend> Network<B> {
@@ -36,13 +45,16 @@ impl<B: Backend> Network<B> {
     pub fn run(self: &Arc<Self>, input: FloatTensor<B>, keep: Keep) -> Result<Run<B>, GraphError> {
         let graph = &self.graph;
         let wanted: HashSet<TensorId> = keep.nodes.iter().map(|node| node.id).collect();
-        let mut env = Env::new(&self.device, &self.constants, &self.turned);
+        let mut env = Env::new(&self.device, &self.constants, &self.transposed);
         env.active = graph.descendants(wanted.iter().copied());
-        env.certify = keep.shares;
+        env.moving = keep.shares.then(|| graph.descendants([graph.input]));
         for (index, operation) in graph.operations.iter().enumerate() {
             env.last_use.extend(operation.inputs().map(|tensor| (tensor.id, index)));
         }
-        let bypasses = if keep.shares { self.bypasses(&env.active) } else { vec![] };
+        let bypasses: HashSet<TensorId> = match &env.moving {
+            Some(moving) => wanted.iter().flat_map(|id| self.bypasses(*id, moving)).collect(),
+            None => HashSet::new(),
+        };
         for id in wanted.iter().chain(&bypasses).chain([&graph.output]) {
             env.last_use.remove(id);
         }
@@ -63,19 +75,20 @@ impl<B: Backend> Network<B> {
                 _ => None,
             })
             .collect();
-        for (id, value) in &self.constants {
-            if let HandleKind::Float(value) = value {
+        for (id, constant) in &self.constants {
+            if let HandleKind::Float(value) = &*constant.value {
                 values.entry(*id).or_insert_with(|| value.clone());
             }
         }
         let output = values.get(&graph.output).cloned();
         values.retain(|id, _| wanted.contains(id) || bypasses.contains(id));
         let output = output.ok_or(GraphError::Capture { reason: "it has no output".into() })?;
-        Ok(Run { network: self.clone(), output, values, steps })
+        Ok(Run { network: self.clone(), output, values, steps, certified: keep.shares })
     }
 
-    /// The values that reach the output beside the `active` ones.
-    fn bypasses(&self, active: &HashSet<TensorId>) -> Vec<TensorId> {
+    /// The values that reach the output beside those that depend on `node`.
+    fn bypasses(&self, node: TensorId, moving: &HashSet<TensorId>) -> Vec<TensorId> {
+        let active = self.graph.descendants([node]);
         let inside = self
             .graph
             .operations
@@ -84,7 +97,7 @@ impl<B: Backend> Network<B> {
         inside
             .flat_map(|operation| operation.inputs())
             .map(|tensor| tensor.id)
-            .filter(|id| !active.contains(id) && !self.constants.contains_key(id))
+            .filter(|id| !active.contains(id) && moving.contains(id))
             .collect()
     }
 }

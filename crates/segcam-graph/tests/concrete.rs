@@ -37,15 +37,14 @@ fn all<B: Backend>(graph: &Graph, device: &B::Device, input: TensorData) -> [Vec
     };
     let weights = TensorData::ones::<f32, _>([1, 1, 3, 4]);
     let target = |class| Target {
-        class,
-        against: None,
+        channels: vec![(class, 1.0)],
         weights: B::float_from_data(weights.clone(), device),
     };
     let mut gradients = vec![];
     run.reverse(&[target(0), target(1)], &[&layer], |_, found| gradients = values(found));
     let doubled = B::float_mul_scalar(run.value(&layer).expect("kept"), 2.0.into());
-    let onward = network.onward(&layer, input).expect("rules").expect("a path");
-    [values(run.output()), gradients, values(onward.run(doubled).expect("rules"))]
+    let tail = network.tail(&layer, input).expect("rules").expect("a path");
+    [values(run.output()), gradients, values(tail.run(doubled).expect("rules"))]
 }
 
 #[test]

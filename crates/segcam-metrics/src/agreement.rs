@@ -1,6 +1,7 @@
 use segcam_core::{Explanation, upsample};
 
-use crate::error::read;
+use crate::prepared::Case;
+use crate::values::read;
 use crate::{MetricError, spearman};
 
 /// How far maps of several layers say the same: for each, the mean rank correlation with the others,
@@ -14,12 +15,12 @@ use crate::{MetricError, spearman};
 ///
 /// # Example
 /// ```no_run
-/// use segcam_core::{CamError, Observation, PredictedClass, SegHiResGradCam};
+/// use segcam_core::{CamError, HiResCam, Observation, PredictedClass, Request};
 ///
 /// # fn example(seen: Observation) -> Result<(), Box<dyn std::error::Error>> {
-/// let method = SegHiResGradCam::new(PredictedClass);
-/// let maps = ["mid", "dec2", "dec1"].map(|layer| seen.explain(&method, layer, 1));
-/// let maps = maps.into_iter().collect::<Result<Vec<_>, CamError>>()?;
+/// let target = seen.target(&PredictedClass, 1)?;
+/// let requests = ["mid", "dec2", "dec1"].map(|layer| Request::new(&HiResCam, layer, &target));
+/// let maps = seen.explain_all(requests).collect::<Result<Vec<_>, CamError>>()?;
 /// println!("{:?}", segcam_metrics::agreement(&maps)?);
 /// # Ok(())
 /// # }
@@ -53,4 +54,16 @@ pub fn agreement<const D: usize>(
         Ok(known.iter().sum::<f64>() / known.len() as f64)
     };
     Ok(pairs.into_iter().map(mean).collect())
+}
+
+/// A method's layers among themselves, of maps that explain the same score.
+pub(crate) fn measure<const D: usize>(case: &Case<D>) -> Result<f64, MetricError> {
+    let (at, map, maps) = (case.at()?, case.map()?, case.run.maps);
+    let alike =
+        |other: &Explanation<D>| (other.method(), other.target()) == (map.method(), map.target());
+    let places: Vec<usize> = (0..maps.len()).filter(|&at| alike(&maps[at])).collect();
+    let all = case.run.known.once(places.clone(), || {
+        agreement(&places.iter().map(|&at| maps[at].clone()).collect::<Vec<_>>())
+    })?;
+    all[places.partition_point(|&place| place < at)].clone()
 }

@@ -1,7 +1,7 @@
 use num_traits::Float;
 
 use crate::MetricError;
-use crate::error::{expect_map, float, positive, sum_in};
+use crate::values::{expect_map, float, positive, sum_in};
 
 /// How much a map says that one region gave the prediction away: its mean positive value as a share
 /// of the sum of the regions' means, 0 to 1.

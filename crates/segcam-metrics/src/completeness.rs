@@ -1,7 +1,11 @@
+use std::rc::Rc;
+
 use num_traits::Float;
+use segcam_core::Certificate;
 
 use crate::MetricError;
-use crate::error::expect_finite;
+use crate::prepared::Case;
+use crate::values::expect_finite;
 
 /// How far a score is from the sum of its parts: `|s − Σ parts| / Σ |parts|`, lower is better.
 ///
@@ -28,4 +32,19 @@ pub fn completeness_error<F: Float>(score: F, parts: &[F]) -> Result<F, MetricEr
         return Err(MetricError::Undefined { metric: "completeness error", reason });
     }
     Ok((score - sum(|part| part)).abs() / size)
+}
+
+/// What the map, what goes past the layer and the biases leave unexplained of the score.
+pub(crate) fn measure<const D: usize>(case: &Case<D>) -> Result<f64, MetricError> {
+    let certificate = certificate(case)?;
+    let reason = "the engine cannot tell the parts of the score";
+    let undefined = MetricError::Undefined { metric: "completeness error", reason };
+    let shares = certificate.shares.as_ref().ok_or(undefined)?;
+    let mut parts = vec![certificate.map, shares.bias];
+    parts.extend(shares.bypasses.iter().map(|(_, share)| share));
+    completeness_error(certificate.score, &parts)
+}
+
+pub(crate) fn certificate<const D: usize>(case: &Case<D>) -> Result<Rc<Certificate>, MetricError> {
+    case.known.once((), || Ok(case.run.image.seen.certify(case.map()?)?))
 }

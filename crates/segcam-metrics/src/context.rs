@@ -1,13 +1,17 @@
-use burn::tensor::Tensor;
-use segcam_core::{Ask, upsample};
+use std::rc::Rc;
 
-use crate::error::read;
+use burn::tensor::Tensor;
+use segcam_core::{Perturbation, upsample};
+
 use crate::order::{count, descending};
+use crate::prepared::{Case, Prepared};
 use crate::removal::mean;
-use crate::{MetricError, Removal};
+use crate::values::read;
+use crate::{Control, MetricError, Removal};
 
 /// What the network says when only the surroundings of the explained pixels change.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Context {
     /// For each fraction, the probability without the most relevant pixels outside the set.
     pub deletion: Vec<f64>,
@@ -55,23 +59,24 @@ fn difference(map: &[f64], random: &[f64]) -> f64 {
 ///
 /// # fn example(seen: Observation) -> Result<(), Box<dyn std::error::Error>> {
 /// let map = seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1)?;
-/// let ask = seen.ask(map.target(), map.layer())?;
-/// let removal = Removal::default();
-/// let found = context(&removal, &ask, &map.heat_map(Normalize::Max))?;
+/// let network = seen.perturb(map.target(), map.layer())?;
+/// let removal = Removal::new();
+/// let found = context(&removal, &network, &map.heat_map(Normalize::Max))?;
 /// let random = Control::Random.heat_map(&seen.input(), map.target(), 0);
-/// let random = context(&removal, &ask, &random)?;
+/// let random = context(&removal, &network, &random)?;
 /// println!("{:.3} {:.3}", found.deletion_score(&random), found.insertion_score(&random));
 /// # Ok(())
 /// # }
 /// ```
 pub fn context<const D: usize>(
     removal: &Removal,
-    ask: &Ask<D>,
+    network: &Perturbation<D>,
     heat: &Tensor<D>,
 ) -> Result<Context, MetricError> {
-    let values = removal.values(ask, heat)?;
+    let values = removal.values(network, heat)?;
     // Where the output is smaller than the input, every input pixel under an explained one stays.
-    let explained = upsample(ask.target().weights.clone().abs(), &ask.input().dims()[2..]);
+    let explained =
+        upsample(network.target().weights().clone().abs(), &network.input().dims()[2..]);
     let explained: Vec<f32> = read(explained)?;
     let mut order = descending(&values, removal.seed);
     order.retain(|&at| explained[at] == 0.0);
@@ -83,7 +88,20 @@ pub fn context<const D: usize>(
     let most_relevant = counts().map(|count| order[..count].to_vec());
     let all_others = counts().map(|count| order[count..].to_vec());
     let removed: Vec<Vec<usize>> = most_relevant.chain(all_others).collect();
-    let mut deletion = removal.probabilities(ask, &removed)?;
+    let mut deletion = removal.probabilities(network, &removed)?;
     let insertion = deletion.split_off(removal.fractions.len());
     Ok(Context { deletion, insertion })
+}
+
+/// The scores of deletion and insertion. All maps that are judged by a question share the random order.
+pub(crate) fn of<const D: usize>(case: &Case<D>) -> Result<Rc<(f64, f64)>, MetricError> {
+    let (network, Prepared { protocol, known, .. }) = (&case.run.network, case.run.image);
+    case.known.once((), || {
+        let random = known.once(network.target().clone(), || {
+            let heat = Control::Random.heat_map(&network.input(), network.target(), protocol.seed);
+            context(&protocol.removal, network, &heat)
+        })?;
+        let found = context(&protocol.removal, network, &*case.heat()?)?;
+        Ok((found.deletion_score(&random), found.insertion_score(&random)))
+    })
 }

@@ -6,6 +6,7 @@ use segcam_core::{Target, upsample};
 /// Heat maps that know nothing of the network, or too much: what a metric says of them shows what it
 /// measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Control {
     /// Uniform noise.
     Random,
@@ -17,7 +18,9 @@ pub enum Control {
 
 impl Control {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Random, Self::Edges, Self::Pixels];
+    pub fn all() -> &'static [Self] {
+        &[Self::Random, Self::Edges, Self::Pixels]
+    }
 
     /// The name in tables.
     pub fn name(self) -> &'static str {
@@ -55,7 +58,7 @@ impl Control {
                 Tensor::from_data(TensorData::new(values, shape), &input.device())
             }
             Self::Edges => edges(input),
-            Self::Pixels => upsample(target.weights.clone().abs(), &shape[2..]),
+            Self::Pixels => upsample(target.weights().clone().abs(), &shape[2..]),
         }
     }
 }

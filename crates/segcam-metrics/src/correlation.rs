@@ -2,7 +2,7 @@ use anofox_statistics::{pearson, rank};
 use num_traits::Float;
 
 use crate::MetricError;
-use crate::error::{expect_finite, expect_length};
+use crate::values::{expect_finite, expect_length};
 
 /// Spearman's rank correlation, −1 to 1; equal values share their mean rank.
 ///

@@ -1,6 +1,4 @@
-use burn::tensor::{Element, Tensor};
-use num_traits::Float;
-use segcam_core::{CamError, guarded};
+use segcam_core::CamError;
 
 /// Why a metric has no value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -60,50 +58,33 @@ pub enum MetricError {
         fraction: f64,
     },
 
+    /// The metric looks at something else than what it was given.
+    #[error("it needs {what}")]
+    Needs {
+        /// What there must be.
+        what: &'static str,
+    },
+
     /// What the network or its explanation says.
     #[error(transparent)]
     Cam(#[from] CamError),
 }
 
-/// The values of a tensor.
-pub(crate) fn read<F: Element, const D: usize>(tensor: Tensor<D>) -> Result<Vec<F>, MetricError> {
-    guarded(|| Ok(tensor.into_data().iter::<F>().collect()))
-}
-
-/// The map has values, all of them finite, and the region as many.
-pub(crate) fn expect_map<F: Float>(map: &[F], region: Option<&[bool]>) -> Result<(), MetricError> {
-    expect_finite("the map", map)?;
-    match region {
-        Some(region) => expect_length("the region", region.len(), map.len()),
-        None => Ok(()),
+impl MetricError {
+    /// Whether nothing more can be measured: the question is wrong, or the network gives no answers.
+    /// Other errors are why one number is missing.
+    pub(crate) fn ends_it_all(&self) -> bool {
+        match self {
+            Self::OneImage { .. } | Self::Fraction { .. } => true,
+            Self::Cam(error) => !matches!(
+                error,
+                CamError::EmptyPixelSet { .. }
+                    | CamError::FixedWeights
+                    | CamError::NoPath { .. }
+                    | CamError::NonFinite { .. }
+                    | CamError::PixelSet { .. }
+            ),
+            _ => false,
+        }
     }
-}
-
-pub(crate) fn expect_finite<F: Float>(what: &'static str, values: &[F]) -> Result<(), MetricError> {
-    let count = values.iter().filter(|value| !value.is_finite()).count();
-    if count > 0 { Err(MetricError::NotFinite { what, count }) } else { Ok(()) }
-}
-
-pub(crate) fn expect_length(
-    what: &'static str,
-    given: usize,
-    wanted: usize,
-) -> Result<(), MetricError> {
-    if given == wanted { Ok(()) } else { Err(MetricError::Length { what, wanted, given }) }
-}
-
-/// What is above zero of a map.
-pub(crate) fn positive<F: Float>(value: F) -> F {
-    value.max(F::zero())
-}
-
-/// A whole number as a float.
-pub(crate) fn float<F: Float>(number: usize) -> F {
-    F::from(number).unwrap_or_else(F::infinity)
-}
-
-/// The sum of what a region picks.
-pub(crate) fn sum_in<F: Float>(map: &[F], region: &[bool], of: impl Fn(F) -> F) -> F {
-    let chosen = map.iter().zip(region).filter(|(_, inside)| **inside);
-    chosen.fold(F::zero(), |sum, (value, _)| sum + of(*value))
 }

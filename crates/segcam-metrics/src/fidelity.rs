@@ -1,15 +1,18 @@
+use std::rc::Rc;
+
 use burn::tensor::Tensor;
 use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
-use segcam_core::{Ask, Explanation};
+use segcam_core::{Explanation, Perturbation};
 
-use crate::again::values_of;
-use crate::error::expect_length;
+use crate::prepared::Case;
+use crate::values::{expect_length, values_of};
 use crate::{MetricError, r_squared, spearman};
 
 /// What the score loses without single cells of a layer.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Ablation {
     /// The cells: places in the layer's map.
     pub cells: Vec<usize>,
@@ -20,6 +23,7 @@ pub struct Ablation {
 
 /// How well a map tells what the score loses without a cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Fidelity {
     /// Share of the variance of `Δ` that a straight line in the map's values explains, 0 to 1.
     pub r_squared: f64,
@@ -44,17 +48,17 @@ pub struct Fidelity {
 ///
 /// # fn example(seen: Observation) -> Result<(), Box<dyn std::error::Error>> {
 /// let map = seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1)?;
-/// let ablation = ablation(&seen.ask(map.target(), map.layer())?, 256, 0)?;
+/// let ablation = ablation(&seen.perturb(map.target(), map.layer())?, 256, 0)?;
 /// println!("{:.2}", ablation.fidelity(&map)?.r_squared);
 /// # Ok(())
 /// # }
 /// ```
 pub fn ablation<const D: usize>(
-    ask: &Ask<D>,
+    network: &Perturbation<D>,
     cells: usize,
     seed: u64,
 ) -> Result<Ablation, MetricError> {
-    let activations = ask.activations()?;
+    let activations = network.activations()?;
     let shape = activations.dims();
     if shape[0] != 1 {
         return Err(MetricError::OneImage { given: shape[0] });
@@ -67,8 +71,8 @@ pub fn ablation<const D: usize>(
         let cell = cells[k];
         flat.clone().slice_fill([0..1, 0..shape[1], cell..cell + 1], 0.0).reshape(shape)
     };
-    let scores = ask.with_layer(cells.len(), without)?;
-    let clean = ask.score()[0];
+    let scores = network.scores_with_layer(cells.len(), without)?;
+    let clean = network.scores()?[0];
     Ok(Ablation { drops: scores.iter().map(|images| clean - images[0]).collect(), cells, size })
 }
 
@@ -86,4 +90,16 @@ impl Ablation {
             spearman: spearman(&chosen, &self.drops)?,
         })
     }
+}
+
+/// Maps of the same layer and score share what the network says.
+pub(crate) fn of<const D: usize>(case: &Case<D>) -> Result<Rc<Fidelity>, MetricError> {
+    case.known.once((), || {
+        let (map, image) = (case.map()?, case.run.image);
+        let drops = image.known.once((map.layer().to_string(), map.target().clone()), || {
+            let network = image.seen.perturb(map.target(), map.layer())?;
+            ablation(&network, image.protocol.cells, image.protocol.seed)
+        })?;
+        drops.fidelity(map)
+    })
 }

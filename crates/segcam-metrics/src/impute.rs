@@ -1,5 +1,5 @@
 use crate::MetricError;
-use crate::error::{expect_finite, expect_length};
+use crate::values::{expect_finite, expect_length};
 
 /// Residual, relative to the right-hand side, at which the solver stops.
 const TOLERANCE: f64 = 1e-5;

@@ -1,8 +1,8 @@
 use num_traits::Float;
 
 use crate::MetricError;
-use crate::error::expect_length;
 use crate::relevance_mass::share;
+use crate::values::expect_length;
 
 /// Of several objects that look the same, how much the map of one of them knows which: its share of
 /// the positive values on all objects, 0 to 1, higher is better.

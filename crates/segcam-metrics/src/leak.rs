@@ -1,7 +1,8 @@
 use num_traits::Float;
 
-use crate::MetricError;
-use crate::error::{expect_map, sum_in};
+use crate::prepared::Case;
+use crate::values::{expect_map, sum_in};
+use crate::{MetricError, completeness};
 
 /// Share of a map's absolute values in cells that no explained pixel can depend on:
 /// `Σ_{u∉cone} |L(u)| / Σ_u |L(u)|`, 0 to 1, lower is better.
@@ -29,4 +30,10 @@ pub fn leak<F: Float>(map: &[F], reached: &[bool]) -> Result<F, MetricError> {
         return Err(MetricError::Undefined { metric: "leak", reason });
     }
     Ok(sum_in(map, &outside, F::abs) / all)
+}
+
+pub(crate) fn measure<const D: usize>(case: &Case<D>) -> Result<f64, MetricError> {
+    let reason = "the map is zero, or the engine cannot tell";
+    let undefined = MetricError::Undefined { metric: "leak", reason };
+    completeness::certificate(case)?.impossible.ok_or(undefined)
 }

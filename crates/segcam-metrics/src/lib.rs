@@ -14,13 +14,12 @@
 //! | do layers agree? | [`agreement`] |
 //!
 //! [`Protocol`] asks all of them that need no further knowledge, of many maps of one image;
-//! [`Study`] collects them over many images, with intervals and tests ([`summary`], [`comparison`]). [`Control`]s are heat maps that
-//! every table should have beside the real ones.
+//! [`Study`] collects them over many images, with intervals and tests ([`summary`], [`comparison`]).
+//! [`Control`]s are heat maps that every table should have beside the real ones.
 //!
 //! Metrics of arrays take slices of any float, one value for each cell. Those that ask the network
-//! again take an [`Ask`](segcam_core::Ask), whose pixels stay those of the clean prediction.
+//! again take a [`Perturbation`](segcam_core::Perturbation), or observations of changed inputs.
 
-mod again;
 mod agreement;
 mod bias_share;
 mod completeness;
@@ -32,9 +31,11 @@ mod fidelity;
 mod impute;
 mod instance_index;
 mod leak;
+mod memo;
 mod metric;
 mod order;
 mod pointing_game;
+mod prepared;
 mod protocol;
 mod randomization;
 mod relevance_mass;
@@ -44,6 +45,7 @@ mod road;
 mod stability;
 mod statistics;
 mod study;
+mod values;
 
 pub use agreement::agreement;
 pub use bias_share::bias_share;
@@ -59,6 +61,7 @@ pub use leak::leak;
 pub use metric::{Better, Metric};
 pub use order::descending;
 pub use pointing_game::pointing_game;
+pub use prepared::Prepared;
 pub use protocol::{Protocol, Row};
 pub use randomization::randomization;
 pub use relevance_mass::relevance_mass;

@@ -2,39 +2,89 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a [`Protocol`](crate::Protocol) measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Metric {
+use crate::prepared::Case;
+use crate::{
+    MetricError, agreement, completeness, context, fidelity, leak, pointing_game, randomization,
+    relevance_mass, relevance_rank, road, stability,
+};
+
+/// The table of metrics: key, name, which values are good, and the function that measures.
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $metric:ident, $name:literal, $better:ident, $measure:expr;)*) => {
+        /// What a [`Protocol`](crate::Protocol) measures; it prints its name.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[non_exhaustive]
+        pub enum Metric {
+            $($(#[$doc])* #[serde(rename = $name)] $metric,)*
+        }
+
+        impl Metric {
+            /// All of them.
+            pub fn all() -> &'static [Self] {
+                &[$(Self::$metric),*]
+            }
+
+            /// The name in tables.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$metric => $name),* }
+            }
+
+            /// Which values are good.
+            pub fn better(self) -> Better {
+                match self { $(Self::$metric => Better::$better),* }
+            }
+
+            pub(crate) fn measure<const D: usize>(
+                self,
+                case: &Case<D>,
+            ) -> Result<f64, MetricError> {
+                // Of a known type, so that closures need none.
+                let measure: fn(&Case<D>) -> Result<f64, MetricError> = match self {
+                    $(Self::$metric => $measure,)*
+                };
+                measure(case)
+            }
+        }
+    };
+}
+
+metrics! {
     /// [`leak`](crate::leak()).
-    Leak,
+    Leak, "leak", Lower, leak::measure;
     /// [`completeness_error`](crate::completeness_error).
-    CompletenessError,
+    CompletenessError, "completeness-error", Lower, completeness::measure;
     /// [`Fidelity::r_squared`](crate::Fidelity).
-    FidelityR2,
+    FidelityR2, "fidelity-r2", Higher, |case| Ok(fidelity::of(case)?.r_squared);
     /// [`Fidelity::spearman`](crate::Fidelity).
-    FidelityRank,
+    FidelityRank, "fidelity-rank", Higher, |case| Ok(fidelity::of(case)?.spearman);
     /// [`Road::score`](crate::Road::score).
-    Road,
+    Road, "road", Higher, road::measure;
     /// [`Context::deletion_score`](crate::Context::deletion_score).
-    Deletion,
+    Deletion, "deletion", Lower, |case| Ok(context::of(case)?.0);
     /// [`Context::insertion_score`](crate::Context::insertion_score).
-    Insertion,
+    Insertion, "insertion", Higher, |case| Ok(context::of(case)?.1);
     /// [`randomization`](crate::randomization()).
-    Randomization,
+    Randomization, "randomization", NearZero, randomization::measure;
     /// [`Stability::spearman`](crate::Stability).
-    Stability,
+    Stability, "stability", Higher, |case| Ok(stability::of(case)?.spearman);
     /// [`Stability::sensitivity`](crate::Stability).
-    Sensitivity,
+    Sensitivity, "sensitivity", Lower, |case| Ok(stability::of(case)?.sensitivity);
     /// [`agreement`](crate::agreement()).
-    Agreement,
+    Agreement, "agreement", Higher, agreement::measure;
     /// [`pointing_game`](crate::pointing_game()); needs a region.
-    Pointing,
+    Pointing, "pointing", Higher, |case| case.in_region(pointing_game);
     /// [`relevance_mass`](crate::relevance_mass()); needs a region.
-    Mass,
+    Mass, "mass", Higher, |case| case.in_region(relevance_mass);
     /// [`relevance_rank`](crate::relevance_rank()); needs a region.
-    Rank,
+    Rank, "rank", Higher, |case| case.in_region(relevance_rank);
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// Which values of a metric are good.
@@ -55,62 +105,5 @@ impl fmt::Display for Better {
             Self::Lower => "lower is better",
             Self::NearZero => "near 0 is better",
         })
-    }
-}
-
-impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Leak,
-        Self::CompletenessError,
-        Self::FidelityR2,
-        Self::FidelityRank,
-        Self::Road,
-        Self::Deletion,
-        Self::Insertion,
-        Self::Randomization,
-        Self::Stability,
-        Self::Sensitivity,
-        Self::Agreement,
-        Self::Pointing,
-        Self::Mass,
-        Self::Rank,
-    ];
-
-    /// The name in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Leak => "leak",
-            Self::CompletenessError => "completeness-error",
-            Self::FidelityR2 => "fidelity-r2",
-            Self::FidelityRank => "fidelity-rank",
-            Self::Road => "road",
-            Self::Deletion => "deletion",
-            Self::Insertion => "insertion",
-            Self::Randomization => "randomization",
-            Self::Stability => "stability",
-            Self::Sensitivity => "sensitivity",
-            Self::Agreement => "agreement",
-            Self::Pointing => "pointing",
-            Self::Mass => "mass",
-            Self::Rank => "rank",
-        }
-    }
-
-    /// Which values are good.
-    pub fn better(self) -> Better {
-        match self {
-            Self::Leak | Self::CompletenessError | Self::Deletion | Self::Sensitivity => {
-                Better::Lower
-            }
-            Self::Randomization => Better::NearZero,
-            _ => Better::Higher,
-        }
-    }
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }

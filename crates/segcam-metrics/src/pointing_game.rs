@@ -1,7 +1,7 @@
 use num_traits::Float;
 
 use crate::MetricError;
-use crate::error::{expect_map, float};
+use crate::values::{expect_map, float};
 
 /// Whether a map is largest inside a known region: 1 or 0, higher is better.
 ///

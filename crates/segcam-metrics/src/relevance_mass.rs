@@ -1,7 +1,7 @@
 use num_traits::Float;
 
 use crate::MetricError;
-use crate::error::{expect_map, positive, sum_in};
+use crate::values::{expect_map, positive, sum_in};
 
 /// Share of a map's positive values inside a known region, 0 to 1, higher is better:
 /// `Σ_{u∈R} max(L(u), 0) / Σ_u max(L(u), 0)`.

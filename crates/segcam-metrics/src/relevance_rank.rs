@@ -1,7 +1,7 @@
 use num_traits::Float;
 
 use crate::MetricError;
-use crate::error::{expect_map, float};
+use crate::values::{expect_map, float};
 
 /// Of a map's K largest cells, the share inside a known region of K cells, 0 to 1, higher is better.
 ///

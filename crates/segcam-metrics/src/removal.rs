@@ -1,29 +1,33 @@
+use burn::config::Config;
 use burn::tensor::{Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
-use segcam_core::Ask;
+use segcam_core::Perturbation;
 
 use crate::MetricError;
-use crate::error::{expect_finite, expect_length, read};
 use crate::impute::impute;
+use crate::values::{expect_finite, expect_length, read};
 
 /// How pixels are taken out of an image: filled from their neighbours ([`impute`]), with noise.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Removal {
     /// The fractions of pixels that are removed, each above 0 and below 1.
+    #[config(default = "vec![0.1, 0.3, 0.5, 0.7, 0.9]")]
     pub fractions: Vec<f64>,
     /// Standard deviation of the noise on removed pixels, as a part of the image's range.
+    #[config(default = 0.01)]
     pub noise: f64,
     /// Seed of the noise, and of the order of pixels that are equally relevant.
+    #[config(default = 0)]
     pub seed: u64,
 }
 
 impl Default for Removal {
-    /// 0.1, 0.3, 0.5, 0.7, 0.9 of the pixels, noise 0.01, seed 0.
     fn default() -> Self {
-        Self { fractions: vec![0.1, 0.3, 0.5, 0.7, 0.9], noise: 0.01, seed: 0 }
+        Self::new()
     }
 }
 
@@ -31,10 +35,10 @@ impl Removal {
     /// The values of a map at the size of the input, of one image, and nothing else.
     pub(crate) fn values<const D: usize>(
         &self,
-        ask: &Ask<D>,
+        network: &Perturbation<D>,
         heat: &Tensor<D>,
     ) -> Result<Vec<f32>, MetricError> {
-        let input = ask.input().dims();
+        let input = network.input().dims();
         if input[0] != 1 {
             return Err(MetricError::OneImage { given: input[0] });
         }
@@ -52,10 +56,10 @@ impl Removal {
     /// Mean probability of the class over the explained pixels for each set of removed pixels.
     pub(crate) fn probabilities<const D: usize>(
         &self,
-        ask: &Ask<D>,
+        network: &Perturbation<D>,
         removed: &[Vec<usize>],
     ) -> Result<Vec<f64>, MetricError> {
-        let input = ask.input();
+        let input = network.input();
         let (shape, device) = (input.dims(), input.device());
         let values: Vec<f32> = read(input)?;
         let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -77,7 +81,7 @@ impl Removal {
         let changed = removed.par_iter().map(changed).collect::<Result<Vec<_>, MetricError>>()?;
         let version =
             |k: usize| Tensor::from_data(TensorData::new(changed[k].clone(), shape), &device);
-        let found = ask.probability_with_input(removed.len(), version)?;
+        let found = network.probability_with_input(removed.len(), version)?;
         Ok(found.into_iter().map(|images| images[0]).collect())
     }
 }

@@ -1,12 +1,14 @@
 use burn::tensor::Tensor;
-use segcam_core::Ask;
+use segcam_core::Perturbation;
 
 use crate::order::{count, descending};
+use crate::prepared::Case;
 use crate::removal::mean;
 use crate::{MetricError, Removal};
 
 /// What the network says when pixels are removed in the order of a map.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Road {
     /// For each fraction, the probability after the most relevant pixels were removed.
     pub most_relevant_first: Vec<f64>,
@@ -47,18 +49,18 @@ impl Road {
 ///
 /// # fn example(seen: Observation) -> Result<(), Box<dyn std::error::Error>> {
 /// let map = seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1)?;
-/// let ask = seen.ask(map.target(), map.layer())?;
-/// let road = road(&Removal::default(), &ask, &map.heat_map(Normalize::Max))?;
+/// let network = seen.perturb(map.target(), map.layer())?;
+/// let road = road(&Removal::new(), &network, &map.heat_map(Normalize::Max))?;
 /// println!("{:.3}", road.score());
 /// # Ok(())
 /// # }
 /// ```
 pub fn road<const D: usize>(
     removal: &Removal,
-    ask: &Ask<D>,
+    network: &Perturbation<D>,
     heat: &Tensor<D>,
 ) -> Result<Road, MetricError> {
-    let values = removal.values(ask, heat)?;
+    let values = removal.values(network, heat)?;
     let most = descending(&values, removal.seed);
     let least: Vec<usize> = most.iter().rev().copied().collect();
     let orders = [most, least];
@@ -67,7 +69,12 @@ pub fn road<const D: usize>(
         .iter()
         .flat_map(|order| removal.fractions.iter().map(|&fraction| first(order, fraction)))
         .collect();
-    let mut found = removal.probabilities(ask, &removed)?;
+    let mut found = removal.probabilities(network, &removed)?;
     let least_relevant_first = found.split_off(removal.fractions.len());
     Ok(Road { most_relevant_first: found, least_relevant_first })
+}
+
+pub(crate) fn measure<const D: usize>(case: &Case<D>) -> Result<f64, MetricError> {
+    let run = case.run;
+    Ok(road(&run.image.protocol.removal, &run.network, &*case.heat()?)?.score())
 }

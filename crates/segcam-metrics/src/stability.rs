@@ -1,31 +1,56 @@
-use burn::tensor::Tensor;
+use burn::config::Config;
 use num_traits::Float;
-use segcam_core::{Explainer, Explanation, InputNoise, Request};
+use segcam_core::{Explanation, InputNoise, Observation, Request, guarded};
 
-use crate::again::{again, values_of};
-use crate::error::{expect_finite, expect_length};
-use crate::{MetricError, spearman};
+use crate::prepared::{Case, Prepared};
+use crate::values::{expect_finite, expect_length, values_of};
+use crate::{Metric, MetricError, spearman};
 
 /// How maps change under noise on the input that is too small to matter.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Config, Debug, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Noise {
     /// Number of noisy inputs.
+    #[config(default = 4)]
     pub samples: usize,
     /// Standard deviation, as a part of the input's range.
+    #[config(default = 0.01)]
     pub sigma: f64,
     /// Seed of the noise.
+    #[config(default = 0)]
     pub seed: u64,
 }
 
 impl Default for Noise {
-    /// 4 samples, 0.01, seed 0.
     fn default() -> Self {
-        Self { samples: 4, sigma: 0.01, seed: 0 }
+        Self::new()
+    }
+}
+
+impl Noise {
+    /// What the network sees in each of the noisy inputs.
+    ///
+    /// # Errors
+    /// No samples, and whatever makes the network fail.
+    pub fn observe<const D: usize>(
+        &self,
+        seen: &Observation<D>,
+    ) -> Result<Vec<Observation<D>>, MetricError> {
+        if self.samples == 0 {
+            let reason = "it needs one noisy input or more";
+            return Err(MetricError::Undefined { metric: "stability", reason });
+        }
+        let input = seen.input();
+        let mut noise =
+            guarded(|| Ok::<_, MetricError>(InputNoise::new(&input, self.sigma, self.seed)))?;
+        let observe = |_| guarded(|| Ok(seen.observe_again(noise.add_to(&input))?));
+        (0..self.samples).map(observe).collect()
     }
 }
 
 /// How stable one map is.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Stability {
     /// Mean rank correlation with the map of the clean input, −1 to 1, higher is better.
     pub spearman: f64,
@@ -67,56 +92,51 @@ pub fn sensitivity<F: Float>(map: &[F], changed: &[Vec<F>]) -> Result<F, MetricE
     Ok(largest)
 }
 
-/// Explains noisy versions of the input: the same class and pixels, one result for each of `maps`,
-/// which are the answers to `requests` on `input`.
+/// Explains what the network sees in noisy inputs: one result for each of `maps`, which are the
+/// answers to `requests` on the clean one.
 ///
 /// # Errors
-/// No samples, and an input that the network does not take. Each map has its own errors.
+/// Each map has its own; a map that is the same everywhere has no rank correlation.
 ///
 /// # Example
 /// ```no_run
-/// use segcam_core::{Explainer, PredictedClass, Request, SegHiResGradCam, burn::tensor::Tensor};
+/// use segcam_core::{HiResCam, Observation, PredictedClass, Request};
 /// use segcam_metrics::{Noise, stability};
 ///
-/// # fn example(explainer: Explainer, image: Tensor<4>) -> Result<(), Box<dyn std::error::Error>> {
-/// let method = SegHiResGradCam::new(PredictedClass);
-/// let request = Request { method: &method, layer: "mid", class: 1 };
-/// let map = explainer.observe(image.clone())?.explain(&method, "mid", 1)?;
-/// for stability in stability(&Noise::default(), &explainer, &image, &[request], &[map])? {
+/// # fn example(seen: Observation) -> Result<(), Box<dyn std::error::Error>> {
+/// let request = Request::new(&HiResCam, "mid", &seen.target(&PredictedClass, 1)?);
+/// let map = seen.answer(&request)?;
+/// for stability in stability(&Noise::new().observe(&seen)?, &[request], &[map]) {
 ///     println!("{:.2}", stability?.spearman);
 /// }
 /// # Ok(())
 /// # }
 /// ```
 pub fn stability<const D: usize>(
-    noise: &Noise,
-    explainer: &Explainer<D>,
-    input: &Tensor<D>,
+    noisy: &[Observation<D>],
     requests: &[Request<D>],
     maps: &[Explanation<D>],
-) -> Result<Vec<Result<Stability, MetricError>>, MetricError> {
-    if noise.samples == 0 {
-        let reason = "it needs one noisy input or more";
-        return Err(MetricError::Undefined { metric: "stability", reason });
-    }
-    let mut drawn = InputNoise::new(input, noise.sigma, noise.seed);
-    let mut changed: Vec<Vec<Result<Vec<f64>, MetricError>>> =
-        maps.iter().map(|_| vec![]).collect();
-    for _ in 0..noise.samples {
-        let seen = explainer.observe(drawn.add_to(input))?;
-        for (of_map, map) in changed.iter_mut().zip(again(&seen, requests, maps)) {
-            of_map.push(map.map_err(MetricError::from).and_then(|map| values_of(&map)));
-        }
-    }
-    let judged = maps.iter().zip(changed).map(|(map, changed)| {
-        let (clean, changed) =
-            (values_of(map)?, changed.into_iter().collect::<Result<Vec<_>, _>>()?);
-        let mut sum = 0.0;
-        for changed in &changed {
-            sum += spearman(&clean, changed)?;
-        }
+) -> Vec<Result<Stability, MetricError>> {
+    let values = |seen: &Observation<D>| -> Vec<Result<Vec<f64>, MetricError>> {
+        seen.explain_all(requests.iter().cloned()).map(|map| values_of(&map?)).collect()
+    };
+    let noisy: Vec<_> = noisy.iter().map(values).collect();
+    let judge = |(at, map): (usize, &Explanation<D>)| {
+        let clean = values_of(map)?;
+        let changed = noisy.iter().map(|maps| maps[at].clone()).collect::<Result<Vec<_>, _>>()?;
+        let ranks = changed.iter().map(|changed| spearman(&clean, changed));
+        let sum: f64 = ranks.sum::<Result<f64, _>>()?;
         let sensitivity = sensitivity(&clean, &changed)?;
-        Ok(Stability { spearman: sum / noise.samples as f64, sensitivity })
-    });
-    Ok(judged.collect())
+        Ok(Stability { spearman: sum / changed.len() as f64, sensitivity })
+    };
+    maps.iter().enumerate().map(judge).collect()
+}
+
+/// All maps at once share the gradients.
+pub(crate) fn of<const D: usize>(case: &Case<D>) -> Result<Stability, MetricError> {
+    let (at, requests, run) = (case.at()?, case.requests()?, case.run);
+    let Prepared { protocol, seen, known, .. } = run.image;
+    let noisy = known.once(Metric::Stability, || protocol.noise.observe(seen))?;
+    let all = run.known.once(Metric::Stability, || Ok(stability(&noisy, requests, run.maps)))?;
+    all[at].clone()
 }

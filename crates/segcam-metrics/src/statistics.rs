@@ -2,7 +2,7 @@ use anofox_statistics::{Alternative, bootstrap_mean_ci, wilcoxon_signed_rank};
 use serde::{Deserialize, Serialize};
 
 use crate::MetricError;
-use crate::error::{expect_finite, expect_length};
+use crate::values::{expect_finite, expect_length};
 
 /// Draws of the bootstrap.
 const DRAWS: usize = 10_000;

@@ -48,7 +48,7 @@ impl Study {
     pub fn metrics(&self) -> Vec<Metric> {
         let known =
             |metric: &Metric| self.rows.iter().any(|(_, row)| row.values.contains_key(metric));
-        Metric::ALL.into_iter().filter(known).collect()
+        Metric::all().iter().copied().filter(known).collect()
     }
 
     /// Mean and interval of a metric; `None` where it has no value in any image.

@@ -41,12 +41,12 @@ pub struct Card {
 #[non_exhaustive]
 pub enum CardError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {error}")]
+    #[error("cannot read {path}")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: std::io::Error,
+        source: std::io::Error,
     },
     /// It is no TOML, or says something that no card says.
     #[error(transparent)]
@@ -60,7 +60,7 @@ impl Card {
     /// A file that cannot be read or understood.
     pub fn open(path: &Path) -> Result<Self, CardError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| CardError::Read { path: path.to_path_buf(), error })?;
+            .map_err(|source| CardError::Read { path: path.to_path_buf(), source })?;
         text.parse()
     }
 }

@@ -21,6 +21,16 @@ pub enum Network {
     Volume(Explainer<5>),
 }
 
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Image(_) => "Image",
+            Self::Volume(_) => "Volume",
+        };
+        f.debug_tuple(kind).finish_non_exhaustive()
+    }
+}
+
 /// The networks known by name.
 ///
 /// # Example

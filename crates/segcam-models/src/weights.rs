@@ -61,6 +61,7 @@ pub enum WeightsError {
 
 /// An entry that is there but does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Misfit {
     /// Its name in the file.
     pub name: String,

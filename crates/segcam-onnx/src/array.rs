@@ -43,8 +43,13 @@ impl Array {
         self.values.shape()
     }
 
-    pub(crate) fn to_ints(&self) -> Vec<i64> {
-        self.values.iter().map(|&value| value as i64).collect()
+    /// Sides, axes and indices; a file may hold any number in their place.
+    pub(crate) fn to_ints(&self) -> Result<Vec<i64>, String> {
+        let whole = |&value: &f64| match value.fract() == 0.0 {
+            true => Ok(value as i64),
+            false => Err(format!("whole numbers are wanted where {value} is given")),
+        };
+        self.values.iter().map(whole).collect()
     }
 
     pub(crate) fn to_floats(&self) -> Vec<f64> {

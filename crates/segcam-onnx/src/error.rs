@@ -6,19 +6,19 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum OnnxError {
     /// The file, or one that it names, cannot be read.
-    #[error("cannot read {path}: {error}")]
+    #[error("cannot read {path}")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: std::io::Error,
+        source: std::io::Error,
     },
 
     /// The bytes are no ONNX model.
-    #[error("it is no ONNX model, or it is cut off: {reason}")]
+    #[error("it is no ONNX model, or it is cut off")]
     Malformed {
         /// What the decoder said.
-        reason: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 
     /// The file asks for operators that are not known here.
@@ -80,6 +80,7 @@ pub enum OnnxError {
 
 /// An operator without an implementation, and where the file uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnsupportedOperator {
     /// Its name; with its domain if that is not ONNX's own.
     pub operator: String,

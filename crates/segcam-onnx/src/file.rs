@@ -34,7 +34,7 @@ impl OnnxFile {
     /// A file that cannot be read or is no ONNX model, unsupported operators, a broken graph.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OnnxError> {
         let path = path.as_ref();
-        let read = |error| OnnxError::Read { path: path.to_path_buf(), error };
+        let read = |source| OnnxError::Read { path: path.to_path_buf(), source };
         let bytes = std::fs::read(path).map_err(read)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         Self::new(bytes.into(), Some(parent.unwrap_or(Path::new("."))))
@@ -58,8 +58,7 @@ impl OnnxFile {
 
     fn new(bytes: Bytes, folder: Option<&Path>) -> Result<Self, OnnxError> {
         let size = bytes.len();
-        let malformed =
-            |error: prost::DecodeError| OnnxError::Malformed { reason: error.to_string() };
+        let malformed = |error: prost::DecodeError| OnnxError::Malformed { source: error.into() };
         let model = proto::Model::decode(bytes).map_err(malformed)?;
         let (whole, weights) = Program::read(&model, folder, size)?;
         Ok(Self { program: whole.towards(None)?, whole, weights })

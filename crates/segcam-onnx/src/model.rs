@@ -42,16 +42,11 @@ impl<const D: usize> OnnxModel<D> {
         })
     }
 
-    /// The class scores, as [`SegmentationModel::forward`], with an error where the network cannot
-    /// be computed.
+    /// The class scores, as [`SegmentationModel::try_forward`], with the error as it is.
     ///
     /// # Errors
     /// [`OnnxError::Node`] says which node fails, and why.
-    pub fn try_forward(
-        &self,
-        image: Tensor<D>,
-        layers: &mut Layers,
-    ) -> Result<Tensor<D>, OnnxError> {
+    pub fn run(&self, image: Tensor<D>, layers: &mut Layers) -> Result<Tensor<D>, OnnxError> {
         let program = &self.program;
         let images = image.dims()[0];
         let cells = image.shape().num_elements();
@@ -145,8 +140,14 @@ fn named(layers: &mut Layers, name: &str, value: Value, landmark: bool, images: 
 }
 
 impl<const D: usize> SegmentationModel<D> for OnnxModel<D> {
+    /// # Panics
+    /// Where [`try_forward`](SegmentationModel::try_forward) is an error; segcam calls that one.
     fn forward(&self, input: Tensor<D>, layers: &mut Layers) -> Tensor<D> {
-        self.try_forward(input, layers).unwrap_or_else(|error| panic!("{error}"))
+        self.run(input, layers).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_forward(&self, input: Tensor<D>, layers: &mut Layers) -> Result<Tensor<D>, CamError> {
+        self.run(input, layers).map_err(CamError::model)
     }
 
     fn check_input(&self, shape: [usize; D]) -> Result<(), CamError> {

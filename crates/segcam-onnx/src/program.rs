@@ -57,7 +57,7 @@ impl Program {
         folder: Option<&Path>,
         size: usize,
     ) -> Result<(Self, Vec<Vec<f32>>), OnnxError> {
-        let empty = || OnnxError::Malformed { reason: "it has no graph".into() };
+        let empty = || OnnxError::Malformed { source: "it has no graph".into() };
         let graph = model.graph.as_ref().ok_or_else(empty)?;
         let opset = opset(model)?;
         let outputs = graph.output.iter().map(|output| output.name.clone()).collect();

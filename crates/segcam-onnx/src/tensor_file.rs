@@ -138,7 +138,7 @@ fn external(tensor: &Tensor, folder: &Path) -> Result<Bytes, OnnxError> {
     if !plain {
         return Err(outside());
     }
-    let read = |error| OnnxError::Read { path: path.clone(), error };
+    let read = |source| OnnxError::Read { path: path.clone(), source };
     // Symbolic links lead elsewhere, too.
     let (real, home) = (path.canonicalize().map_err(read)?, folder.canonicalize().map_err(read)?);
     if !real.starts_with(home) {

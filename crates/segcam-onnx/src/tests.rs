@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Tensor as Image};
 use prost::Message;
-use segcam_core::{CamError, Explainer, HiResCam, Layers, Observation, Request, TapeEngine};
+use segcam_core::{
+    AllPixels, CamError, EngineKind, Explainer, HiResCam, Layers, Observation, Request, TapeEngine,
+};
 
 use crate::proto::{
     Attribute, Dimension, Entry, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type,
@@ -65,9 +67,9 @@ fn failure(nodes: Vec<Node>, initializer: Vec<Tensor>) -> String {
     let file = load(&model(nodes, initializer)).expect("a model");
     let model = file.load::<4>(&device).expect("a network");
     let image = Image::ones([1, 1, 8, 8], &device);
-    let said = model.try_forward(image.clone(), &mut Layers::ignored()).expect_err("fails");
-    let observed = Explainer::new(model).observe(image).err().expect("fails");
-    assert!(matches!(observed, CamError::Forward { .. }), "{observed}");
+    let said = model.run(image.clone(), &mut Layers::ignored()).expect_err("fails");
+    let observed = Explainer::new(model).observe(image).expect_err("fails");
+    assert!(matches!(observed, CamError::Model { .. }), "{observed}");
     said.to_string()
 }
 
@@ -77,8 +79,16 @@ fn what_is_no_model_is_refused() {
         let error = OnnxFile::from_bytes(bytes.to_vec()).expect_err("no model");
         assert!(matches!(error, OnnxError::Malformed { .. }), "{error}");
     }
-    let open = OnnxFile::open("no-such.onnx").expect_err("no file").to_string();
-    assert!(open.starts_with("cannot read no-such.onnx: "), "{open}");
+    let open = OnnxFile::open("no-such.onnx").expect_err("no file");
+    assert_eq!(open.to_string(), "cannot read no-such.onnx");
+    // The reason is kept, and said once.
+    let source = std::error::Error::source(&open).expect("why");
+    let source: &std::io::Error = source.downcast_ref().expect("the system's error");
+    assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+    let empty = Model { opset_import: vec![], graph: None }.encode_to_vec();
+    let empty = OnnxFile::from_bytes(empty).expect_err("no model");
+    let source = std::error::Error::source(&empty).expect("why");
+    assert_eq!(source.to_string(), "it has no graph");
 }
 
 #[test]
@@ -231,6 +241,11 @@ fn what_does_not_fit_is_a_failure_of_its_node() {
         failure(reshape, vec![shape("s", &[1, 1, 7, -1])]),
         "node `the Reshape` (Reshape): shape [1, 1, 8, 8] cannot become [1, 1, 7, 9]"
     );
+    let half = Tensor { float_data: vec![1.0, 1.0, 2.5, -1.0], ..tensor("s", &[4], 1) };
+    assert_eq!(
+        failure(vec![node("Reshape", &["x", "s"], &["y"])], vec![half]),
+        "node `the Reshape` (Reshape): whole numbers are wanted where 2.5 is given"
+    );
     let strided = Node {
         attribute: vec![ints("kernel_shape", &[2, 2]), ints("strides", &[0, 1])],
         ..node("MaxPool", &["x"], &["y"])
@@ -291,7 +306,7 @@ fn a_convolution_before_batch_normalization_is_a_layer_too() {
     let graph = explainer.observe(image.clone()).expect("a pass");
     let tape = Explainer::with_engine(TapeEngine::new(network)).observe(image).expect("a pass");
     let known = graph.operations().iter().any(|layer| layer.name == "conv");
-    assert!(known && graph.engine() == "graph", "{:?}", graph.operations());
+    assert!(known && graph.engine() == &EngineKind::Graph, "{:?}", graph.operations());
     for layer in ["conv", "norm", "relu"] {
         let map = |seen: &Observation| -> Vec<f32> {
             let map = seen.explain(&HiResCam, layer, 1).expect("a map");
@@ -301,9 +316,179 @@ fn a_convolution_before_batch_normalization_is_a_layer_too() {
         let gap = given.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(gap < 1e-5 && wanted.iter().any(|value| value.abs() > 0.1), "{layer}: {gap}");
     }
-    let both = ["conv", "relu"].map(|layer| Request { method: &HiResCam, layer, class: 0 });
+    let target = graph.target(&AllPixels, 0).expect("a class");
+    let both = ["conv", "relu"].map(|layer| Request::new(&HiResCam, layer, &target));
     assert_eq!(graph.explain_all(both).filter_map(Result::ok).count(), 2);
     let map = graph.explain(&HiResCam, "conv", 1).expect("a map");
     let certificate = graph.certify(&map).expect("a certificate");
     assert!(certificate.completeness_error().expect("known") < 1e-5, "{certificate:?}");
+}
+
+/// What a network of these nodes makes of an image of one channel.
+fn computed(
+    nodes: Vec<Node>,
+    initializer: Vec<Tensor>,
+    image: &[f32],
+    sides: [usize; 2],
+) -> Vec<f32> {
+    let device = Device::flex();
+    let network = load(&model(nodes, initializer)).expect("a model").load::<4>(&device);
+    let image = Image::<1>::from_floats(image, &device).reshape([1, 1, sides[0], sides[1]]);
+    let scores = network.expect("a network").run(image, &mut Layers::ignored());
+    scores.expect("scores").into_data().iter().collect()
+}
+
+fn int(name: &str, i: i64) -> Attribute {
+    Attribute { name: name.into(), i, ..Attribute::default() }
+}
+
+const INF: f32 = f32::INFINITY;
+
+#[test]
+fn what_a_triangle_leaves_out_may_be_infinite() {
+    let image = [INF, 1.0, -INF, 2.0, -INF, 3.0, 4.0, INF, 5.0];
+    for (upper, wanted) in [
+        (1, [INF, 1.0, -INF, 0.0, -INF, 3.0, 0.0, 0.0, 5.0]),
+        (0, [INF, 0.0, 0.0, 2.0, -INF, 0.0, 4.0, INF, 5.0]),
+    ] {
+        let node = |inputs: &[&str], output: &str| Node {
+            attribute: vec![int("upper", upper)],
+            ..node("Trilu", inputs, &[output])
+        };
+        assert_eq!(computed(vec![node(&["x"], "y")], vec![], &image, [3, 3]), wanted);
+        // The same of numbers that the file knows.
+        let mask = Tensor { float_data: image.to_vec(), ..tensor("m", &[3, 3], 1) };
+        let nodes = vec![node(&["m"], "t"), self::node("Add", &["x", "t"], &["y"])];
+        assert_eq!(computed(nodes, vec![mask], &[0.0; 9], [3, 3]), wanted);
+    }
+}
+
+#[test]
+fn sums_up_to_an_infinite_cell_are_finite() {
+    let image = [1.0, 2.0, 4.0, -INF, 8.0];
+    for (exclusive, reverse, wanted) in [
+        (0, 0, [1.0, 3.0, 7.0, -INF, -INF]),
+        (1, 0, [0.0, 1.0, 3.0, 7.0, -INF]),
+        (0, 1, [-INF, -INF, -INF, -INF, 8.0]),
+        (1, 1, [-INF, -INF, -INF, 8.0, 0.0]),
+    ] {
+        let node = |inputs: &[&str], output: &str| Node {
+            attribute: vec![int("exclusive", exclusive), int("reverse", reverse)],
+            ..node("CumSum", inputs, &[output])
+        };
+        let axis = || Tensor { int64_data: vec![-1], ..tensor("axis", &[], 7) };
+        let given = computed(vec![node(&["x", "axis"], "y")], vec![axis()], &image, [1, 5]);
+        assert_eq!(given, wanted, "{exclusive} {reverse}");
+        let row = Tensor { float_data: image.to_vec(), ..tensor("row", &[1, 5], 1) };
+        let nodes = vec![node(&["row", "axis"], "t"), self::node("Add", &["x", "t"], &["y"])];
+        let known = computed(nodes, vec![axis(), row], &[0.0; 5], [1, 5]);
+        assert_eq!(known, wanted, "{exclusive} {reverse}");
+    }
+    // One cell has none before it.
+    let alone =
+        Node { attribute: vec![int("exclusive", 1)], ..node("CumSum", &["x", "a"], &["y"]) };
+    let axis = Tensor { int64_data: vec![1], ..tensor("a", &[], 7) };
+    assert_eq!(computed(vec![alone], vec![axis], &[3.0, 4.0], [1, 2]), [0.0, 0.0]);
+}
+
+#[test]
+fn sums_of_exponentials_may_be_infinite_or_nothing() {
+    let node =
+        Node { attribute: vec![ints("axes", &[3])], ..node("ReduceLogSumExp", &["x"], &["y"]) };
+    let given = computed(vec![node], vec![], &[-INF, -INF, 1.0, -INF, INF, 2.0], [3, 2]);
+    assert_eq!(given, [-INF, 1.0, INF]);
+}
+
+#[test]
+fn powers_of_zero_and_of_less_are_those_of_onnxruntime() {
+    for (base, wanted) in [(0.0, [1.0, 0.0, 0.0]), (-2.0, [1.0, -2.0, 4.0]), (2.0, [1.0, 2.0, 4.0])]
+    {
+        let base = Tensor { float_data: vec![base], ..tensor("b", &[], 1) };
+        let nodes = vec![node("Pow", &["b", "x"], &["y"])];
+        assert_eq!(computed(nodes, vec![base], &[0.0, 1.0, 2.0], [1, 3]), wanted);
+    }
+}
+
+/// Where all values are zero the norm is, too: its quotient is 0 and not NaN, its slope finite.
+#[test]
+fn a_norm_of_zero_divides_nothing() {
+    let lp = |p| {
+        vec![Node {
+            attribute: vec![int("axis", 1), int("p", p)],
+            ..node("LpNormalization", &["relu"], &["unit"])
+        }]
+    };
+    // As PyTorch's normalize is exported.
+    let reduced =
+        Node { attribute: vec![ints("axes", &[1])], ..node("ReduceL2", &["relu"], &["length"]) };
+    let small = Attribute { name: "min".into(), f: 1e-12, ..Attribute::default() };
+    let clipped = Node { attribute: vec![small], ..node("Clip", &["length"], &["clipped"]) };
+    let normalize = vec![reduced, clipped, node("Div", &["relu", "clipped"], &["unit"])];
+    let device = Device::flex();
+    for norm in [lp(1), lp(2), normalize] {
+        let mut nodes =
+            vec![node("Conv", &["x", "w"], &["conv"]), node("Relu", &["conv"], &["relu"])];
+        nodes.extend(norm);
+        nodes.push(node("Conv", &["unit", "w2"], &["y"]));
+        let weights = vec![
+            Tensor { float_data: vec![1.0, 2.0], ..tensor("w", &[2, 1, 1, 1], 1) },
+            Tensor { float_data: vec![1.0, -3.0], ..tensor("w2", &[1, 2, 1, 1], 1) },
+        ];
+        let network = load(&model(nodes, weights)).expect("a model").load::<4>(&device);
+        let network = network.expect("a network");
+        let image = Image::<1>::from_floats([-1.0, 2.0, -3.0, 0.5], &device).reshape([1, 1, 2, 2]);
+        let engines =
+            [Explainer::new(network.clone()), Explainer::with_engine(TapeEngine::new(network))];
+        for (explainer, engine) in engines.into_iter().zip(["graph", "tape"]) {
+            let seen = explainer.observe(image.clone()).expect("finite scores");
+            assert_eq!(seen.engine().to_string(), engine);
+            let scores: Vec<f32> = seen.logits().into_data().iter().collect();
+            assert_eq!([scores[0], scores[2]], [0.0, 0.0]);
+            assert!(scores[1] < -0.5 && scores[1] == scores[3], "{scores:?}");
+            // Gradients that are not finite are an error.
+            seen.explain(&HiResCam, "relu", 0).expect("a finite map");
+        }
+    }
+}
+
+/// Every tensor of a file is shown once, under its own name, whether it is a layer or a detail.
+#[test]
+fn no_two_layers_have_one_name() {
+    let split =
+        Node { attribute: vec![int("axis", 2)], ..node("Split", &["relu"], &["top", "end"]) };
+    let nodes = vec![
+        node("Relu", &["x"], &["relu"]),
+        // One tensor under two names, and outputs without a name.
+        node("Identity", &["relu"], &["same"]),
+        Node {
+            output: vec!["kept".into(), String::new()],
+            ..node("Dropout", &["same"], &["kept"])
+        },
+        split,
+        node("Concat", &["top", "end"], &["both"]),
+        node("Add", &["both", "kept"], &["sum"]),
+        node("Add", &["sum", "sum"], &["y"]),
+    ];
+    let mut nodes = nodes;
+    nodes[4].attribute = vec![int("axis", 2)];
+    let device = Device::flex();
+    let network = load(&model(nodes, vec![])).expect("a model").load::<4>(&device);
+    let network = network.expect("a network");
+    let mut names = vec![];
+    let mut visitor = |view: segcam_core::LayerView| names.push(view.layer.name);
+    let image = Image::ones([1, 1, 8, 8], &device);
+    network.run(image, &mut Layers::visited(&mut visitor)).expect("scores");
+    assert_eq!(names, ["relu", "same", "kept", "top", "end", "both", "sum", "y"]);
+    // A file in which two values have one name is no network.
+    for twice in [
+        vec![
+            node("Relu", &["x"], &["a"]),
+            node("Relu", &["a"], &["a"]),
+            node("Relu", &["a"], &["y"]),
+        ],
+        vec![node("Split", &["x"], &["a", "a"]), node("Relu", &["a"], &["y"])],
+        vec![node("Relu", &["x"], &["x"]), node("Relu", &["x"], &["y"])],
+    ] {
+        assert!(refusal(twice, vec![]).contains("two values are named"));
+    }
 }

@@ -112,7 +112,7 @@ impl Call<'_> {
     }
 
     pub(crate) fn known_ints(&self, at: usize) -> Result<Vec<i64>> {
-        Ok(self.known(at)?.to_ints())
+        self.known(at)?.to_ints()
     }
 
     pub(crate) fn upload(&self, value: Value) -> Tensor {

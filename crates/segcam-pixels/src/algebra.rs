@@ -1,8 +1,15 @@
 use burn::tensor::Tensor;
 use segcam_core::{CamError, PixelSet, Prediction};
 
+use crate::AnySet;
+use crate::parts::{self, Frozen};
+
 /// Combines pixel sets. On weights between 0 and 1 the laws of probability hold for independent
 /// sets; on 0 and 1 they are those of sets. A [`Contrast`](crate::Contrast) inside stays one.
+///
+/// A set that consists of [`parts`](PixelSet::parts), each to be explained by itself, keeps them in
+/// `parts & set`, `set & parts` and `parts - set`; parts that lose all their pixels are left out. Every
+/// other combination would make one set of them and is [`CamError::PixelSet`] when it is asked.
 ///
 /// # Example
 /// ```
@@ -61,17 +68,44 @@ pub struct Xor<A, B>(A, B);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Not<A>(A);
 
+/// Which operand may consist of parts: each of them is then combined with the other operand.
+#[derive(Clone, Copy)]
+enum PartsIn {
+    /// Either, not both.
+    One,
+    First,
+    Neither,
+}
+
+impl PartsIn {
+    /// An error where an operation would make one set of the parts. `whole` is its name.
+    fn check<const D: usize>(
+        self,
+        symbol: &str,
+        [a, b]: [&dyn PixelSet<D>; 2],
+        whole: impl Fn() -> String,
+        view: &Prediction<D>,
+        class: usize,
+    ) -> Result<(), CamError> {
+        let one_set = |operand: &dyn PixelSet<D>| {
+            parts::expect_one_set(&operand, symbol, &whole, view, class)
+        };
+        match self {
+            // All components of a batch are a set, too, though its parts cannot be listed.
+            Self::One if b.parts(view, class).is_ok_and(|parts| !parts.is_empty()) => one_set(a),
+            Self::One => Ok(()),
+            Self::First => one_set(b),
+            Self::Neither => one_set(a).and_then(|()| one_set(b)),
+        }
+    }
+}
+
 macro_rules! binary_operation {
-    ($name:ident, $symbol:literal, $combine:expr, $empty:literal) => {
+    ($name:ident, $symbol:literal, $combine:expr, $empty:literal, $parts:expr) => {
         impl<A: PixelSet<D>, B: PixelSet<D>, const D: usize> PixelSet<D> for $name<A, B> {
             fn weights(&self, view: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
-                if let (Some(a), Some(b)) = (self.0.against(), self.1.against())
-                    && a != b
-                {
-                    let set = PixelSet::<D>::name(self);
-                    let reason = format!("it compares with class {a} and with class {b}");
-                    return Err(CamError::PixelSet { set, reason });
-                }
+                let name = || PixelSet::<D>::name(self);
+                $parts.check($symbol, [&self.0, &self.1], name, view, class)?;
                 let combine: fn(Tensor<D>, Tensor<D>) -> Tensor<D> = $combine;
                 Ok(combine(self.0.weights(view, class)?, self.1.weights(view, class)?))
             }
@@ -81,8 +115,38 @@ macro_rules! binary_operation {
                 format!("{}{}{}", self.0.name(), $symbol, grouped(self.1.name()))
             }
 
-            fn against(&self) -> Option<usize> {
-                self.0.against().or(self.1.against())
+            fn against(
+                &self,
+                view: &Prediction<D>,
+                class: usize,
+            ) -> Result<Vec<(usize, f64)>, CamError> {
+                let (a, b) = (self.0.against(view, class)?, self.1.against(view, class)?);
+                if !a.is_empty() && !b.is_empty() && a != b {
+                    let [a, b] = [a, b].map(|classes| classes[0].0);
+                    let reason = format!("it compares with class {a} and with class {b}");
+                    return Err(CamError::PixelSet { set: PixelSet::<D>::name(self), reason });
+                }
+                Ok(if a.is_empty() { b } else { a })
+            }
+
+            fn parts(
+                &self,
+                view: &Prediction<D>,
+                class: usize,
+            ) -> Result<Vec<AnySet<D>>, CamError> {
+                let name = || PixelSet::<D>::name(self);
+                $parts.check($symbol, [&self.0, &self.1], name, view, class)?;
+                let first = self.0.parts(view, class)?;
+                if !first.is_empty() {
+                    let other = Frozen::new(&self.1, view, class)?;
+                    return parts::changed(first, view, class, |part| $name(part, other.clone()));
+                }
+                let second = self.1.parts(view, class)?;
+                if second.is_empty() {
+                    return Ok(vec![]);
+                }
+                let other = Frozen::new(&self.0, view, class)?;
+                parts::changed(second, view, class, |part| $name(other.clone(), part))
             }
 
             fn why_empty(&self, _view: &Prediction<D>, _class: usize) -> Option<String> {
@@ -91,23 +155,45 @@ macro_rules! binary_operation {
         }
     };
 }
-binary_operation!(And, "&", |a, b| a * b, "no pixel is in both");
-binary_operation!(Or, "|", |a, b| a.clone() + b.clone() - a * b, "both sets are empty");
+binary_operation!(And, "&", |a, b| a * b, "no pixel is in both", PartsIn::One);
+binary_operation!(
+    Or,
+    "|",
+    |a, b| a.clone() + b.clone() - a * b,
+    "both sets are empty",
+    PartsIn::Neither
+);
 binary_operation!(
     Minus,
     "-",
     |a, b| a.clone() - a * b,
-    "every pixel of the first is in the second"
+    "every pixel of the first is in the second",
+    PartsIn::First
 );
 binary_operation!(
     Xor,
     "^",
     |a, b| a.clone() + b.clone() - a * b * 2.0,
-    "the two sets are the same"
+    "the two sets are the same",
+    PartsIn::Neither
 );
+
+impl<A> Not<A> {
+    fn expect_one_set<const D: usize>(
+        &self,
+        view: &Prediction<D>,
+        class: usize,
+    ) -> Result<(), CamError>
+    where
+        A: PixelSet<D>,
+    {
+        parts::expect_one_set(&self.0, "!", || PixelSet::<D>::name(self), view, class)
+    }
+}
 
 impl<A: PixelSet<D>, const D: usize> PixelSet<D> for Not<A> {
     fn weights(&self, view: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
+        self.expect_one_set(view, class)?;
         Ok(self.0.weights(view, class)?.neg() + 1.0)
     }
 
@@ -115,8 +201,13 @@ impl<A: PixelSet<D>, const D: usize> PixelSet<D> for Not<A> {
         format!("!{}", grouped(self.0.name()))
     }
 
-    fn against(&self) -> Option<usize> {
-        self.0.against()
+    fn against(&self, view: &Prediction<D>, class: usize) -> Result<Vec<(usize, f64)>, CamError> {
+        self.0.against(view, class)
+    }
+
+    fn parts(&self, view: &Prediction<D>, class: usize) -> Result<Vec<AnySet<D>>, CamError> {
+        self.expect_one_set(view, class)?;
+        Ok(vec![])
     }
 
     fn why_empty(&self, _view: &Prediction<D>, _class: usize) -> Option<String> {

@@ -1,10 +1,12 @@
 use burn::tensor::Tensor;
 use segcam_core::{CamError, PixelSet, PredictedClass, Prediction};
 
+use crate::AnySet;
+
 /// Compares the class asked about with another one: why this class and not that?
 ///
 /// The score is `Σ_p w_p · (y^c_p − y^d_p)`. Positive cells of the map speak for the class asked
-/// about, negative ones for the other.
+/// about, negative ones for the other. Of a set with [`parts`](PixelSet::parts) each part is compared.
 ///
 /// # Example
 /// ```
@@ -49,8 +51,18 @@ impl<P: PixelSet<D>, const D: usize> PixelSet<D> for Contrast<P> {
         }
     }
 
-    fn against(&self) -> Option<usize> {
-        Some(self.against)
+    fn against(
+        &self,
+        _prediction: &Prediction<D>,
+        _class: usize,
+    ) -> Result<Vec<(usize, f64)>, CamError> {
+        Ok(vec![(self.against, 1.0)])
+    }
+
+    fn parts(&self, prediction: &Prediction<D>, class: usize) -> Result<Vec<AnySet<D>>, CamError> {
+        let against = self.against;
+        let parts = self.set.parts(prediction, class)?.into_iter();
+        Ok(parts.map(|set| -> AnySet<D> { Box::new(Contrast { set, against }) }).collect())
     }
 
     fn why_empty(&self, prediction: &Prediction<D>, class: usize) -> Option<String> {

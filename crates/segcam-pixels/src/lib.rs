@@ -18,6 +18,9 @@
 //! | [`Mask`] | | a tensor of yours |
 //! | [`PixelAlgebra`] | `a&b` `a\|b` `a-b` `a^b` `!a` | combinations |
 //!
+//! A set that consists of [`parts`](segcam_core::PixelSet::parts), such as every nucleus by itself, keeps
+//! them in combinations, or the combination is an error: see [`PixelAlgebra`].
+//!
 //! Coordinates are those of the network's output, which for most networks has the size of the input;
 //! rows come before columns (`z,y,x` in volumes), counted from 0. [`Vocabulary`] reads the text form.
 //!
@@ -41,6 +44,7 @@ mod contrast;
 mod disc;
 mod mask;
 mod morphology;
+mod parts;
 mod pixel;
 mod points;
 mod polygon;
@@ -93,3 +97,7 @@ fn expect_inside<const D: usize>(
     }
     Ok(())
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

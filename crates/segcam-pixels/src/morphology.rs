@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 use segcam_core::{CamError, PixelSet, Prediction};
 
-use crate::cells;
+use crate::{AnySet, cells, parts};
 
 /// How a set is grown or shrunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,9 @@ enum Step {
 /// Distances are Euclidean, between pixel centres: a single pixel dilated by r is a disc of radius
 /// r, or a ball in volumes. Every pixel with a weight counts as inside. What lies outside the image
 /// is not known: it neither grows into the image nor eats from it.
+///
+/// Of a set with [`parts`](PixelSet::parts) each part is grown or shrunk by itself, also where it
+/// touches another; the weights are those of all parts together.
 ///
 /// # Example
 /// ```
@@ -65,6 +68,14 @@ constructors! {
 
 impl<P: PixelSet<D>, const D: usize> PixelSet<D> for Morphology<P> {
     fn weights(&self, prediction: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
+        let parts = self.set.parts(prediction, class)?;
+        if !parts.is_empty() {
+            let nothing = Tensor::zeros(prediction.shape(), &prediction.device());
+            return parts.into_iter().try_fold(nothing, |all, set| {
+                let part = Morphology { set, step: self.step, by: self.by };
+                Ok(all.max_pair(part.weights(prediction, class)?))
+            });
+        }
         let size = prediction.size();
         let pixels: usize = size.iter().product();
         let inside = cells::values(self.set.weights(prediction, class)?);
@@ -90,8 +101,18 @@ impl<P: PixelSet<D>, const D: usize> PixelSet<D> for Morphology<P> {
         format!("{step}({},{})", self.set.name(), self.by)
     }
 
-    fn against(&self) -> Option<usize> {
-        self.set.against()
+    fn against(
+        &self,
+        prediction: &Prediction<D>,
+        class: usize,
+    ) -> Result<Vec<(usize, f64)>, CamError> {
+        self.set.against(prediction, class)
+    }
+
+    fn parts(&self, prediction: &Prediction<D>, class: usize) -> Result<Vec<AnySet<D>>, CamError> {
+        let (step, by) = (self.step, self.by);
+        let parts = self.set.parts(prediction, class)?;
+        parts::changed(parts, prediction, class, |set| Morphology { set, step, by })
     }
 
     fn why_empty(&self, prediction: &Prediction<D>, class: usize) -> Option<String> {

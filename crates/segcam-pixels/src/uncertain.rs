@@ -7,6 +7,7 @@ use crate::cells;
 ///
 /// A binary network has two classes: its own, and not its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Uncertainty {
     /// `−Σ p ln p / ln C`: 1 where all C classes are equally likely.
     Entropy,

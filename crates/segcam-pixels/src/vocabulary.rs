@@ -2,10 +2,10 @@ use std::fmt;
 
 use segcam_core::{PixelSet, UnknownName};
 
-use crate::PixelAlgebra;
+use crate::{PixelAlgebra, parts};
 
 /// A pixel set of any kind.
-pub type AnySet<const D: usize = 4> = Box<dyn PixelSet<D> + Send + Sync>;
+pub type AnySet<const D: usize = 4> = Box<dyn PixelSet<D>>;
 
 type Read<const D: usize> =
     Box<dyn Fn(&mut Reader<D>) -> Result<AnySet<D>, SpecError> + Send + Sync>;
@@ -17,6 +17,16 @@ pub struct Word<const D: usize = 4> {
     /// What it means, in one line.
     pub help: &'static str,
     read: Read<D>,
+    of_parts: bool,
+}
+
+impl<const D: usize> fmt::Debug for Word<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { form, help, of_parts, read: _ } = self;
+        let mut word = f.debug_struct("Word");
+        word.field("form", form).field("help", help).field("of_parts", of_parts);
+        word.finish_non_exhaustive()
+    }
 }
 
 impl<const D: usize> Word<D> {
@@ -41,7 +51,13 @@ impl<const D: usize> Word<D> {
         help: &'static str,
         read: impl Fn(&mut Reader<D>) -> Result<AnySet<D>, SpecError> + Send + Sync + 'static,
     ) -> Self {
-        Self { form, help, read: Box::new(read) }
+        Self { form, help, read: Box::new(read), of_parts: false }
+    }
+
+    /// Its sets consist of [`parts`](PixelSet::parts), each to be explained by itself: a text that
+    /// would make one set of them, such as `!each`, is a [`SpecError`] whatever the prediction.
+    pub fn of_parts(self) -> Self {
+        Self { of_parts: true, ..self }
     }
 
     /// The word without what follows it.
@@ -72,6 +88,7 @@ impl<const D: usize> Word<D> {
 /// assert_eq!(error.column, 9);
 /// # Ok::<(), segcam_pixels::SpecError>(())
 /// ```
+#[derive(Debug)]
 pub struct Vocabulary<const D: usize = 4> {
     words: Vec<Word<D>>,
     classes: Vec<String>,
@@ -113,7 +130,7 @@ impl<const D: usize> Vocabulary<D> {
     /// # Errors
     /// Says at which column what would have been right.
     pub fn parse(&self, text: &str) -> Result<AnySet<D>, SpecError> {
-        let mut reader = Reader { vocabulary: self, text, at: 0, operators: 0 };
+        let mut reader = Reader { vocabulary: self, text, at: 0, operators: 0, of_parts: false };
         let set = reader.set()?;
         match reader.peek() {
             None => Ok(set),
@@ -125,6 +142,7 @@ impl<const D: usize> Vocabulary<D> {
 /// A text that is no pixel set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("column {column} of pixel set `{}`: expected {wanted}", Excerpt(.text, *.column))]
+#[non_exhaustive]
 pub struct SpecError {
     /// The whole text.
     pub text: String,
@@ -132,6 +150,8 @@ pub struct SpecError {
     pub column: usize,
     /// What would have been right there.
     pub wanted: String,
+    /// What the vocabulary was made without, if that is why: `annotation`.
+    pub missing: Option<&'static str>,
 }
 
 /// The text, or of a long one what lies around the column.
@@ -152,11 +172,14 @@ impl fmt::Display for Excerpt<'_> {
 const MAX_OPERATORS: usize = 256;
 
 /// Reads what follows a [`Word`]. Spaces are skipped before everything.
+#[derive(Debug)]
 pub struct Reader<'a, const D: usize = 4> {
     vocabulary: &'a Vocabulary<D>,
     text: &'a str,
     at: usize,
     operators: usize,
+    /// Whether one of the sets that the current word has read consists of parts.
+    of_parts: bool,
 }
 
 impl<'a, const D: usize> Reader<'a, D> {
@@ -204,6 +227,32 @@ impl<'a, const D: usize> Reader<'a, D> {
                 Err(self.fail(format!("a whole number of at least {least}")))
             }
         }
+    }
+
+    /// A whole number that the set's own type holds: at least `least`, at most `N`'s largest.
+    ///
+    /// # Example
+    /// ```
+    /// use segcam_core::PredictedClass;
+    /// use segcam_pixels::{Vocabulary, Word};
+    ///
+    /// let word = Word::<4>::new("label:n", "a label of 8 bits", |reader| {
+    ///     let _label: u8 = reader.colon()?.whole_as(1)?;
+    ///     Ok(Box::new(PredictedClass))
+    /// });
+    /// let error = Vocabulary::new().with([word]).parse("label:256").err().expect("no 8 bits");
+    /// assert_eq!(error.wanted, "a whole number of at least 1 that fits 8 bits");
+    /// ```
+    pub fn whole_as<N: TryFrom<usize>>(&mut self, least: usize) -> Result<N, SpecError> {
+        self.peek();
+        let start = self.at;
+        // What usize cannot hold is too large for N, too.
+        let number = self.whole(least).ok().and_then(|number| N::try_from(number).ok());
+        number.ok_or_else(|| {
+            self.at = start;
+            let bits = 8 * size_of::<N>();
+            self.fail(format!("a whole number of at least {least} that fits {bits} bits"))
+        })
     }
 
     /// A number without a sign; `wanted` says what it is.
@@ -281,19 +330,9 @@ impl<'a, const D: usize> Reader<'a, D> {
 
     /// A set.
     pub fn set(&mut self) -> Result<AnySet<D>, SpecError> {
-        let mut left = self.factor()?;
-        while let Some(symbol @ ('&' | '-' | '|' | '^')) = self.peek() {
-            self.count_operator()?;
-            self.at += 1;
-            let right = self.factor()?;
-            left = match symbol {
-                '&' => Box::new(left.and(right)),
-                '-' => Box::new(left.minus(right)),
-                '^' => Box::new(left.xor(right)),
-                _ => Box::new(left.or(right)),
-            };
-        }
-        Ok(left)
+        let (set, of_parts) = self.combination()?;
+        self.of_parts |= of_parts;
+        Ok(set)
     }
 
     /// A set in parentheses, if there is one.
@@ -315,16 +354,64 @@ impl<'a, const D: usize> Reader<'a, D> {
     /// An error at this place.
     pub fn fail(&self, wanted: impl ToString) -> SpecError {
         let column = self.text[..self.at].chars().count() + 1;
-        SpecError { text: self.text.to_string(), column, wanted: wanted.to_string() }
+        let (text, wanted) = (self.text.to_string(), wanted.to_string());
+        SpecError { text, column, wanted, missing: None }
     }
 
-    fn factor(&mut self) -> Result<AnySet<D>, SpecError> {
+    /// An error at this place: the word needs what the vocabulary was made without, such as
+    /// `annotation`; `wanted` says it in words.
+    pub fn fail_without(&self, missing: &'static str, wanted: impl ToString) -> SpecError {
+        SpecError { missing: Some(missing), ..self.fail(wanted) }
+    }
+
+    /// A set, and whether it consists of parts.
+    fn combination(&mut self) -> Result<(AnySet<D>, bool), SpecError> {
+        let (mut left, mut of_parts) = self.factor()?;
+        while let Some(symbol @ ('&' | '-' | '|' | '^')) = self.peek() {
+            self.count_operator()?;
+            if of_parts && matches!(symbol, '|' | '^') {
+                return Err(self.fail_at_parts("& or -"));
+            }
+            self.at += 1;
+            let start = self.at;
+            let (right, right_of_parts) = self.factor()?;
+            if right_of_parts && (of_parts || symbol != '&') {
+                self.at = start;
+                self.peek();
+                return Err(self.fail_at_parts("a set without parts"));
+            }
+            of_parts |= right_of_parts;
+            left = match symbol {
+                '&' => Box::new(left.and(right)),
+                '-' => Box::new(left.minus(right)),
+                '^' => Box::new(left.xor(right)),
+                _ => Box::new(left.or(right)),
+            };
+        }
+        Ok((left, of_parts))
+    }
+
+    fn fail_at_parts(&self, wanted: &str) -> SpecError {
+        self.fail(format!("{wanted}: {}", parts::TAKEN))
+    }
+
+    fn factor(&mut self) -> Result<(AnySet<D>, bool), SpecError> {
         if self.take_if('!') {
             self.count_operator()?;
-            return Ok(Box::new(self.factor()?.not()));
+            self.peek();
+            let start = self.at;
+            let (set, of_parts) = self.factor()?;
+            if of_parts {
+                self.at = start;
+                return Err(self.fail_at_parts("a set without parts"));
+            }
+            return Ok((Box::new(set.not()), false));
         }
-        if let Some(set) = self.set_if_any()? {
-            return Ok(set);
+        if self.take_if('(') {
+            self.count_operator()?;
+            let found = self.combination()?;
+            self.symbol(')')?;
+            return Ok(found);
         }
         let start = self.at;
         let word = self.take(|c| c.is_ascii_alphabetic());
@@ -337,7 +424,10 @@ impl<'a, const D: usize> Reader<'a, D> {
                 false => format!("a pixel set: {}", UnknownName::new("pixel set", word, names)),
             }));
         };
-        (known.read)(self)
+        let outer = std::mem::take(&mut self.of_parts);
+        let set = (known.read)(self)?;
+        let of_parts = known.of_parts | std::mem::replace(&mut self.of_parts, outer);
+        Ok((set, of_parts))
     }
 
     fn count_operator(&mut self) -> Result<(), SpecError> {

@@ -1,4 +1,4 @@
-use segcam_core::{AllPixels, PredictedClass};
+use segcam_core::{AllPixels, Finer, PredictedClass};
 
 use crate::{
     AnySet, Border, ClassIs, Contrast, Disc, Morphology, Pixel, Points, Polygon, Random, Reader,
@@ -36,6 +36,21 @@ pub(crate) fn words<const D: usize>() -> Vec<Word<D>> {
             reader.symbol(')')?;
             Ok(Box::new(Contrast::with(other).within(set)))
         }),
+        Word::new(
+            "finer:n",
+            "why the class and not the n most like it; finer(set,n,γ)",
+            |reader| {
+                const STRENGTH: &str = "a strength γ of 0 or more";
+                if reader.take_if(':') {
+                    return Ok(Box::new(Finer::against(reader.whole(1)?, 0.6)));
+                }
+                let set = reader.open()?;
+                let references = reader.symbol(',')?.whole(1)?;
+                let strength = if reader.take_if(',') { reader.number(STRENGTH)? } else { 0.6 };
+                reader.symbol(')')?;
+                Ok(Box::new(Finer::against(references, strength).within(set)))
+            },
+        ),
         Word::new("pixel:y,x", "one pixel", |reader| {
             Ok(Box::new(Pixel::new(reader.colon()?.place()?)))
         }),

@@ -88,7 +88,10 @@ fn endless_sets_are_refused() {
 #[test]
 fn sets_that_do_not_fit_the_image_are_errors() {
     let view = view();
-    let weights = |set: &dyn PixelSet| set.weights(&view, 0).map(|_| ());
+    let weights = |set: &dyn PixelSet| {
+        set.against(&view, 0)?;
+        set.weights(&view, 0).map(|_| ())
+    };
     let read = |text: &str| {
         let set = Vocabulary::<4>::new().parse(text).expect(text);
         weights(&set).expect_err(text)
@@ -136,8 +139,9 @@ fn empty_sets_say_why() {
 #[test]
 fn a_contrast_stays_one_in_combinations() {
     let set = Contrast::with(3).and(Pixel::new([1, 1]));
-    assert_eq!(PixelSet::<4>::against(&set), Some(3));
+    let against = |set: &dyn PixelSet| set.against(&view(), 1).expect("no conflict");
+    assert_eq!(against(&set), [(3, 1.0)]);
     let read = Vocabulary::<4>::new().parse("dilate(contrast:3, 2) - border:1").expect("a set");
-    assert_eq!(read.against(), Some(3));
-    assert_eq!(Vocabulary::<4>::new().parse("class").expect("a set").against(), None);
+    assert_eq!(against(&read), [(3, 1.0)]);
+    assert_eq!(against(&Vocabulary::new().parse("class").expect("a set")), []);
 }

@@ -1,12 +1,12 @@
 use std::f64::consts::TAU;
 
 use image::{Rgb, RgbImage, imageops};
-use imageproc::drawing::text_size;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::figure::{font, write};
+use crate::figure;
+use crate::text::{self, font};
 
 const INK: RGBColor = RGBColor(25, 25, 30);
 const GREY: RGBColor = RGBColor(90, 90, 95);
@@ -178,7 +178,7 @@ impl Text {
         if self.upward {
             let paper = Rgb([255, 255, 255]);
             let mut line = RgbImage::from_pixel(width as u32 + 2, self.size as u32 + 4, paper);
-            write(&mut line, 0, 0, size, &font, &self.text);
+            text::write(&mut line, (0, 0), size, &font, figure::INK, &self.text);
             let line = imageops::rotate270(&line);
             imageops::replace(image, &line, (x - self.size / 2).into(), y.into());
             return;
@@ -188,7 +188,8 @@ impl Text {
             HPos::Center => x - width / 2,
             HPos::Right => x - width,
         };
-        write(image, left as u32, (y - self.size / 2) as u32, size, &font, &self.text);
+        let corner = (left as u32, (y - self.size / 2) as u32);
+        text::write(image, corner, size, &font, figure::INK, &self.text);
     }
 
     /// For SVG, whose viewer has a font of its own.
@@ -202,7 +203,7 @@ impl Text {
 /// The width of the widest of some texts.
 pub(crate) fn widest<T: AsRef<str>>(texts: impl IntoIterator<Item = T>, size: i32) -> i32 {
     let font = font();
-    let widths = texts.into_iter().map(|text| text_size(size as f32, &font, text.as_ref()).0);
+    let widths = texts.into_iter().map(|text| text::width(text.as_ref(), size as f32, &font));
     widths.max().unwrap_or(0) as i32
 }
 

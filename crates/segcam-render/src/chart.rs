@@ -4,7 +4,8 @@ use image::RgbImage;
 use plotters::style::text_anchor::HPos;
 
 use crate::canvas::{Canvas, Spot, widest};
-use crate::figure::{font, wrapped};
+use crate::figure::wrapped;
+use crate::text::font;
 
 const TEXT: i32 = 32;
 const TITLE: i32 = 40;

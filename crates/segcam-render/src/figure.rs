@@ -1,11 +1,10 @@
-use ab_glyph::{FontRef, PxScale};
+use ab_glyph::FontRef;
 use image::{Rgb, RgbImage, imageops};
-use imageproc::drawing::{draw_hollow_rect_mut, draw_text_mut, text_size};
-use imageproc::rect::Rect;
 
 use crate::Colormap;
+use crate::text::{self, font};
 
-const INK: Rgb<u8> = Rgb([25, 25, 30]);
+pub(crate) const INK: Rgb<u8> = Rgb([25, 25, 30]);
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const MARGIN: u32 = 16;
 const TEXT: f32 = 20.0;
@@ -131,8 +130,15 @@ impl Bar {
         for (y, color) in (0..height).zip(self.colormap.colors((0..height).map(share))) {
             (left..left + BAR_WIDTH).for_each(|x| canvas.put_pixel(x, top + y, color));
         }
-        let frame = Rect::at(left as i32, top as i32).of_size(BAR_WIDTH, height);
-        draw_hollow_rect_mut(canvas, frame, INK);
+        for x in left..left + BAR_WIDTH {
+            for y in top..top + height {
+                let inside = (left + 1..left + BAR_WIDTH - 1).contains(&x)
+                    && (top + 1..top + height.saturating_sub(1)).contains(&y);
+                if !inside {
+                    canvas.put_pixel(x, y, INK);
+                }
+            }
+        }
         let text = left + BAR_WIDTH + 5;
         write(canvas, text, top, TEXT, font, &short_number(self.high));
         if height > 4 * LINE {
@@ -163,25 +169,14 @@ pub fn short_number(value: f64) -> String {
     }
 }
 
-pub(crate) fn font() -> FontRef<'static> {
-    FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).expect("a font that ships whole")
-}
-
-pub(crate) fn write(
-    canvas: &mut RgbImage,
-    left: u32,
-    top: u32,
-    size: f32,
-    font: &FontRef,
-    text: &str,
-) {
-    draw_text_mut(canvas, INK, left as i32, top as i32, PxScale::from(size), font, text);
+fn write(canvas: &mut RgbImage, left: u32, top: u32, size: f32, font: &FontRef, line: &str) {
+    text::write(canvas, (left, top), size, font, INK, line);
 }
 
 /// Breaks a line between words so that each part fits into `room` pixels; a word that is longer
 /// breaks where it has to.
 pub(crate) fn wrapped(line: &str, room: u32, size: f32, font: &FontRef) -> Vec<String> {
-    let fits = |text: &str| text_size(PxScale::from(size), font, text).0 <= room;
+    let fits = |text: &str| text::width(text, size, font) <= room;
     let mut lines = vec![];
     let mut last = String::new();
     for word in line.split_whitespace() {
@@ -224,7 +219,7 @@ mod tests {
         assert_eq!(wrapped("one two three"), ["one two", "three"]);
         let long = wrapped("a 20,128;230,40;200,220 b");
         assert_eq!(long.concat().replace(' ', ""), "a20,128;230,40;200,220b");
-        let width = |line: &String| text_size(PxScale::from(TEXT), &font, line).0;
+        let width = |line: &String| text::width(line, TEXT, &font);
         assert!(long.len() > 2 && long.iter().all(|line| width(line) <= 90), "{long:?}");
         assert_eq!(wrapped(""), [""]);
     }

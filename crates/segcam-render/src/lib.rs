@@ -22,10 +22,16 @@ mod chart;
 mod colormap;
 mod figure;
 mod overlay;
+mod picture;
 mod plane;
+mod text;
 
 pub use chart::{Chart, Point, Series, charts, charts_svg};
 pub use colormap::Colormap;
 pub use figure::{Bar, Panel, figure, short_number};
 pub use overlay::{outline, overlay};
+pub use picture::picture;
 pub use plane::Plane;
+
+/// The image library whose pictures these functions take and give.
+pub use image;

@@ -1,5 +1,4 @@
 use image::{Rgb, RgbImage};
-use imageproc::drawing::draw_hollow_circle_mut;
 
 use crate::{Colormap, Plane};
 
@@ -46,7 +45,22 @@ pub fn outline(image: &mut RgbImage, mask: &Plane, color: Rgb<u8>) {
     {
         let center = ((left + right) as i32 / 2, (top + bottom) as i32 / 2);
         for radius in [TINY as i32, TINY as i32 + 1] {
-            draw_hollow_circle_mut(image, center, radius, color);
+            ring(image, center, radius, color);
+        }
+    }
+}
+
+/// A circle of single pixels; what lies outside the image is left out.
+fn ring(image: &mut RgbImage, center: (i32, i32), radius: i32, color: Rgb<u8>) {
+    // Eight steps for each pixel of the radius leave no gaps.
+    for step in 0..8 * radius {
+        let angle = f64::from(step) * std::f64::consts::TAU / f64::from(8 * radius);
+        let place = |middle: i32, part: f64| middle + (f64::from(radius) * part).round() as i32;
+        let at = (place(center.0, angle.cos()), place(center.1, angle.sin()));
+        if let (Ok(x), Ok(y)) = (u32::try_from(at.0), u32::try_from(at.1))
+            && let Some(pixel) = image.get_pixel_mut_checked(x, y)
+        {
+            *pixel = color;
         }
     }
 }

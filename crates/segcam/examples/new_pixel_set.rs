@@ -14,7 +14,7 @@ fn main() -> Result<(), segcam::CamError> {
         |view: &Prediction, class| (view.probability(class) - 0.5).abs().lower_elem(0.2).float();
     let seen = Explainer::new(unet).observe(image)?;
     let map = seen.explain(&SegGradCam::new(unsure), "mid", 1)?;
-    println!("{} pixels, score {}", map.pixels().sizes[0], map.score()[0]);
+    println!("{} pixels, score {}", map.target().sizes()[0], map.score()[0]);
     // ANCHOR_END: program
     Ok(())
 }

@@ -107,6 +107,57 @@ pub fn best_device() -> Device {
     fast.find_map(|(name, _)| device(name).ok()).unwrap_or_default()
 }
 
+/// What [`device`] calls this device; `remote` without the address, and `another device` for one that
+/// has no name here.
+///
+/// # Example
+/// ```
+/// assert_eq!(segcam::device_name(&segcam::device("flex")?), "flex");
+/// # Ok::<(), segcam::DeviceError>(())
+/// ```
+pub fn device_name(device: &Device) -> String {
+    #[cfg(feature = "remote")]
+    if let burn::backend::DispatchDevice::Remote(_) = device.as_dispatch() {
+        return "remote".into();
+    }
+    // Those that are opened at once come first.
+    #[cfg(feature = "flex")]
+    if *device == Device::flex() {
+        return "flex".into();
+    }
+    #[cfg(feature = "ndarray")]
+    #[allow(deprecated, reason = "burn 0.22.1 is the last release that has it")]
+    if *device == Device::ndarray() {
+        return "ndarray".into();
+    }
+    #[cfg(feature = "tch")]
+    #[allow(deprecated, reason = "burn 0.22.1 is the last release that has it")]
+    {
+        if *device == Device::libtorch() {
+            return "libtorch".into();
+        }
+        let index = (0..64).find(|index| *device == Device::libtorch_cuda(*index));
+        if let Some(index) = index {
+            return format!("libtorch:cuda:{index}");
+        }
+    }
+    #[cfg(feature = "wgpu")]
+    {
+        let place = |kind| Device::enumerate(kind).into_vec().iter().position(|one| one == device);
+        #[cfg(feature = "vulkan")]
+        if let Some(index) = place(DeviceType::Vulkan) {
+            return format!("vulkan:{index}");
+        }
+        if *device == Device::wgpu(burn::tensor::DeviceKind::DefaultDevice) {
+            return "wgpu".into();
+        }
+        if let Some(index) = place(DeviceType::Wgpu) {
+            return format!("wgpu:{index}");
+        }
+    }
+    "another device".into()
+}
+
 /// A name as what it means and where: `libtorch:cuda:1` is `libtorch:cuda` at `1`.
 fn split(name: &str) -> (&str, &str) {
     let address = name.strip_prefix("remote:").map(|address| ("remote", address));

@@ -10,6 +10,9 @@ use segcam_pixels::{AnySet, Reader, SpecError, Vocabulary, Word};
 /// [`components`](crate::components), and with an annotation or an image of instance ids those of
 /// [`annotations`](crate::annotations).
 ///
+/// Without them their words are there, but texts that use them are errors whose
+/// [`missing`](SpecError::missing) is `annotation` or `instances`.
+///
 /// # Example
 /// ```
 /// use segcam::{PixelSet, annotations::GroundTruth, vocabulary};
@@ -19,7 +22,7 @@ use segcam_pixels::{AnySet, Reader, SpecError, Vocabulary, Word};
 /// assert_eq!(missed.name(), "fn&dilate(component@1,0,3)");
 ///
 /// let error = vocabulary::<4>(None, None).parse("class | fn").err().expect("no annotation");
-/// assert_eq!(error.column, 11);
+/// assert_eq!((error.column, error.missing), (11, Some("annotation")));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn vocabulary<const D: usize>(
@@ -64,14 +67,16 @@ fn components<const D: usize>(instances: Option<&Instances>) -> Vec<Word<D>> {
         Word::new("each", "every component by itself; each:n of n pixels or more", |reader| {
             let least = if reader.take_if(':') { reader.whole(1)? } else { 1 };
             component!(reader, Each::new().at_least(least))
-        }),
+        })
+        .of_parts(),
         Word::new("instance:n", "the instance with id n", move |reader| {
             let instances = given(&one, reader, INSTANCES)?;
-            Ok(Box::new(instances.id(reader.colon()?.whole(1)? as u32)))
+            Ok(Box::new(instances.id(reader.colon()?.whole_as(1)?)))
         }),
         Word::new("instances", "every instance by itself", move |reader| {
             Ok(Box::new(given(&all, reader, INSTANCES)?))
-        }),
+        })
+        .of_parts(),
     ]
 }
 
@@ -102,13 +107,15 @@ fn annotations<const D: usize>(truth: Option<&GroundTruth>) -> Vec<Word<D>> {
     ]
 }
 
-const TRUTH: &str = "an annotation for this set (--truth FILE)";
-const INSTANCES: &str = "an image of instance ids for this set (--instances FILE)";
+/// What a vocabulary may be made without, and how errors say that it is needed.
+type Source = (&'static str, &'static str);
+const TRUTH: Source = ("annotation", "another set: this one needs an annotation");
+const INSTANCES: Source = ("instances", "another set: this one needs an image of instance ids");
 
 fn given<T: Clone, const D: usize>(
     source: &Option<T>,
     reader: &Reader<D>,
-    wanted: &str,
+    (name, wanted): Source,
 ) -> Result<T, SpecError> {
-    source.clone().ok_or_else(|| reader.fail(wanted))
+    source.clone().ok_or_else(|| reader.fail_without(name, wanted))
 }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use indicatif::ProgressIterator;
+use segcam::core::seg_name;
 use segcam::metrics::{MetricError, randomization, summary};
 use segcam::models::Pretrained;
 use segcam::render::{Chart, Point, Series, charts};
-use segcam::{CamMethod, PredictedClass, Request, SegGradCam, SegHiResGradCam};
+use segcam::{CamMethod, GradCam, HiResCam, PredictedClass, Request};
 
 use crate::measure::{input, network, short};
 use crate::medical::held_out_nuclei;
@@ -27,22 +28,21 @@ const LAYERS: [&str; 3] = ["enc1", "mid", "dec1"];
 
 pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
     let explainer = network(Pretrained::NucleiUNet, None)?;
-    let (seg_grad, seg_hires) =
-        (SegGradCam::new(PredictedClass), SegHiResGradCam::new(PredictedClass));
-    let methods: [&dyn CamMethod; 2] = [&seg_grad, &seg_hires];
-    let requests: Vec<Request> = LAYERS
-        .iter()
-        .flat_map(|layer| methods.map(|method| Request { method, layer, class: 1 }))
-        .collect();
-    // For each stage and request the correlations of all images.
-    let mut found = vec![vec![vec![]; requests.len()]; STAGES.len()];
+    let methods: [&dyn CamMethod; 2] = [&GradCam, &HiResCam];
+    let asked: Vec<(&str, &dyn CamMethod)> =
+        LAYERS.iter().flat_map(|layer| methods.map(|method| (*layer, method))).collect();
+    // For each stage and map the correlations of all images.
+    let mut found = vec![vec![vec![]; asked.len()]; STAGES.len()];
     for file in held_out_nuclei(data)?.iter().take(10).progress() {
         let image = input(Pretrained::NucleiUNet, file)?;
-        let seen = explainer.observe(image.clone())?;
-        let maps = seen.explain_all(requests.iter().copied()).collect::<Result<Vec<_>, _>>()?;
+        let seen = explainer.observe(image)?;
+        let target = seen.target(&PredictedClass, 1)?;
+        let request = |&(layer, method): &(&'static str, _)| Request::new(method, layer, &target);
+        let requests: Vec<Request> = asked.iter().map(request).collect();
+        let maps = seen.explain_all(requests.iter().cloned()).collect::<Result<Vec<_>, _>>()?;
         for (after, of_stage) in STAGES.into_iter().zip(&mut found) {
-            let random = explainer.with_random_weights(after, 0)?;
-            let values = randomization(&random, &image, &requests, &maps)?;
+            let random = seen.with_random_weights(after, 0)?.observe(seen.input())?;
+            let values = randomization(&random, &requests, &maps);
             for (value, all) in values.into_iter().zip(of_stage) {
                 match value {
                     Ok(value) => all.push(value),
@@ -61,8 +61,8 @@ pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
     println!("| method | layer | {} |", stages.join(" | "));
     println!("|---|---|{}", "---|".repeat(STAGES.len()));
     let mut series = vec![];
-    for (at, request) in requests.iter().enumerate() {
-        let (method, layer) = (request.method.name(), request.layer);
+    for (at, (layer, method)) in asked.into_iter().enumerate() {
+        let method = seg_name(&method.name());
         let point = |values: &Vec<Vec<f64>>| {
             let found = summary(&values[at], 0).ok()?;
             Some(Point { value: found.mean, interval: found.interval })

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor};
 use segcam::metrics::{Metric, Protocol, Row, Study};
 use segcam::models::{Network, Pretrained};
-use segcam::{CamMethod, Explainer, PixelSet, Request};
+use segcam::{CamError, CamMethod, Explainer, PixelSet, Request, Target};
 
 /// Whether a map says what the network does: the columns of the shorter tables.
 pub(crate) const FAITHFULNESS: [Metric; 6] = [
@@ -32,22 +32,27 @@ pub(crate) fn input(known: Pretrained, path: &Path) -> Result<Tensor<4>> {
     Ok(known.preprocess().apply(&image, &Device::flex())?.input)
 }
 
-/// The rows of every method at every layer, judged by the score of `class` over `pixels`.
+/// The rows of every method over every one of `sets` at every layer, judged by the score of `class`
+/// over the first set.
 pub(crate) fn rows(
     protocol: &Protocol,
     explainer: &Explainer,
     input: Tensor<4>,
-    (pixels, class): (&dyn PixelSet, usize),
+    (sets, class): (&[&dyn PixelSet], usize),
     methods: &[&dyn CamMethod],
     layers: &[&str],
 ) -> Result<Vec<Row>> {
     let seen = explainer.observe(input)?;
-    let question = seen.target(pixels, class)?;
-    let requests: Vec<Request> = layers
-        .iter()
-        .flat_map(|layer| methods.iter().map(|method| Request { method: *method, layer, class }))
+    let targets = sets.iter().map(|set| seen.target(*set, class));
+    let targets = targets.collect::<Result<Vec<Target>, CamError>>()?;
+    let places = layers.iter().flat_map(|layer| targets.iter().map(move |target| (layer, target)));
+    let requests: Vec<Request> = places
+        .flat_map(|(layer, target)| {
+            methods.iter().map(move |method| Request::new(*method, layer, target))
+        })
         .collect();
-    Ok(protocol.run(explainer, &seen, &question, &requests, None, &mut |_, _| {})?)
+    let image = protocol.prepare(&seen)?;
+    Ok(image.run(&targets[0], &requests, None, &mut |_, _| {})?)
 }
 
 /// Means with 95 % intervals: a row for each map that has any, a column for each metric.

@@ -7,9 +7,7 @@ use indicatif::ProgressIterator;
 use segcam::metrics::{Metric, Noise, Protocol, Removal, Study};
 use segcam::models::Pretrained;
 use segcam::render::charts;
-use segcam::{
-    CamMethod, GradCam, HiResCam, PredictedClass, SegGradCam, SegHiResGradCam, metric_charts,
-};
+use segcam::{AllPixels, GradCam, HiResCam, PredictedClass, metric_charts};
 
 use crate::measure::{differences, input, network, rows, table};
 
@@ -33,13 +31,11 @@ pub(crate) fn retina(data: &Path, out: &Path) -> Result<()> {
         ["01", "02", "08"].map(|number| retina.join(format!("images/{number}.png"))).to_vec();
     let weights = retina.join("unet_drive.safetensors");
     // The images are large: fewer fractions, samples and cells.
-    let protocol = Protocol {
-        metrics: METRICS.into(),
-        removal: Removal { fractions: vec![0.1, 0.5], ..Removal::default() },
-        noise: Noise { samples: 2, ..Noise::default() },
-        cells: 16,
-        ..Protocol::default()
-    };
+    let protocol = Protocol::new()
+        .with_metrics(METRICS.into())
+        .with_removal(Removal::new().with_fractions(vec![0.1, 0.5]))
+        .with_noise(Noise::new().with_samples(2))
+        .with_cells(16);
     let layers = ["enc1", "enc2", "mid", "dec2", "dec1"];
     let study = study(Pretrained::RetinaUNet, Some(&weights), &protocol, &files, &layers)?;
     report("Retina, vessels: DRIVE test images 01, 02, 08", &study, out, "retina")
@@ -47,7 +43,7 @@ pub(crate) fn retina(data: &Path, out: &Path) -> Result<()> {
 
 pub(crate) fn nuclei(data: &Path, out: &Path) -> Result<()> {
     let files = held_out_nuclei(data)?;
-    let protocol = Protocol { metrics: METRICS.into(), ..nuclei_protocol() };
+    let protocol = nuclei_protocol().with_metrics(METRICS.into());
     let layers = ["enc1", "enc2", "enc3", "mid", "dec3", "dec2", "dec1"];
     let study = study(Pretrained::NucleiUNet, None, &protocol, &files, &layers)?;
     report("Nuclei: 20 held-out images", &study, out, "nuclei")
@@ -55,8 +51,8 @@ pub(crate) fn nuclei(data: &Path, out: &Path) -> Result<()> {
 
 /// Three fractions of removed pixels.
 pub(crate) fn nuclei_protocol() -> Protocol {
-    let removal = Removal { fractions: vec![0.1, 0.5, 0.9], ..Removal::default() };
-    Protocol { removal, cells: 32, ..Protocol::default() }
+    let removal = Removal::new().with_fractions(vec![0.1, 0.5, 0.9]);
+    Protocol::new().with_removal(removal).with_cells(32)
 }
 
 /// The last fifth of the images by name: those that the network was not trained on.
@@ -76,16 +72,11 @@ fn study(
     layers: &[&str],
 ) -> Result<Study> {
     let explainer = network(known, weights)?;
-    let methods: [&dyn CamMethod; 4] = [
-        &SegGradCam::new(PredictedClass),
-        &SegHiResGradCam::new(PredictedClass),
-        &GradCam,
-        &HiResCam,
-    ];
+    let pixels = (&[&PredictedClass as _, &AllPixels as _][..], 1);
     let mut study = Study::new(0);
     for file in files.iter().progress() {
         let image = input(known, file)?;
-        let found = rows(protocol, &explainer, image, (&PredictedClass, 1), &methods, layers)
+        let found = rows(protocol, &explainer, image, pixels, &[&GradCam, &HiResCam], layers)
             .with_context(|| file.display().to_string())?;
         study.add(&file.display().to_string(), found);
     }

@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use indicatif::ProgressIterator;
 use segcam::annotations::GroundTruth;
-use segcam::metrics::{Protocol, Study, spearman, summary};
+use segcam::core::seg_name;
+use segcam::metrics::{Study, spearman, summary};
 use segcam::models::Pretrained;
-use segcam::{CamMethod, GradCam, HiResCam, Observation, PixelSet, Request, Seg, vocabulary};
+use segcam::{CamMethod, GradCam, HiResCam, Observation, PixelSet, Request, vocabulary};
 
 use crate::measure::{FAITHFULNESS, input, network, short, table};
 use crate::medical::{held_out_nuclei, nuclei_protocol};
@@ -22,7 +23,7 @@ type Agreements = [[Vec<f64>; SETS.len()]; LAYERS.len() * METHODS.len()];
 
 pub(crate) fn run(data: &Path, _out: &Path) -> Result<()> {
     let explainer = network(Pretrained::NucleiUNet, None)?;
-    let protocol = Protocol { metrics: FAITHFULNESS.into(), controls: false, ..nuclei_protocol() };
+    let protocol = nuclei_protocol().with_metrics(FAITHFULNESS.into()).with_controls(false);
     let mut studies = SETS.map(|_| Study::new(0));
     let mut agreements = Agreements::default();
     for file in held_out_nuclei(data)?.iter().take(10).progress() {
@@ -31,18 +32,19 @@ pub(crate) fn run(data: &Path, _out: &Path) -> Result<()> {
         let masks = data.join("nuclei_dsb2018/masks").join(file.file_name().unwrap_or_default());
         let truth = GroundTruth::from_image(&masks)?.remap(|label| Some(u32::from(label > 0)));
         let sets = SETS.map(|text| set(text, &seen, &truth));
+        let measured = protocol.prepare(&seen)?;
         let mut maps: Vec<Vec<Vec<f64>>> = vec![];
         for (set, study) in sets.into_iter().zip(&mut studies) {
             let set = set.with_context(|| file.display().to_string())?;
             let question = seen.target(&*set, 1)?;
-            let methods: [&dyn CamMethod; 2] =
-                [&Seg::of(GradCam, question.clone()), &Seg::of(HiResCam, question.clone())];
+            let methods: [&dyn CamMethod; 2] = [&GradCam, &HiResCam];
             let requests: Vec<Request> = LAYERS
                 .iter()
-                .flat_map(|layer| methods.map(|method| Request { method, layer, class: 1 }))
+                .flat_map(|layer| methods.map(|method| Request::new(method, layer, &question)))
                 .collect();
-            let rows =
-                protocol.run(&explainer, &seen, &question, &requests, None, &mut |_, _| {})?;
+            let mut rows = measured.run(&question, &requests, None, &mut |_, _| {})?;
+            // The same names for every set, the whole image among them.
+            rows.iter_mut().for_each(|row| row.method = seg_name(&row.method));
             study.add(&file.display().to_string(), rows);
             let values = seen
                 .explain_all(requests)

@@ -6,17 +6,17 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use image::imageops::FilterType;
+use segcam::core::upsample;
 use segcam::metrics::{Metric, Protocol, Removal, Study, spearman};
 use segcam::models::{Channels, Pretrained, Recipe};
-use segcam::{
-    CamMethod, Explainer, Observation, PredictedClass, SegGradCam, SegHiResGradCam, upsample,
-};
+use segcam::{CamMethod, Explainer, GradCam, HiResCam, Observation, PredictedClass, Request};
 
 use crate::measure::{input, network, rows, short};
 
 const METRICS: [Metric; 3] = [Metric::Road, Metric::Deletion, Metric::Stability];
 const SCALES: [f64; 4] = [0.25, 0.5, 1.0, 2.0];
 const LAYERS: [&str; 2] = ["mid", "dec1"];
+const METHODS: [&dyn CamMethod; 2] = [&GradCam, &HiResCam];
 
 /// A network, its input at any scale, and how good a prediction is.
 struct Case<'a> {
@@ -46,16 +46,13 @@ pub(crate) fn run(data: &Path, _out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn methods() -> [Box<dyn CamMethod>; 2] {
-    [Box::new(SegGradCam::new(PredictedClass)), Box::new(SegHiResGradCam::new(PredictedClass))]
-}
-
 /// The raw maps of every layer and method at one size.
 fn maps(case: &Case, seen: &Observation) -> Result<Vec<Tensor<4>>> {
+    let target = seen.target(&PredictedClass, case.class)?;
     let mut found = vec![];
     for layer in LAYERS {
-        for method in methods() {
-            found.push(seen.explain(&*method, layer, case.class)?.raw().clone());
+        for method in METHODS {
+            found.push(seen.answer(&Request::new(method, layer, &target))?.raw().clone());
         }
     }
     Ok(found)
@@ -77,17 +74,13 @@ fn print(case: &Case, scale: f64, whole: &[Tensor<4>]) -> Result<()> {
     let found = maps(case, &seen)?;
     let seconds = (forward + start.elapsed()).as_secs_f64();
     drop(seen);
-    let protocol = Protocol {
-        metrics: METRICS.into(),
-        removal: Removal { fractions: vec![0.1, 0.5], ..Removal::default() },
-        controls: false,
-        ..Protocol::default()
-    };
-    let methods = methods();
-    let methods: Vec<&dyn CamMethod> = methods.iter().map(|method| &**method).collect();
-    let pixels = (&PredictedClass as _, case.class);
+    let protocol = Protocol::new()
+        .with_metrics(METRICS.into())
+        .with_removal(Removal::new().with_fractions(vec![0.1, 0.5]))
+        .with_controls(false);
+    let pixels = (&[&PredictedClass as _][..], case.class);
     let mut study = Study::new(0);
-    study.add("", rows(&protocol, &case.explainer, image, pixels, &methods, &LAYERS)?);
+    study.add("", rows(&protocol, &case.explainer, image, pixels, &METHODS, &LAYERS)?);
     for ((map, whole), (method, layer)) in found.iter().zip(whole).zip(study.maps()) {
         let size = &whole.dims()[2..];
         let values = |map: Tensor<4>| map.into_data().iter::<f64>().collect::<Vec<f64>>();

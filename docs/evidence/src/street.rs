@@ -9,7 +9,7 @@ use indicatif::ProgressIterator;
 use segcam::metrics::{Metric, Noise, Protocol, Removal, Study};
 use segcam::models::Pretrained;
 use segcam::render::{Colormap, Panel, Plane, figure, overlay};
-use segcam::{CamMethod, Explainer, Normalize, PredictedClass, SegGradCam, SegHiResGradCam};
+use segcam::{CamMethod, Explainer, GradCam, HiResCam, Normalize, PredictedClass, Request};
 
 use crate::measure::{input, network, rows, table};
 
@@ -35,28 +35,23 @@ pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
     let explainer = network(Pretrained::EspNet, Some(&folder.join("espnet_p_2_q_8.safetensors")))?;
     let frame = folder.join("images/frankfurt_000001_058914_leftImg8bit.png");
     let image = input(Pretrained::EspNet, &frame)?;
-    let protocol = Protocol {
-        metrics: METRICS.into(),
-        removal: Removal { fractions: vec![0.1, 0.3, 0.5], ..Removal::default() },
-        noise: Noise { samples: 2, ..Noise::default() },
-        cells: 32,
-        ..Protocol::default()
-    };
-    let seg_grad = SegGradCam::new(PredictedClass);
-    let seg_hires = SegHiResGradCam::new(PredictedClass);
-    let methods: [&dyn CamMethod; 2] = [&seg_grad, &seg_hires];
+    let protocol = Protocol::new()
+        .with_metrics(METRICS.into())
+        .with_removal(Removal::new().with_fractions(vec![0.1, 0.3, 0.5]))
+        .with_noise(Noise::new().with_samples(2))
+        .with_cells(32);
+    let methods: [&dyn CamMethod; 2] = [&GradCam, &HiResCam];
     println!("### Street: one Cityscapes frame, ESPNet at 1024×512\n");
     println!("One image: no intervals, no tests. Removed fractions 0.1, 0.3, 0.5.\n");
     for (name, class) in CLASSES.iter().progress() {
-        let pixels = (&PredictedClass as _, *class);
+        let pixels = (&[&PredictedClass as _][..], *class);
         let found = rows(&protocol, &explainer, image.clone(), pixels, &methods, &LAYERS)?;
         let mut study = Study::new(0);
         study.add(name, found);
         println!("{name}:\n\n{}", table(&study, &METRICS));
     }
     let picture = image::open(&frame)?.to_rgb8();
-    picture_of(&explainer, image, &picture, &[&seg_grad, &seg_hires])?
-        .save(out.join("evidence-street.png"))?;
+    picture_of(&explainer, image, &picture, &methods)?.save(out.join("evidence-street.png"))?;
     Ok(())
 }
 
@@ -76,10 +71,11 @@ fn picture_of(
     );
     let mut panels = vec![];
     for (name, class) in CLASSES {
+        let target = seen.target(&PredictedClass, class)?;
         for method in methods {
             let mut row = vec![];
             for layer in LAYERS {
-                let map = seen.explain(*method, layer, class)?;
+                let map = seen.answer(&Request::new(*method, layer, &target))?;
                 let heat = map.heat_map(Normalize::Max);
                 let heat = Plane::from_tensor(&heat, 0, [HEIGHT, WIDTH]);
                 row.push(Panel {

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use indicatif::ProgressIterator;
-use segcam::metrics::{Metric, Protocol, Study};
+use segcam::metrics::{Metric, Study};
 use segcam::models::Pretrained;
 use segcam::render::{Chart, Point, Series, charts};
-use segcam::{CamMethod, PredictedClass, Seg, XResCam};
+use segcam::{CamMethod, PredictedClass, XResCam};
 
 use crate::measure::{FAITHFULNESS, input, network, rows, short};
 use crate::medical::{held_out_nuclei, nuclei_protocol};
@@ -18,14 +18,15 @@ const LAYERS: [&str; 3] = ["mid", "dec2", "dec1"];
 
 pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
     let explainer = network(Pretrained::NucleiUNet, None)?;
-    let methods = WINDOWS.map(|window| Seg::of(XResCam::new(window), PredictedClass));
+    let methods = WINDOWS.map(XResCam::new);
     let methods: Vec<&dyn CamMethod> =
         methods.iter().map(|method| method as &dyn CamMethod).collect();
-    let protocol = Protocol { metrics: FAITHFULNESS.into(), controls: false, ..nuclei_protocol() };
+    let protocol = nuclei_protocol().with_metrics(FAITHFULNESS.into()).with_controls(false);
     let mut study = Study::new(0);
     for file in held_out_nuclei(data)?.iter().take(10).progress() {
         let image = input(Pretrained::NucleiUNet, file)?;
-        let found = rows(&protocol, &explainer, image, (&PredictedClass, 1), &methods, &LAYERS)?;
+        let pixels = (&[&PredictedClass as _][..], 1);
+        let found = rows(&protocol, &explainer, image, pixels, &methods, &LAYERS)?;
         study.add(&file.display().to_string(), found);
     }
     println!("### Window of averaging: 10 held-out nuclei images\n");

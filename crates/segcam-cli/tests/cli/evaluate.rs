@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::{fails, segcam, spots, works};
+use crate::{fails, npy, partly, segcam, spots, works};
 
 /// What is quick to measure.
 const QUICK: &str =
@@ -109,9 +109,11 @@ fn images_that_cannot_be_used_are_listed_and_the_rest_is_done() {
     fs::write(folder.path().join("images/b.png"), "no picture").expect("written");
     // Nothing is predicted here.
     image::GrayImage::new(48, 48).save(folder.path().join("images/e.png")).expect("saved");
-    let loud = QUICK.replace("--quiet", "");
-    let said = works(folder.path(), &format!("{loud} --class 1 --out out"));
-    assert!(said.contains("left out: images/b.png: cannot use"), "{said}");
+    let arguments = format!("{QUICK} --class 1 --out out");
+    let left_out = "error: left out: images/b.png: it is no PNG";
+    assert!(partly(folder.path(), &arguments).starts_with(left_out));
+    let output = segcam(folder.path(), &arguments.replace("--quiet", ""));
+    let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("images/e.png") && said.contains("is empty"), "{said}");
     assert_eq!(table(folder.path(), "out/evaluation.csv").len(), 1 + 2 * 7);
 
@@ -144,15 +146,13 @@ fn lists_and_regions() {
     image::GrayImage::from_pixel(32, 20, image::Luma([1]))
         .save(regions.join("c.png"))
         .expect("saved");
-    let said = works(folder.path(), &format!("{} --out other", list.replace("--quiet", "")));
+    let said = partly(folder.path(), &format!("{list} --out other"));
     assert!(said.contains("[20, 32]") && said.contains("--region-resize"), "{said}");
     works(folder.path(), &format!("{list} --region-resize --layer dec1 --out resized"));
     assert_eq!(table(folder.path(), "resized/evaluation.csv").len(), 1 + 2 * 5);
 
     fs::remove_file(regions.join("c.png")).expect("removed");
-    let output = segcam(folder.path(), &format!("{} --out again", list.replace("--quiet", "")));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success());
+    let said = partly(folder.path(), &format!("{list} --out again"));
     assert!(said.contains("left out: images/c.png: regions has no file named c.*"), "{said}");
 }
 
@@ -172,5 +172,96 @@ fn mistakes() {
     ];
     for (arguments, says) in wrong {
         fails(folder.path(), arguments, &says);
+    }
+}
+
+/// Another run in the folder `out` gives the numbers that it gives in a new folder.
+fn as_if_new(folder: &Path, arguments: &str) {
+    works(folder, &format!("{arguments} --out out"));
+    works(folder, &format!("{arguments} --out new"));
+    let read = |out: &str| fs::read_to_string(folder.join(out).join("evaluation.csv"));
+    assert_eq!(read("out").expect("a table"), read("new").expect("a table"));
+    fs::remove_dir_all(folder.join("new")).expect("removed");
+}
+
+/// Changes a file in place: its size and its time stay as they are.
+fn change(path: &Path, change: impl FnOnce() -> Vec<u8>) {
+    let before = fs::metadata(path).expect("a file");
+    let bytes = change();
+    assert_eq!(bytes.len() as u64, before.len());
+    fs::write(path, bytes).expect("written");
+    let file = fs::File::options().append(true).open(path).expect("a file");
+    file.set_modified(before.modified().expect("a time")).expect("set");
+}
+
+/// An array of an image of spots, brighter or darker.
+fn array(path: &Path, bright: f32) {
+    let image = spots(48, 40);
+    let values: Vec<f32> = image.pixels().map(|p| bright * f32::from(p.0[0]) / 200.0).collect();
+    npy(path, &[1, 40, 48], &values);
+}
+
+#[test]
+fn what_was_measured_of_other_contents_is_measured_again() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    let at = |name: &str| path.join(name);
+    for (name, bright) in [("d1", 1.0), ("d2", 0.7)] {
+        fs::create_dir(at(name)).expect("a folder");
+        array(&at(name).join("x.npy"), bright);
+        // As old as the other, and as large.
+        let x = at(name).join("x.npy");
+        change(&x, || fs::read(&x).expect("read"));
+        let time = fs::metadata(at("d1/x.npy")).and_then(|file| file.modified()).expect("a time");
+        let file = fs::File::options().append(true).open(&x).expect("a file");
+        file.set_modified(time).expect("set");
+    }
+    let own = include_bytes!("../../../segcam-models/weights/nuclei-unet.safetensors");
+    fs::write(at("own.safetensors"), own).expect("written");
+    let mask = |label: u8| {
+        let inside = |x: u32, _| image::Luma([if x < 24 { label } else { 1 - label }]);
+        image::GrayImage::from_fn(48, 40, inside)
+    };
+    mask(1).save(at("truth.png")).expect("saved");
+
+    let quick = "--metric leak completeness-error --layer mid --quiet";
+    let arguments = |input: &str| {
+        format!(
+            "evaluate --input {input} --weights own.safetensors {quick} --pixels tp|truth \
+                 --truth truth.png --class 1"
+        )
+    };
+    // The same name in another folder.
+    as_if_new(path, &arguments("d1"));
+    as_if_new(path, &arguments("d2"));
+    fs::write(at("both.txt"), "d1/x.npy\nd2/x.npy\n").expect("written");
+    as_if_new(path, &arguments("both.txt"));
+    // Another annotation, other weights.
+    mask(0).save(at("truth.png")).expect("saved");
+    as_if_new(path, &arguments("d1"));
+    change(&at("own.safetensors"), || {
+        let mut retrained = own.to_vec();
+        let half = retrained.len() / 2;
+        // Halves numbers, whatever they are: the exponent loses one.
+        retrained[half..].chunks_exact_mut(4).step_by(7).for_each(|number| number[2] ^= 0x40);
+        retrained
+    });
+    as_if_new(path, &arguments("d1"));
+}
+
+#[test]
+fn a_changed_card_is_measured_again() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    let onnx = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx/tiny-deeplab.onnx");
+    fs::copy(onnx, path.join("net.onnx")).expect("copied");
+    let color = |x: u32, y: u32| image::Rgb([x as u8 * 2, y as u8 * 4, 90]);
+    image::RgbImage::from_fn(90, 60, color).save(path.join("photo.png")).expect("saved");
+    let arguments = "evaluate --model net.onnx --input photo.png --metric leak completeness-error \
+                     --pixels all --class 1 --quiet";
+    for mean in ["0.1", "0.6"] {
+        let card = format!("classes = ['a', 'b', 'c']\n[input]\nmean = [{mean}]\n");
+        fs::write(path.join("net.toml"), card).expect("written");
+        as_if_new(path, arguments);
     }
 }

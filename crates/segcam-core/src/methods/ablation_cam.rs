@@ -1,6 +1,6 @@
 use burn::tensor::{Tensor, TensorData};
 
-use crate::{Ask, CamError, CamMethod};
+use crate::{CamError, CamMethod, Perturbation, PerturbationWeights, Uses};
 
 /// Ablation-CAM: channels weighted by what the score loses without them.
 ///
@@ -39,8 +39,8 @@ impl<const D: usize> CamMethod<D> for AblationCam {
         (weights * activations).sum_dim(1)
     }
 
-    fn weights(&self, ask: &Ask<D>) -> Option<Result<Tensor<D>, CamError>> {
-        Some(weights(ask))
+    fn uses(&self) -> Uses<'_, D> {
+        Uses::Perturbation(self)
     }
 
     fn name(&self) -> String {
@@ -48,21 +48,23 @@ impl<const D: usize> CamMethod<D> for AblationCam {
     }
 }
 
-fn weights<const D: usize>(ask: &Ask<D>) -> Result<Tensor<D>, CamError> {
-    let activations = ask.activations()?;
-    let mut shape = activations.dims();
-    shape[2..].fill(1);
-    let [n, channels] = [shape[0], shape[1]];
+impl<const D: usize> PerturbationWeights<D> for AblationCam {
+    fn weights(&self, network: &Perturbation<D>) -> Result<Tensor<D>, CamError> {
+        let activations = network.activations()?;
+        let mut shape = activations.dims();
+        shape[2..].fill(1);
+        let [n, channels] = [shape[0], shape[1]];
 
-    let without = |channel| activations.clone().slice_fill([0..n, channel..channel + 1], 0.0);
-    let without = ask.with_layer(channels, without)?;
+        let without = |channel| activations.clone().slice_fill([0..n, channel..channel + 1], 0.0);
+        let without = network.scores_with_layer(channels, without)?;
 
-    let mut weights = vec![0f32; n * channels];
-    for (image, score) in ask.score().into_iter().enumerate() {
-        let scale = if score == 0.0 { 1.0 } else { score.abs() };
-        for (channel, without) in without.iter().enumerate() {
-            weights[image * channels + channel] = ((score - without[image]) / scale) as f32;
+        let mut weights = vec![0f32; n * channels];
+        for (image, score) in network.scores()?.into_iter().enumerate() {
+            let scale = if score == 0.0 { 1.0 } else { score.abs() };
+            for (channel, without) in without.iter().enumerate() {
+                weights[image * channels + channel] = ((score - without[image]) / scale) as f32;
+            }
         }
+        Ok(Tensor::from_data(TensorData::new(weights, shape), &activations.device()))
     }
-    Ok(Tensor::from_data(TensorData::new(weights, shape), &activations.device()))
 }

@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
 use super::{principal::principal_component, space};
-use crate::CamMethod;
+use crate::{CamMethod, Uses};
 
 /// Eigen-CAM: activations projected on their first principal component.
 ///
@@ -31,9 +31,13 @@ use crate::CamMethod;
 pub struct EigenCam;
 
 impl<const D: usize> CamMethod<D> for EigenCam {
-    fn combine(&self, activations: Tensor<D>, _gradients: Tensor<D>) -> Tensor<D> {
+    fn combine(&self, activations: Tensor<D>, _: Tensor<D>) -> Tensor<D> {
         let mean = activations.clone().mean_dims(&space::<D>());
         principal_component(activations, mean)
+    }
+
+    fn uses(&self) -> Uses<'_, D> {
+        Uses::Activations
     }
 
     fn name(&self) -> String {

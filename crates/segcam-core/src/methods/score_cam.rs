@@ -1,7 +1,7 @@
 use burn::tensor::{Tensor, TensorData};
 
 use super::{ratio, space};
-use crate::{Ask, CamError, CamMethod, upsample};
+use crate::{CamError, CamMethod, Perturbation, PerturbationWeights, Uses, upsample};
 
 /// Score-CAM: channels weighted by the score of the input seen through each of them.
 ///
@@ -36,8 +36,8 @@ impl<const D: usize> CamMethod<D> for ScoreCam {
         (weights * activations).sum_dim(1)
     }
 
-    fn weights(&self, ask: &Ask<D>) -> Option<Result<Tensor<D>, CamError>> {
-        Some(weights(ask))
+    fn uses(&self) -> Uses<'_, D> {
+        Uses::Perturbation(self)
     }
 
     fn name(&self) -> String {
@@ -45,36 +45,38 @@ impl<const D: usize> CamMethod<D> for ScoreCam {
     }
 }
 
-fn weights<const D: usize>(ask: &Ask<D>) -> Result<Tensor<D>, CamError> {
-    let (activations, input) = (ask.activations()?, ask.input());
-    let space = space::<D>();
-    let mut shape = activations.dims();
-    shape[2..].fill(1);
-    let [n, channels] = [shape[0], shape[1]];
+impl<const D: usize> PerturbationWeights<D> for ScoreCam {
+    fn weights(&self, network: &Perturbation<D>) -> Result<Tensor<D>, CamError> {
+        let (activations, input) = (network.activations()?, network.input());
+        let space = space::<D>();
+        let mut shape = activations.dims();
+        shape[2..].fill(1);
+        let [n, channels] = [shape[0], shape[1]];
 
-    let spread = activations.clone().max_dims(&space) - activations.clone().min_dims(&space);
-    let spread: Vec<f64> = spread.into_data().iter::<f64>().collect();
-    let varies = |image: usize, channel: usize| spread[image * channels + channel] > 0.0;
-    let asked: Vec<usize> =
-        (0..channels).filter(|&k| (0..n).any(|image| varies(image, k))).collect();
+        let spread = activations.clone().max_dims(&space) - activations.clone().min_dims(&space);
+        let spread: Vec<f64> = spread.into_data().iter::<f64>().collect();
+        let varies = |image: usize, channel: usize| spread[image * channels + channel] > 0.0;
+        let asked: Vec<usize> =
+            (0..channels).filter(|&k| (0..n).any(|image| varies(image, k))).collect();
 
-    let found = ask.with_input(asked.len(), |version| {
-        let channel = activations.clone().narrow(1, asked[version], 1);
-        let channel = upsample(channel, &input.dims()[2..]);
-        let low = channel.clone().min_dims(&space);
-        let high = channel.clone().max_dims(&space);
-        input.clone() * ratio(channel - low.clone(), high - low)
-    })?;
+        let found = network.scores_with_input(asked.len(), |version| {
+            let channel = activations.clone().narrow(1, asked[version], 1);
+            let channel = upsample(channel, &input.dims()[2..]);
+            let low = channel.clone().min_dims(&space);
+            let high = channel.clone().max_dims(&space);
+            input.clone() * ratio(channel - low.clone(), high - low)
+        })?;
 
-    let mut weights = vec![0f32; n * channels];
-    for image in 0..n {
-        let scores = asked.iter().zip(&found).filter(|(k, _)| varies(image, **k));
-        let scores: Vec<(usize, f64)> = scores.map(|(&k, score)| (k, score[image])).collect();
-        let best = scores.iter().fold(f64::NEG_INFINITY, |best, score| best.max(score.1));
-        let total: f64 = scores.iter().map(|score| (score.1 - best).exp()).sum();
-        for (channel, score) in scores {
-            weights[image * channels + channel] = ((score - best).exp() / total) as f32;
+        let mut weights = vec![0f32; n * channels];
+        for image in 0..n {
+            let scores = asked.iter().zip(&found).filter(|(k, _)| varies(image, **k));
+            let scores: Vec<(usize, f64)> = scores.map(|(&k, score)| (k, score[image])).collect();
+            let best = scores.iter().fold(f64::NEG_INFINITY, |best, score| best.max(score.1));
+            let total: f64 = scores.iter().map(|score| (score.1 - best).exp()).sum();
+            for (channel, score) in scores {
+                weights[image * channels + channel] = ((score - best).exp() / total) as f32;
+            }
         }
+        Ok(Tensor::from_data(TensorData::new(weights, shape), &activations.device()))
     }
-    Ok(Tensor::from_data(TensorData::new(weights, shape), &activations.device()))
 }

@@ -1,24 +1,23 @@
-use burn::tensor::Tensor;
+use crate::{AllPixels, CamMethod, PixelSet};
 
-use crate::{Ask, CamError, CamMethod, PixelSet};
-
-/// Any method, of the class score summed over a pixel set M.
+/// A method, and the pixel set M whose class score it explains: what [`Observation::explain`] takes
+/// beside plain methods.
 ///
 /// The method stays as it is; its score becomes `s = Σ_{p∈M} y^c_p`. [`SegGradCam`] and
 /// [`SegHiResGradCam`] are the two with papers of their own.
 ///
-/// Its name is `seg-` and the method's name, but the Seg form of `hires-cam` is called what its
-/// paper calls it, `seg-hires-grad-cam`.
-///
+/// [`Observation::explain`]: crate::Observation::explain
 /// [`SegGradCam`]: crate::SegGradCam
 /// [`SegHiResGradCam`]: crate::SegHiResGradCam
 ///
 /// # Example
-/// ```
-/// use segcam_core::{CamMethod, LayerCam, PredictedClass, Seg};
-///
-/// let method = Seg::of(LayerCam, PredictedClass);
-/// assert_eq!(CamMethod::<4>::name(&method), "seg-layer-cam");
+/// ```no_run
+/// # use segcam_core::*;
+/// # fn example(seen: Observation) -> Result<(), CamError> {
+/// let map = seen.explain(&Seg::of(LayerCam, PredictedClass), "mid", 1)?;
+/// assert_eq!(map.method(), "seg-layer-cam");
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seg<M, P> {
@@ -33,23 +32,58 @@ impl<M, P> Seg<M, P> {
     }
 }
 
-impl<M: CamMethod<D>, P: PixelSet<D>, const D: usize> CamMethod<D> for Seg<M, P> {
-    fn combine(&self, activations: Tensor<D>, gradients: Tensor<D>) -> Tensor<D> {
-        self.method.combine(activations, gradients)
+/// A [`CamMethod`] and the pixels that it asks about: of a plain method the whole image, of [`Seg`]
+/// its pixel set.
+pub trait OnPixels<const D: usize = 4> {
+    /// The method.
+    fn method(&self) -> &dyn CamMethod<D>;
+
+    /// The pixels whose score is explained.
+    fn pixels(&self) -> &dyn PixelSet<D>;
+}
+
+impl<M: CamMethod<D>, const D: usize> OnPixels<D> for M {
+    fn method(&self) -> &dyn CamMethod<D> {
+        self
     }
 
-    fn weights(&self, ask: &Ask<D>) -> Option<Result<Tensor<D>, CamError>> {
-        self.method.weights(ask)
+    fn pixels(&self) -> &dyn PixelSet<D> {
+        &AllPixels
+    }
+}
+
+impl<'a, const D: usize> OnPixels<D> for dyn CamMethod<D> + 'a {
+    fn method(&self) -> &dyn CamMethod<D> {
+        self
+    }
+
+    fn pixels(&self) -> &dyn PixelSet<D> {
+        &AllPixels
+    }
+}
+
+impl<M: CamMethod<D>, P: PixelSet<D>, const D: usize> OnPixels<D> for Seg<M, P> {
+    fn method(&self) -> &dyn CamMethod<D> {
+        &self.method
     }
 
     fn pixels(&self) -> &dyn PixelSet<D> {
         &self.pixels
     }
+}
 
-    fn name(&self) -> String {
-        match self.method.name().as_str() {
-            "hires-cam" => "seg-hires-grad-cam".into(),
-            name => format!("seg-{name}"),
-        }
+/// What a method is called when it explains a pixel set: `seg-` and its name, but the Seg form of
+/// `hires-cam` is called what its paper calls it, `seg-hires-grad-cam`.
+///
+/// # Example
+/// ```
+/// assert_eq!(segcam_core::seg_name("layer-cam"), "seg-layer-cam");
+/// assert_eq!(segcam_core::seg_name("hires-cam"), "seg-hires-grad-cam");
+/// ```
+pub fn seg_name(method: &str) -> String {
+    match method {
+        "hires-cam" => "seg-hires-grad-cam".into(),
+        name if name.starts_with("seg-") => name.into(),
+        name => format!("seg-{name}"),
     }
 }

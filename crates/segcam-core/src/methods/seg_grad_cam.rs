@@ -9,11 +9,13 @@ use crate::{GradCam, Seg};
 /// [arXiv 2002.11434](https://arxiv.org/abs/2002.11434).
 ///
 /// # Example
-/// ```
-/// use segcam_core::{CamMethod, PredictedClass, SegGradCam};
-///
-/// let method = SegGradCam::new(PredictedClass);
-/// assert_eq!(CamMethod::<4>::name(&method), "seg-grad-cam");
+/// ```no_run
+/// # use segcam_core::*;
+/// # fn example(seen: Observation) -> Result<(), CamError> {
+/// let map = seen.explain(&SegGradCam::new(PredictedClass), "mid", 1)?;
+/// assert_eq!(map.method(), "seg-grad-cam");
+/// # Ok(())
+/// # }
 /// ```
 pub type SegGradCam<P> = Seg<GradCam, P>;
 

@@ -8,11 +8,13 @@ use crate::{HiResCam, Seg};
 /// MELBA 2024:023, [arXiv 2409.20287](https://arxiv.org/abs/2409.20287).
 ///
 /// # Example
-/// ```
-/// use segcam_core::{CamMethod, PredictedClass, SegHiResGradCam};
-///
-/// let method = SegHiResGradCam::new(PredictedClass);
-/// assert_eq!(CamMethod::<4>::name(&method), "seg-hires-grad-cam");
+/// ```no_run
+/// # use segcam_core::*;
+/// # fn example(seen: Observation) -> Result<(), CamError> {
+/// let map = seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1)?;
+/// assert_eq!(map.method(), "seg-hires-grad-cam");
+/// # Ok(())
+/// # }
 /// ```
 pub type SegHiResGradCam<P> = Seg<HiResCam, P>;
 

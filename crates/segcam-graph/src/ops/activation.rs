@@ -1,16 +1,15 @@
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+use std::slice::from_ref;
 
 use burn::backend::ir::ActivationOperationIr as Op;
 use burn::backend::{Backend, TensorMetadata};
 
-use super::pass_where;
-use crate::env::{Env, Unsupported};
+use super::{Rule, across, float::unary, pass_where, rule, same};
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
-    let bool_dtype = env.settings.bool_dtype;
+pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
     match op {
-        Op::Relu(d) => {
-            let x = env.float(&d.input)?;
+        Op::Relu(d) => rule::<B>(same, |env| {
+            let (x, bool_dtype) = (env.float(&d.input)?, env.settings.bool_dtype);
             let y = B::relu(x);
             if env.follows(&d.input) {
                 let on = env.derived(&d.out, y.clone(), move |y| {
@@ -18,13 +17,13 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupport
                 });
                 env.path(&d.input, move |g, _| pass_where::<B>(g, on()));
             }
-            env.set_float(&d.out, y);
-        }
-        Op::LeakyRelu(d) => {
+            env.set_float(&d.out, y)
+        }),
+        Op::LeakyRelu(d) => rule::<B>(same, |env| {
             let x = env.float(&d.lhs)?;
             if env.follows(&d.lhs) {
-                let on = B::float_greater_equal_elem(x.clone(), 0.0.into(), bool_dtype);
-                let on = env.keep(on);
+                let dtype = env.settings.bool_dtype;
+                let on = env.keep(B::float_greater_equal_elem(x.clone(), 0.0.into(), dtype));
                 let slope = d.rhs.elem::<f64>();
                 env.path(&d.lhs, move |g, _| {
                     let on = B::bool_into_float(on.clone(), g.dtype().into());
@@ -32,13 +31,15 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupport
                     B::float_mul(g, B::float_add_scalar(rest, slope.into()))
                 });
             }
-            env.set_float(&d.out, B::leaky_relu(x, d.rhs.into()));
-        }
-        Op::PRelu(d) => {
+            env.set_float(&d.out, B::leaky_relu(x, d.rhs.into()))
+        }),
+        // The slopes are a vector along the channels.
+        Op::PRelu(d) => rule::<B>(same, |env| {
             let (x, alpha) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
             if env.follows(&d.lhs) {
-                let on = B::float_greater_equal_elem(x.clone(), 0.0.into(), bool_dtype);
-                let (on, alpha) = (env.keep(on), alpha.clone());
+                let dtype = env.settings.bool_dtype;
+                let on = env.keep(B::float_greater_equal_elem(x.clone(), 0.0.into(), dtype));
+                let alpha = alpha.clone();
                 env.path(&d.lhs, move |g, _| {
                     // α + (1 − α) where x is positive
                     let on = B::bool_into_float(on.clone(), g.dtype().into());
@@ -47,49 +48,38 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupport
                     B::float_mul(g, slope)
                 });
             }
-            env.set_float(&d.out, B::prelu(x, alpha));
-        }
-        Op::Gelu(d) => {
-            // (x·Φ(x))' = Φ(x) + x·φ(x); burn's own backward operation is an approximation.
-            let x = env.float(&d.input)?;
-            env.derivative(&d.input, || {
-                let scaled = B::float_mul_scalar(x.clone(), FRAC_1_SQRT_2.into());
-                let whole = B::float_add_scalar(B::float_erf(scaled.clone()), 1.0.into());
-                let bell = B::float_exp(B::float_neg(B::float_mul(scaled.clone(), scaled)));
-                let slope = B::float_mul(x.clone(), bell);
-                let slope = B::float_mul_scalar(slope, (FRAC_2_SQRT_PI * FRAC_1_SQRT_2).into());
-                B::float_mul_scalar(B::float_add(whole, slope), 0.5.into())
-            });
-            env.set_float(&d.out, B::gelu(x));
-        }
-        Op::Sigmoid(d) => {
-            let y = B::sigmoid(env.float(&d.input)?);
-            env.derivative(&d.input, || {
-                B::float_mul(y.clone(), B::float_add_scalar(B::float_neg(y.clone()), 1.0.into()))
-            });
-            env.set_float(&d.out, y);
-        }
-        Op::LogSigmoid(d) => {
-            // (log σ)' = 1 − σ = σ(−x)
-            let x = env.float(&d.input)?;
-            env.derivative(&d.input, || B::sigmoid(B::float_neg(x.clone())));
-            env.set_float(&d.out, B::log_sigmoid(x));
-        }
-        Op::HardSigmoid(d) => {
-            let x = env.float(&d.tensor)?;
+            env.set_float(&d.out, B::prelu(x, alpha))
+        }),
+        // (x·Φ(x))' = Φ(x) + x·φ(x); burn's own backward operation is an approximation.
+        Op::Gelu(d) => unary::<B>(d, B::gelu, |x, _| {
+            let scaled = B::float_mul_scalar(x.clone(), FRAC_1_SQRT_2.into());
+            let whole = B::float_add_scalar(B::float_erf(scaled.clone()), 1.0.into());
+            let bell = B::float_exp(B::float_neg(B::float_mul(scaled.clone(), scaled)));
+            let slope = B::float_mul(x, bell);
+            let slope = B::float_mul_scalar(slope, (FRAC_2_SQRT_PI * FRAC_1_SQRT_2).into());
+            B::float_mul_scalar(B::float_add(whole, slope), 0.5.into())
+        }),
+        Op::Sigmoid(d) => unary::<B>(d, B::sigmoid, |_, y| {
+            B::float_mul(y.clone(), B::float_add_scalar(B::float_neg(y), 1.0.into()))
+        }),
+        // (log σ)' = 1 − σ = σ(−x)
+        Op::LogSigmoid(d) => unary::<B>(d, B::log_sigmoid, |x, _| B::sigmoid(B::float_neg(x))),
+        Op::HardSigmoid(d) => rule::<B>(same, |env| {
+            let (x, dtype) = (env.float(&d.tensor)?, env.settings.bool_dtype);
             let y = B::hard_sigmoid(x, d.alpha.into(), d.beta.into());
             if env.follows(&d.tensor) {
-                let low = B::float_greater_elem(y.clone(), 0.0.into(), bool_dtype);
-                let high = B::float_lower_elem(y.clone(), 1.0.into(), bool_dtype);
+                let low = B::float_greater_elem(y.clone(), 0.0.into(), dtype);
+                let high = B::float_lower_elem(y.clone(), 1.0.into(), dtype);
                 let steep = env.keep(B::bool_and(low, high));
-                let alpha = d.alpha.into();
+                let (alpha, beta) = (d.alpha.into(), d.beta.into());
+                env.constant(|| B::float_mask_fill(y.clone(), steep.clone(), beta));
                 env.path(&d.tensor, move |g, _| {
                     pass_where::<B>(B::float_mul_scalar(g, alpha), steep.clone())
                 });
             }
-            env.set_float(&d.out, y);
-        }
-        Op::Softmax(d) => {
+            env.set_float(&d.out, y)
+        }),
+        Op::Softmax(d) => rule::<B>(across(from_ref(&d.axis)), |env| {
             // g ↦ y·(g − Σ g·y)
             let y = B::softmax(env.float(&d.input)?, d.axis);
             if env.follows(&d.input) {
@@ -99,9 +89,9 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupport
                     B::float_mul(B::float_sub(g, total), kept.clone())
                 });
             }
-            env.set_float(&d.out, y);
-        }
-        Op::LogSoftmax(d) => {
+            env.set_float(&d.out, y)
+        }),
+        Op::LogSoftmax(d) => rule::<B>(across(from_ref(&d.axis)), |env| {
             // g ↦ g − softmax·Σ g
             let y = B::log_softmax(env.float(&d.input)?, d.axis);
             if env.follows(&d.input) {
@@ -111,9 +101,8 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupport
                     B::float_sub(g, B::float_mul(total, p.clone()))
                 });
             }
-            env.set_float(&d.out, y);
-        }
-        _ => return Err(Unsupported),
+            env.set_float(&d.out, y)
+        }),
+        _ => None,
     }
-    Ok(())
 }

@@ -3,7 +3,7 @@ use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Shape, TensorMetadata};
 
-use super::{ghost, narrow};
+use super::{Rule, narrow, placeholder, rule, spatial, under_window, window};
 use crate::env::{Env, Head, Unsupported};
 
 /// What all convolutions have in common.
@@ -41,83 +41,113 @@ pub(crate) fn convolution(op: &mut Op) -> Option<Convolution<'_>> {
 }
 
 macro_rules! forward {
-    ($env:ident, $d:ident, $conv:path, $backward:path) => {{
+    ($d:ident, $conv:path, $backward:path) => {{
         let options: ConvOptions<_> = $d.options.clone().into();
-        let (x, weight) = ($env.float(&$d.x)?, $env.float(&$d.weight)?);
-        let bias = bias($env, $d.bias.as_ref())?;
-        if $env.follows(&$d.x) {
-            let (device, input) = ($env.device.clone(), $d.x.clone());
-            let mut joined = false;
-            let whole = options.groups == 1;
-            if let Some(turned) = turned_options(&options, &$d.weight.shape) {
-                let prepared = $env.prepared(&$d.weight, weight.clone(), options.groups, turn::<B>);
-                let parts = if whole { $env.split(&$d.x) } else { None };
-                joined = parts.is_some();
-                for (part, start) in parts.unwrap_or_else(|| vec![($d.x.clone(), 0)]) {
-                    let weight = narrow::<B>(prepared.clone(), 0, start, part.shape[1]);
-                    let turned = turned.clone();
-                    $env.path(&part, move |g, _| $conv(g, weight.clone(), None, turned.clone()));
-                }
-            } else {
-                let (weight, options) = (weight.clone(), options.clone());
-                let (device, input) = (device.clone(), input.clone());
-                $env.path(&$d.x, move |g, count| {
-                    let x = ghost::<B>(&device, &input, count);
-                    $backward(x, weight.clone(), g, options.clone())
-                });
-            }
-            if whole && !joined {
-                let (weight, options) = (weight.clone(), options.clone());
-                $env.head(Head::Mixed(Box::new(move |g: FloatTensor<B>, class| {
-                    let count = g.shape()[0] / input.shape[0];
-                    let row = narrow::<B>(weight.clone(), 0, class, 1);
-                    if is_pointwise(&options, &row.shape()) {
-                        return B::float_mul(g, row);
+        let kernel = &$d.weight.shape;
+        let (stride, padding, dilation) = (options.stride, options.padding, options.dilation);
+        let under = move |axis: usize| {
+            let (padding, length) = (padding[axis].0, $d.x.shape[axis + 2]);
+            window(kernel[axis + 2], stride[axis], padding, dilation[axis], length)
+        };
+        rule::<B>(spatial(&$d.x, under), move |env| {
+            let (x, weight) = (env.float(&$d.x)?, env.float(&$d.weight)?);
+            let bias = bias(env, $d.bias.as_ref())?;
+            if env.follows(&$d.x) {
+                let (device, input) = (env.device.clone(), $d.x.clone());
+                let mut joined = false;
+                let whole = options.groups == 1;
+                if let Some(same) = transposed_options(&options, &$d.weight.shape) {
+                    let weight = env.transposed(&$d.weight, &weight, options.groups)?;
+                    let parts = if whole { env.split(&$d.x) } else { None };
+                    joined = parts.is_some();
+                    for (part, start) in parts.unwrap_or_else(|| vec![($d.x.clone(), 0)]) {
+                        let weight = narrow::<B>(weight.clone(), 0, start, part.shape[1]);
+                        let same = same.clone();
+                        env.path(&part, move |g, _| $conv(g, weight.clone(), None, same.clone()));
                     }
-                    $backward(ghost::<B>(&device, &input, count), row, g, options.clone())
-                })));
+                } else {
+                    let (weight, options) = (weight.clone(), options.clone());
+                    let (device, input) = (device.clone(), input.clone());
+                    env.path(&$d.x, move |g, count| {
+                        let x = placeholder::<B>(&device, &input, count);
+                        $backward(x, weight.clone(), g, options.clone())
+                    });
+                }
+                if whole && !joined {
+                    let (weight, options) = (weight.clone(), options.clone());
+                    env.head(Head::Mixed(Box::new(move |g: FloatTensor<B>, channels| {
+                        let count = g.shape()[0] / input.shape[0];
+                        let row = combined::<B>(&weight, 0, channels);
+                        if is_pointwise(&options, &row.shape()) {
+                            return B::float_mul(g, row);
+                        }
+                        let x = placeholder::<B>(&device, &input, count);
+                        $backward(x, row, g, options.clone())
+                    })));
+                }
             }
-        }
-        $env.set_float(&$d.out, $conv(x, weight, bias, options));
+            env.set_float(&$d.out, $conv(x, weight, bias, options))
+        })
     }};
 }
 
 macro_rules! transposed {
-    ($env:ident, $d:ident, $conv:path, $backward:path) => {{
+    ($d:ident, $conv:path, $backward:path) => {{
         let options: ConvTransposeOptions<_> = $d.options.clone().into();
-        let (x, weight) = ($env.float(&$d.x)?, $env.float(&$d.weight)?);
-        let bias = bias($env, $d.bias.as_ref())?;
-        if $env.follows(&$d.x) {
-            let (kept, same) = (weight.clone(), options.clone());
-            $env.path(&$d.x, move |g, _| $backward(kept.clone(), g, same.clone()));
-            if options.groups == 1 {
-                let (weight, options) = (weight.clone(), options.clone());
-                $env.head(Head::Mixed(Box::new(move |g, class| {
-                    $backward(narrow::<B>(weight.clone(), 1, class, 1), g, options.clone())
-                })));
+        let kernel = &$d.weight.shape;
+        let (stride, padding, dilation) = (options.stride, options.padding, options.dilation);
+        let under = move |axis: usize| {
+            let (padding, length) = (padding[axis], $d.x.shape[axis + 2]);
+            under_window(kernel[axis + 2], stride[axis], padding, dilation[axis], length)
+        };
+        rule::<B>(spatial(&$d.x, under), move |env| {
+            let (x, weight) = (env.float(&$d.x)?, env.float(&$d.weight)?);
+            let bias = bias(env, $d.bias.as_ref())?;
+            if env.follows(&$d.x) {
+                let (kept, same) = (weight.clone(), options.clone());
+                env.path(&$d.x, move |g, _| $backward(kept.clone(), g, same.clone()));
+                if options.groups == 1 {
+                    let (weight, options) = (weight.clone(), options.clone());
+                    env.head(Head::Mixed(Box::new(move |g, channels| {
+                        $backward(combined::<B>(&weight, 1, channels), g, options.clone())
+                    })));
+                }
             }
-        }
-        $env.set_float(&$d.out, $conv(x, weight, bias, options));
+            env.set_float(&$d.out, $conv(x, weight, bias, options))
+        })
     }};
 }
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
+pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
     match op {
-        Op::Conv1d(d) => forward!(env, d, B::conv1d, B::conv1d_x_backward),
-        Op::Conv2d(d) => forward!(env, d, B::conv2d, B::conv2d_x_backward),
-        Op::Conv3d(d) => forward!(env, d, B::conv3d, B::conv3d_x_backward),
+        Op::Conv1d(d) => forward!(d, B::conv1d, B::conv1d_x_backward),
+        Op::Conv2d(d) => forward!(d, B::conv2d, B::conv2d_x_backward),
+        Op::Conv3d(d) => forward!(d, B::conv3d, B::conv3d_x_backward),
         Op::ConvTranspose1d(d) => {
-            transposed!(env, d, B::conv_transpose1d, B::conv_transpose1d_x_backward)
+            transposed!(d, B::conv_transpose1d, B::conv_transpose1d_x_backward)
         }
         Op::ConvTranspose2d(d) => {
-            transposed!(env, d, B::conv_transpose2d, B::conv_transpose2d_x_backward)
+            transposed!(d, B::conv_transpose2d, B::conv_transpose2d_x_backward)
         }
         Op::ConvTranspose3d(d) => {
-            transposed!(env, d, B::conv_transpose3d, B::conv_transpose3d_x_backward)
+            transposed!(d, B::conv_transpose3d, B::conv_transpose3d_x_backward)
         }
-        _ => super::pool::run(env, op)?,
+        _ => super::pool::rule_of(op),
     }
-    Ok(())
+}
+
+/// The weights of one output channel, the sum of `channels` times their coefficients.
+fn combined<B: Backend>(
+    weight: &FloatTensor<B>,
+    dim: usize,
+    channels: &[(usize, f64)],
+) -> FloatTensor<B> {
+    let rows = channels.iter().map(|(channel, by)| {
+        let row = narrow::<B>(weight.clone(), dim, *channel, 1);
+        if *by == 1.0 { row } else { B::float_mul_scalar(row, (*by).into()) }
+    });
+    let none = || B::float_mul_scalar(narrow::<B>(weight.clone(), dim, 0, 1), 0.0.into());
+    rows.reduce(B::float_add).unwrap_or_else(none)
 }
 
 /// The bias, which is also the constant part of the output.
@@ -131,9 +161,9 @@ fn bias<B: Backend>(
     Ok(Some(value))
 }
 
-/// The options of the convolution with turned weights that is the input gradient of a convolution
+/// The options of the convolution with transposed weights that is the input gradient of a convolution
 /// with stride one; `None` for other strides.
-fn turned_options<const N: usize>(
+fn transposed_options<const N: usize>(
     options: &ConvOptions<N>,
     weight: &Shape,
 ) -> Option<ConvOptions<N>> {
@@ -148,7 +178,7 @@ fn turned_options<const N: usize>(
 }
 
 /// Weights `[out, in/groups, …]` mirrored in space and with the channels exchanged.
-fn turn<B: Backend>(weight: FloatTensor<B>, groups: usize) -> FloatTensor<B> {
+pub(crate) fn transpose<B: Backend>(weight: FloatTensor<B>, groups: usize) -> FloatTensor<B> {
     let shape = weight.shape().to_vec();
     let space: Vec<usize> = (2..shape.len()).collect();
     let mut grouped = vec![groups, shape[0] / groups];

@@ -1,28 +1,57 @@
-use burn::backend::ir::{InterpolateModeIr, InterpolateOpIr, TensorIr};
+use burn::backend::ir::{InterpolateModeIr as Mode, InterpolateOpIr, TensorIr};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, TensorData};
 
-use super::ghost;
-use crate::env::{Back, Env, Head, Unsupported};
+use super::{Along, Rule, placeholder, rule, spatial};
+use crate::env::{Back, Env, Head};
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, d: &InterpolateOpIr) -> Result<(), Unsupported> {
-    let x = env.float(&d.x)?;
-    if env.follows(&d.x) {
-        let mut one_channel = d.x.clone();
-        one_channel.shape[1] = 1;
-        let (all, one) = if matches!(d.options.mode, InterpolateModeIr::Bilinear)
-            && !has_bilinear_backward::<B>(env.device)
-        {
-            (bilinear_back(env, d), bilinear_back(env, d))
+pub(super) fn rule_of<B: Backend>(d: &InterpolateOpIr) -> Option<Rule<'_, B>> {
+    let mixed = |axis| {
+        let (from, to) = (d.x.shape[axis + 2], d.out.shape[axis + 2]);
+        mixed(&d.options.mode, d.options.align_corners, from, to)
+    };
+    rule::<B>(spatial(&d.x, mixed), |env| {
+        let x = env.float(&d.x)?;
+        if env.follows(&d.x) {
+            let mut one_channel = d.x.clone();
+            one_channel.shape[1] = 1;
+            let (all, one) = if matches!(d.options.mode, Mode::Bilinear)
+                && !has_bilinear_backward::<B>(env.device)
+            {
+                (bilinear_back(env, d), bilinear_back(env, d))
+            } else {
+                (burn_back(env, d, &d.x), burn_back(env, d, &one_channel))
+            };
+            env.path(&d.x, all);
+            env.head(Head::Channel(one));
+        }
+        env.set_float(&d.out, B::interpolate(x, d.output_size, d.options.clone().into()))
+    })
+}
+
+/// The cells along one axis that an interpolated one is mixed from.
+fn mixed(mode: &Mode, align_corners: bool, from: usize, to: usize) -> Along {
+    let reach: i64 = match mode {
+        Mode::Nearest | Mode::NearestExact => {
+            let half = if matches!(mode, Mode::NearestExact) { 0.5 } else { 0.0 };
+            let place = move |cell| (cell as f64 + half) * from as f64 / to as f64;
+            return Along::cells(move |cell| [(place(cell) as usize).min(from - 1)]);
+        }
+        Mode::Bilinear => 0,
+        Mode::Bicubic => 1,
+        Mode::Lanczos3 => 2,
+    };
+    Along::cells(move |cell| {
+        let place = if align_corners {
+            cell as f64 * (from - 1) as f64 / (to - 1).max(1) as f64
         } else {
-            (burn_back(env, d, &d.x), burn_back(env, d, &one_channel))
+            (cell as f64 + 0.5) * from as f64 / to as f64 - 0.5
         };
-        env.path(&d.x, all);
-        env.head(Head::Channel(one));
-    }
-    env.set_float(&d.out, B::interpolate(x, d.output_size, d.options.clone().into()));
-    Ok(())
+        let low = place.floor() as i64;
+        let cells = low - reach..=low + 1 + reach;
+        cells.map(move |cell| cell.clamp(0, from as i64 - 1) as usize)
+    })
 }
 
 /// burn has it for flex and LibTorch only.
@@ -33,7 +62,7 @@ fn has_bilinear_backward<B: Backend>(device: &B::Device) -> bool {
 fn burn_back<B: Backend>(env: &Env<B>, d: &InterpolateOpIr, input: &TensorIr) -> Back<B> {
     let (device, d, input) = (env.device.clone(), d.clone(), input.clone());
     Box::new(move |g, count| {
-        let x = ghost::<B>(&device, &input, count);
+        let x = placeholder::<B>(&device, &input, count);
         B::interpolate_backward(x, g, d.output_size, d.options.clone().into())
     })
 }

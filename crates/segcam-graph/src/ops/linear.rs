@@ -1,48 +1,64 @@
-use burn::backend::ir::{LinearOpIr, MatmulOpIr};
-use burn::backend::{Backend, TensorMetadata};
+use std::ptr::eq;
 
-use super::unbroadcast;
-use crate::env::{Env, Unsupported};
+use burn::backend::ir::{LinearOpIr, MatmulOpIr, TensorIr};
+use burn::backend::{Backend, Shape, TensorMetadata};
+
+use super::{Along, Rule, rule, unbroadcast};
 
 /// `x·W + b` with weights `[in, out]`.
-pub(super) fn linear<B: Backend>(env: &mut Env<B>, d: &LinearOpIr) -> Result<(), Unsupported> {
-    let (x, weight) = (env.float(&d.x)?, env.float(&d.weight)?);
-    let bias = d.bias.as_ref().map(|bias| env.float(bias)).transpose()?;
-    if let Some(bias) = &bias {
-        env.constant(|| {
-            let mut shape = vec![1; d.out.shape.num_dims()];
-            shape[d.out.shape.num_dims() - 1] = bias.shape()[0];
-            B::float_reshape(bias.clone(), shape.into())
-        });
-    }
-    let kept = weight.clone();
-    env.path(&d.x, move |g, _| B::linear_x_backward(kept.clone(), g));
-    env.set_float(&d.out, B::linear(x, weight, bias));
-    Ok(())
+pub(super) fn linear<B: Backend>(d: &LinearOpIr) -> Option<Rule<'_, B>> {
+    let last = d.x.shape.num_dims() - 1;
+    let row_of = move |input: &TensorIr, dim| {
+        if eq(input, &d.x) && dim != last { Along::Same } else { Along::All }
+    };
+    rule::<B>(row_of, |env| {
+        let (x, weight) = (env.float(&d.x)?, env.float(&d.weight)?);
+        let bias = d.bias.as_ref().map(|bias| env.float(bias)).transpose()?;
+        if let Some(bias) = &bias {
+            env.constant(|| {
+                let mut shape = vec![1; d.out.shape.num_dims()];
+                shape[d.out.shape.num_dims() - 1] = bias.shape()[0];
+                B::float_reshape(bias.clone(), shape.into())
+            });
+        }
+        let kept = weight.clone();
+        env.path(&d.x, move |g, _| B::linear_x_backward(kept.clone(), g));
+        env.set_float(&d.out, B::linear(x, weight, bias))
+    })
 }
 
-pub(super) fn matmul<B: Backend>(env: &mut Env<B>, d: &MatmulOpIr) -> Result<(), Unsupported> {
-    let (x, y) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
-    if env.follows(&d.lhs) {
-        let kept = env.keep(y.clone());
-        let (shape, out) = (d.lhs.shape.clone(), batch_of(&d.out.shape));
-        env.path(&d.lhs, move |g, _| {
-            unbroadcast::<B>(B::float_matmul(g, B::float_transpose(kept.clone())), &shape, &out)
-        });
-    }
-    if env.follows(&d.rhs) {
-        let kept = env.keep(x.clone());
-        let (shape, out) = (d.rhs.shape.clone(), batch_of(&d.out.shape));
-        env.path(&d.rhs, move |g, _| {
-            unbroadcast::<B>(B::float_matmul(B::float_transpose(kept.clone()), g), &shape, &out)
-        });
-    }
-    env.set_float(&d.out, B::float_matmul(x, y));
-    Ok(())
+/// Each product reads a row of the left matrix and a column of the right one.
+pub(super) fn matmul<B: Backend>(d: &MatmulOpIr) -> Option<Rule<'_, B>> {
+    let rank = d.out.shape.num_dims();
+    let row_or_column = move |input: &TensorIr, dim| {
+        let summed =
+            (eq(input, &d.lhs) && dim + 1 == rank) || (eq(input, &d.rhs) && dim + 2 == rank);
+        if summed { Along::All } else { Along::Same }
+    };
+    rule::<B>(row_or_column, |env| {
+        let (x, y) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
+        if env.follows(&d.lhs) {
+            let kept = env.keep(y.clone());
+            let (shape, out) = (d.lhs.shape.clone(), batch_of(&d.out.shape));
+            env.path(&d.lhs, move |g, _| {
+                let product = B::float_matmul(g, B::float_transpose(kept.clone()));
+                unbroadcast::<B>(product, &shape, &out)
+            });
+        }
+        if env.follows(&d.rhs) {
+            let kept = env.keep(x.clone());
+            let (shape, out) = (d.rhs.shape.clone(), batch_of(&d.out.shape));
+            env.path(&d.rhs, move |g, _| {
+                let product = B::float_matmul(B::float_transpose(kept.clone()), g);
+                unbroadcast::<B>(product, &shape, &out)
+            });
+        }
+        env.set_float(&d.out, B::float_matmul(x, y))
+    })
 }
 
 /// The shape of a product with its two matrix dimensions set to one: they are never broadcast.
-fn batch_of(out: &burn::backend::Shape) -> burn::backend::Shape {
+fn batch_of(out: &Shape) -> Shape {
     let mut shape = out.clone();
     let rank = shape.num_dims();
     shape[rank - 2] = 1;

@@ -1,5 +1,5 @@
-//! One file per family of operations. Each operation is one arm: what it computes, and how the
-//! cotangent of its output goes back to its inputs.
+//! One file per family of operations. Each operation is one arm: which cells of its inputs an output
+//! cell reads, what it computes, and how the cotangent of its output goes back to its inputs.
 
 mod activation;
 mod bool_int;
@@ -11,6 +11,7 @@ mod linear;
 mod norm;
 mod numeric;
 mod pool;
+mod reads;
 mod reduce;
 mod shape;
 
@@ -18,31 +19,48 @@ use burn::backend::ir::{ModuleOperationIr, OperationIr, TensorIr};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Shape, Slice, TensorMetadata};
 
-use crate::env::{Env, Unsupported};
+use self::reads::{Reads, across, anywhere, reshaped, same, spatial, under_window, window};
+use crate::env::{Done, Env};
 
-pub(crate) use conv::convolution;
-pub(crate) use norm::scale_and_shift;
+pub(crate) use conv::{Convolution, convolution, transpose};
+pub(crate) use reads::Along;
 
-/// Computes `operation` and records its paths.
-pub(crate) fn run<B: Backend>(
-    env: &mut Env<B>,
-    operation: &OperationIr,
-) -> Result<(), Unsupported> {
+type Compute<'a, B> = Box<dyn FnOnce(&mut Env<B>) -> Done + 'a>;
+
+/// What is known of one operation. Whatever has none is refused by the reverse pass, and taken to
+/// mix images and to read everything.
+pub(crate) struct Rule<'a, B: Backend> {
+    /// Which cells of its inputs an output cell depends on.
+    pub(crate) reads: Reads<'a>,
+    /// Computes it, and records how its output's cotangent goes back to its inputs.
+    pub(crate) run: Compute<'a, B>,
+}
+
+fn rule<'a, B: Backend>(
+    reads: impl Fn(&TensorIr, usize) -> Along + 'a,
+    run: impl FnOnce(&mut Env<B>) -> Done + 'a,
+) -> Option<Rule<'a, B>> {
+    Some(Rule { reads: Box::new(reads), run: Box::new(run) })
+}
+
+/// The rule of an operation. Random numbers must never have one: an operation with a rule and
+/// constant inputs is computed once.
+pub(crate) fn rule_of<B: Backend>(operation: &OperationIr) -> Option<Rule<'_, B>> {
     use ModuleOperationIr as M;
     match operation {
-        OperationIr::BaseFloat(op) => shape::float(env, op),
-        OperationIr::BaseInt(op) => shape::int(env, op),
-        OperationIr::BaseBool(op) => shape::bool(env, op),
-        OperationIr::NumericFloat(_, op) => numeric::run(env, op),
-        OperationIr::NumericInt(_, op) => bool_int::numeric(env, op),
-        OperationIr::Int(op) => bool_int::int(env, op),
-        OperationIr::Bool(op) => bool_int::bool(env, op),
-        OperationIr::Float(_, op) => float::run(env, op),
-        OperationIr::Activation(op) => activation::run(env, op),
-        OperationIr::Module(M::Linear(op)) => linear::linear(env, op),
-        OperationIr::Module(M::BatchNorm(op)) => norm::batch_norm(env, op),
-        OperationIr::Module(op) => conv::run(env, op),
-        _ => Err(Unsupported),
+        OperationIr::BaseFloat(op) => shape::rule_of(op),
+        OperationIr::BaseInt(op) => bool_int::base_int(op),
+        OperationIr::BaseBool(op) => bool_int::base_bool(op),
+        OperationIr::NumericFloat(_, op) => numeric::rule_of(op),
+        OperationIr::NumericInt(_, op) => bool_int::numeric(op),
+        OperationIr::Int(op) => bool_int::int(op),
+        OperationIr::Bool(op) => bool_int::bool(op),
+        OperationIr::Float(_, op) => float::rule_of(op),
+        OperationIr::Activation(op) => activation::rule_of(op),
+        OperationIr::Module(M::Linear(op)) => linear::linear(op),
+        OperationIr::Module(M::BatchNorm(op)) => norm::batch_norm(op),
+        OperationIr::Module(op) => conv::rule_of(op),
+        _ => None,
     }
 }
 
@@ -86,7 +104,7 @@ fn rows(tensor: &Shape, count: usize) -> Shape {
 }
 
 /// A tensor that has a shape and no memory, for backward operations that only look at the shape.
-fn ghost<B: Backend>(device: &B::Device, like: &TensorIr, count: usize) -> FloatTensor<B> {
+fn placeholder<B: Backend>(device: &B::Device, like: &TensorIr, count: usize) -> FloatTensor<B> {
     let ones = Shape::from(vec![1; like.shape.num_dims()]);
     let zero = B::float_zeros(ones, device, like.dtype.into());
     B::float_expand(zero, rows(&like.shape, count))

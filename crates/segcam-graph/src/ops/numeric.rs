@@ -1,26 +1,24 @@
-use burn::backend::ir::BinaryOpIr;
-use burn::backend::ir::{NumericOperationIr as Op, ScalarIr, ScalarOpIr, TensorIr};
+use burn::backend::ir::{BinaryOpIr, NumericOperationIr as Op, ScalarIr, ScalarOpIr, TensorIr};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Scalar, Shape};
 use burn::tensor::BoolDType;
 
-use super::{pass_where, unbroadcast};
-use crate::env::{Env, Unsupported};
+use super::{Rule, pass_where, rule, same, unbroadcast};
+use crate::env::Env;
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
+pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
     match op {
-        Op::Add(d) => sum(env, d, 1.0, B::float_add),
-        Op::Sub(d) => sum(env, d, -1.0, B::float_sub),
-        Op::AddScalar(d) => shift(env, d, 1.0, B::float_add_scalar),
-        Op::SubScalar(d) => shift(env, d, -1.0, B::float_sub_scalar),
-        Op::Mul(d) => {
+        Op::Add(d) => sum(d, 1.0, B::float_add),
+        Op::Sub(d) => sum(d, -1.0, B::float_sub),
+        Op::AddScalar(d) => shift(d, 1.0, B::float_add_scalar),
+        Op::SubScalar(d) => shift(d, -1.0, B::float_sub_scalar),
+        Op::Mul(d) => rule::<B>(same, |env| {
             let (x, y) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
             product(env, &d.lhs, &d.out, || y.clone());
             product(env, &d.rhs, &d.out, || x.clone());
-            env.set_float(&d.out, B::float_mul(x, y));
-            Ok(())
-        }
-        Op::Div(d) => {
+            env.set_float(&d.out, B::float_mul(x, y))
+        }),
+        Op::Div(d) => rule::<B>(same, |env| {
             // (x/y)' = 1/y and −x/y²
             let (x, y) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
             product(env, &d.lhs, &d.out, || B::float_recip(y.clone()));
@@ -28,75 +26,65 @@ pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupport
                 let square = B::float_mul(y.clone(), y.clone());
                 B::float_neg(B::float_div(x.clone(), square))
             });
-            env.set_float(&d.out, B::float_div(x, y));
-            Ok(())
-        }
-        Op::MulScalar(d) => {
+            env.set_float(&d.out, B::float_div(x, y))
+        }),
+        Op::MulScalar(d) => rule::<B>(same, |env| {
             let (x, by) = (env.float(&d.lhs)?, scalar(d.rhs));
             env.path(&d.lhs, move |g, _| B::float_mul_scalar(g, by));
-            env.set_float(&d.out, B::float_mul_scalar(x, by));
-            Ok(())
-        }
-        Op::DivScalar(d) => {
+            env.set_float(&d.out, B::float_mul_scalar(x, by))
+        }),
+        Op::DivScalar(d) => rule::<B>(same, |env| {
             let (x, by) = (env.float(&d.lhs)?, scalar(d.rhs));
             env.path(&d.lhs, move |g, _| B::float_div_scalar(g, by));
-            env.set_float(&d.out, B::float_div_scalar(x, by));
-            Ok(())
-        }
-        Op::Neg(d) => {
+            env.set_float(&d.out, B::float_div_scalar(x, by))
+        }),
+        Op::Neg(d) => rule::<B>(same, |env| {
             let x = env.float(&d.input)?;
             env.path(&d.input, |g, _| B::float_neg(g));
-            env.set_float(&d.out, B::float_neg(x));
-            Ok(())
-        }
-        Op::Abs(d) => super::float::unary(env, d, B::float_abs, |x, _| B::float_sign(x)),
-        Op::Sign(d) => super::float::flat(env, d, B::float_sign),
-        Op::PowiScalar(d) => {
+            env.set_float(&d.out, B::float_neg(x))
+        }),
+        Op::Abs(d) => super::float::unary::<B>(d, B::float_abs, |x, _| B::float_sign(x)),
+        Op::Sign(d) => super::float::flat::<B>(d, B::float_sign),
+        Op::PowiScalar(d) => rule::<B>(same, |env| {
             let (x, power) = (env.float(&d.lhs)?, d.rhs.elem::<i64>());
             env.derivative(&d.lhs, || {
                 let less = B::float_powi_scalar(x.clone(), Scalar::Int(power - 1));
                 B::float_mul_scalar(less, (power as f64).into())
             });
-            env.set_float(&d.out, B::float_powi_scalar(x, Scalar::Int(power)));
-            Ok(())
-        }
+            env.set_float(&d.out, B::float_powi_scalar(x, Scalar::Int(power)))
+        }),
         Op::Clamp(d) => {
-            let (x, min, max) = (env.float(&d.tensor)?, scalar(d.min), scalar(d.max));
-            cut(env, &d.tensor, |dtype| {
+            let (min, max) = (scalar(d.min), scalar(d.max));
+            let on = move |x: FloatTensor<B>, dtype| {
                 let low = B::float_greater_equal_elem(x.clone(), min, dtype);
-                B::bool_and(low, B::float_lower_equal_elem(x.clone(), max, dtype))
-            });
-            env.set_float(&d.out, B::float_clamp(x, min, max));
-            Ok(())
+                B::bool_and(low, B::float_lower_equal_elem(x, max, dtype))
+            };
+            cut(&d.tensor, &d.out, move |x| B::float_clamp(x, min, max), on)
         }
         Op::ClampMin(d) => {
-            let (x, min) = (env.float(&d.lhs)?, scalar(d.rhs));
-            cut(env, &d.lhs, |dtype| B::float_greater_equal_elem(x.clone(), min, dtype));
-            env.set_float(&d.out, B::float_clamp_min(x, min));
-            Ok(())
+            let min = scalar(d.rhs);
+            let on = move |x, dtype| B::float_greater_equal_elem(x, min, dtype);
+            cut(&d.lhs, &d.out, move |x| B::float_clamp_min(x, min), on)
         }
         Op::ClampMax(d) => {
-            let (x, max) = (env.float(&d.lhs)?, scalar(d.rhs));
-            cut(env, &d.lhs, |dtype| B::float_lower_equal_elem(x.clone(), max, dtype));
-            env.set_float(&d.out, B::float_clamp_max(x, max));
-            Ok(())
+            let max = scalar(d.rhs);
+            let on = move |x, dtype| B::float_lower_equal_elem(x, max, dtype);
+            cut(&d.lhs, &d.out, move |x| B::float_clamp_max(x, max), on)
         }
-        Op::Full(d) => {
-            let shape = d.out.shape.clone();
-            let full = B::float_full(shape, scalar(d.value), env.device, d.out.dtype.into());
-            env.set_float(&d.out, full);
-            Ok(())
-        }
-        Op::Pad(d) => super::index::pad(env, d),
-        Op::Greater(d) => compare(env, d, B::float_greater),
-        Op::GreaterEqual(d) => compare(env, d, B::float_greater_equal),
-        Op::Lower(d) => compare(env, d, B::float_lower),
-        Op::LowerEqual(d) => compare(env, d, B::float_lower_equal),
-        Op::GreaterElem(d) => compare_elem(env, d, B::float_greater_elem),
-        Op::GreaterEqualElem(d) => compare_elem(env, d, B::float_greater_equal_elem),
-        Op::LowerElem(d) => compare_elem(env, d, B::float_lower_elem),
-        Op::LowerEqualElem(d) => compare_elem(env, d, B::float_lower_equal_elem),
-        _ => super::reduce::run(env, op),
+        Op::Full(d) => rule::<B>(same, |env| {
+            let (shape, dtype) = (d.out.shape.clone(), d.out.dtype.into());
+            env.set_float(&d.out, B::float_full(shape, scalar(d.value), env.device, dtype))
+        }),
+        Op::Pad(d) => super::index::pad(d),
+        Op::Greater(d) => compare(d, B::float_greater),
+        Op::GreaterEqual(d) => compare(d, B::float_greater_equal),
+        Op::Lower(d) => compare(d, B::float_lower),
+        Op::LowerEqual(d) => compare(d, B::float_lower_equal),
+        Op::GreaterElem(d) => compare_elem(d, B::float_greater_elem),
+        Op::GreaterEqualElem(d) => compare_elem(d, B::float_greater_equal_elem),
+        Op::LowerElem(d) => compare_elem(d, B::float_lower_elem),
+        Op::LowerEqualElem(d) => compare_elem(d, B::float_lower_equal_elem),
+        _ => super::reduce::rule_of(op),
     }
 }
 
@@ -106,45 +94,44 @@ fn scalar(value: ScalarIr) -> Scalar {
 
 /// `x ± y`: the cotangent goes to both; a constant is accounted for.
 fn sum<B: Backend>(
-    env: &mut Env<B>,
     d: &BinaryOpIr,
     sign: f64,
     function: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
-) -> Result<(), Unsupported> {
-    let (x, y) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
-    let signed = move |tensor: FloatTensor<B>| {
-        if sign < 0.0 { B::float_neg(tensor) } else { tensor }
-    };
-    let (lhs, rhs, out) = (d.lhs.shape.clone(), d.rhs.shape.clone(), d.out.shape.clone());
-    if env.is_constant(&d.rhs) {
-        env.constant(|| signed(y.clone()));
-    } else if env.is_constant(&d.lhs) {
-        env.constant(|| x.clone());
-    }
-    let shape = out.clone();
-    env.path(&d.lhs, move |g, _| unbroadcast::<B>(g, &lhs, &shape));
-    env.path(&d.rhs, move |g, _| unbroadcast::<B>(signed(g), &rhs, &out));
-    env.set_float(&d.out, function(x, y));
-    Ok(())
+) -> Option<Rule<'_, B>> {
+    rule::<B>(same, move |env| {
+        let (x, y) = (env.float(&d.lhs)?, env.float(&d.rhs)?);
+        let signed = move |tensor: FloatTensor<B>| {
+            if sign < 0.0 { B::float_neg(tensor) } else { tensor }
+        };
+        let (lhs, rhs, out) = (d.lhs.shape.clone(), d.rhs.shape.clone(), d.out.shape.clone());
+        if env.is_fixed(&d.rhs) {
+            env.constant(|| signed(y.clone()));
+        } else if env.is_fixed(&d.lhs) {
+            env.constant(|| x.clone());
+        }
+        let shape = out.clone();
+        env.path(&d.lhs, move |g, _| unbroadcast::<B>(g, &lhs, &shape));
+        env.path(&d.rhs, move |g, _| unbroadcast::<B>(signed(g), &rhs, &out));
+        env.set_float(&d.out, function(x, y))
+    })
 }
 
 /// `x ± c`
 fn shift<B: Backend>(
-    env: &mut Env<B>,
     d: &ScalarOpIr,
     sign: f64,
     function: fn(FloatTensor<B>, Scalar) -> FloatTensor<B>,
-) -> Result<(), Unsupported> {
-    let x = env.float(&d.lhs)?;
-    let device = env.device;
-    env.constant(|| {
-        let one = Shape::from(vec![1; d.out.shape.num_dims()]);
-        let by = (sign * d.rhs.elem::<f64>()).into();
-        B::float_full(one, by, device, d.out.dtype.into())
-    });
-    env.path(&d.lhs, |g, _| g);
-    env.set_float(&d.out, function(x, scalar(d.rhs)));
-    Ok(())
+) -> Option<Rule<'_, B>> {
+    rule::<B>(same, move |env| {
+        let (x, device) = (env.float(&d.lhs)?, env.device);
+        env.constant(|| {
+            let one = Shape::from(vec![1; d.out.shape.num_dims()]);
+            let by = (sign * d.rhs.elem::<f64>()).into();
+            B::float_full(one, by, device, d.out.dtype.into())
+        });
+        env.path(&d.lhs, |g, _| g);
+        env.set_float(&d.out, function(x, scalar(d.rhs)))
+    })
 }
 
 /// One side of a product: the cotangent times the other side.
@@ -163,35 +150,42 @@ fn product<B: Backend>(
     }
 }
 
-/// The identity where the mask is set, flat elsewhere.
-fn cut<B: Backend>(
-    env: &mut Env<B>,
-    input: &TensorIr,
-    mask: impl FnOnce(BoolDType) -> BoolTensor<B>,
-) {
-    if env.follows(input) {
-        let mask = mask(env.settings.bool_dtype);
-        let mask = env.keep(mask);
-        env.path(input, move |g, _| pass_where::<B>(g, mask.clone()));
-    }
+/// The identity where the mask is set, a constant elsewhere.
+fn cut<'a, B: Backend>(
+    input: &'a TensorIr,
+    out: &'a TensorIr,
+    function: impl FnOnce(FloatTensor<B>) -> FloatTensor<B> + 'a,
+    mask: impl FnOnce(FloatTensor<B>, BoolDType) -> BoolTensor<B> + 'a,
+) -> Option<Rule<'a, B>> {
+    rule::<B>(same, move |env| {
+        let x = env.float(input)?;
+        let on = env.follows(input).then(|| mask(x.clone(), env.settings.bool_dtype));
+        let y = function(x);
+        if let Some(on) = on {
+            let on = env.keep(on);
+            env.constant(|| B::float_mask_fill(y.clone(), on.clone(), 0.0.into()));
+            env.path(input, move |g, _| pass_where::<B>(g, on.clone()));
+        }
+        env.set_float(out, y)
+    })
 }
 
 pub(super) fn compare<B: Backend>(
-    env: &mut Env<B>,
     d: &BinaryOpIr,
     function: fn(FloatTensor<B>, FloatTensor<B>, BoolDType) -> BoolTensor<B>,
-) -> Result<(), Unsupported> {
-    let (x, y, dtype) = (env.float(&d.lhs)?, env.float(&d.rhs)?, env.settings.bool_dtype);
-    env.set_bool(&d.out, function(x, y, dtype));
-    Ok(())
+) -> Option<Rule<'_, B>> {
+    rule::<B>(same, move |env| {
+        let (x, y, dtype) = (env.float(&d.lhs)?, env.float(&d.rhs)?, env.settings.bool_dtype);
+        env.set_bool(&d.out, function(x, y, dtype))
+    })
 }
 
 pub(super) fn compare_elem<B: Backend>(
-    env: &mut Env<B>,
     d: &ScalarOpIr,
     function: fn(FloatTensor<B>, Scalar, BoolDType) -> BoolTensor<B>,
-) -> Result<(), Unsupported> {
-    let (x, dtype) = (env.float(&d.lhs)?, env.settings.bool_dtype);
-    env.set_bool(&d.out, function(x, scalar(d.rhs), dtype));
-    Ok(())
+) -> Option<Rule<'_, B>> {
+    rule::<B>(same, move |env| {
+        let (x, dtype) = (env.float(&d.lhs)?, env.settings.bool_dtype);
+        env.set_bool(&d.out, function(x, scalar(d.rhs), dtype))
+    })
 }

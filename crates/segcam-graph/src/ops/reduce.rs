@@ -1,63 +1,60 @@
-use burn::backend::ir::{NumericOperationIr as Op, ReduceDimWithIndicesOpIr, TensorIr};
+use std::slice::from_ref;
+
+use burn::backend::ir::{
+    NumericOperationIr as Op, ReduceDimOpIr, ReduceDimWithIndicesOpIr, TensorIr,
+};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Shape, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, IntDType};
 
-use super::rows;
-use crate::env::{Env, Unsupported};
+use super::{Along, Rule, across, rows, rule};
+use crate::env::Env;
 
-pub(super) fn run<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
+pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
     match op {
-        Op::SumDim(d) => {
+        Op::SumDim(d) => rule::<B>(across(from_ref(&d.axis)), |env| {
             let x = env.float(&d.input)?;
             spread(env, &d.input, 1.0);
-            env.set_float(&d.out, B::float_sum_dim(x, d.axis));
-        }
-        Op::MeanDim(d) => {
+            env.set_float(&d.out, B::float_sum_dim(x, d.axis))
+        }),
+        Op::MeanDim(d) => rule::<B>(across(from_ref(&d.axis)), |env| {
             let x = env.float(&d.input)?;
             spread(env, &d.input, 1.0 / d.input.shape[d.axis] as f64);
-            env.set_float(&d.out, B::float_mean_dim(x, d.axis));
-        }
-        Op::SumDims(d) => {
+            env.set_float(&d.out, B::float_mean_dim(x, d.axis))
+        }),
+        Op::SumDims(d) => rule::<B>(across(&d.axes), |env| {
             let x = env.float(&d.input)?;
             spread(env, &d.input, 1.0);
-            env.set_float(&d.out, B::float_sum_dims(x, &d.axes));
-        }
-        Op::Sum(d) => {
+            env.set_float(&d.out, B::float_sum_dims(x, &d.axes))
+        }),
+        Op::Sum(d) => rule::<B>(everything, |env| {
             let x = env.float(&d.input)?;
             spread_all(env, &d.input, 1.0);
-            env.set_float(&d.out, B::float_sum(x));
-        }
-        Op::Mean(d) => {
+            env.set_float(&d.out, B::float_sum(x))
+        }),
+        Op::Mean(d) => rule::<B>(everything, |env| {
             let x = env.float(&d.input)?;
             spread_all(env, &d.input, 1.0 / d.input.shape.num_elements() as f64);
-            env.set_float(&d.out, B::float_mean(x));
-        }
-        Op::MaxDim(d) => {
+            env.set_float(&d.out, B::float_mean(x))
+        }),
+        Op::MaxDim(d) => extreme(d, B::float_max_dim_with_indices),
+        Op::MinDim(d) => extreme(d, B::float_min_dim_with_indices),
+        Op::MaxDimWithIndices(d) => with_indices(d, B::float_max_dim_with_indices),
+        Op::MinDimWithIndices(d) => with_indices(d, B::float_min_dim_with_indices),
+        Op::ArgMax(d) => rule::<B>(across(from_ref(&d.axis)), |env| {
             let (x, dtype) = (env.float(&d.input)?, env.settings.int_dtype);
-            let (y, at) = B::float_max_dim_with_indices(x, d.axis, dtype);
-            put_back(env, &d.input, d.axis, at);
-            env.set_float(&d.out, y);
-        }
-        Op::MinDim(d) => {
+            env.set_int(&d.out, B::float_argmax(x, d.axis, dtype))
+        }),
+        Op::ArgMin(d) => rule::<B>(across(from_ref(&d.axis)), |env| {
             let (x, dtype) = (env.float(&d.input)?, env.settings.int_dtype);
-            let (y, at) = B::float_min_dim_with_indices(x, d.axis, dtype);
-            put_back(env, &d.input, d.axis, at);
-            env.set_float(&d.out, y);
-        }
-        Op::MaxDimWithIndices(d) => with_indices(env, d, B::float_max_dim_with_indices)?,
-        Op::MinDimWithIndices(d) => with_indices(env, d, B::float_min_dim_with_indices)?,
-        Op::ArgMax(d) => {
-            let (x, dtype) = (env.float(&d.input)?, env.settings.int_dtype);
-            env.set_int(&d.out, B::float_argmax(x, d.axis, dtype));
-        }
-        Op::ArgMin(d) => {
-            let (x, dtype) = (env.float(&d.input)?, env.settings.int_dtype);
-            env.set_int(&d.out, B::float_argmin(x, d.axis, dtype));
-        }
-        _ => return Err(Unsupported),
+            env.set_int(&d.out, B::float_argmin(x, d.axis, dtype))
+        }),
+        _ => None,
     }
-    Ok(())
+}
+
+fn everything(_input: &TensorIr, _dim: usize) -> Along {
+    Along::All
 }
 
 /// Back through a sum that keeps its dimensions with length one.
@@ -79,17 +76,26 @@ fn spread_all<B: Backend>(env: &mut Env<B>, input: &TensorIr, scale: f64) {
 
 type Extreme<B> = fn(FloatTensor<B>, usize, IntDType) -> (FloatTensor<B>, IntTensor<B>);
 
+fn extreme<B: Backend>(d: &ReduceDimOpIr, function: Extreme<B>) -> Option<Rule<'_, B>> {
+    rule::<B>(across(from_ref(&d.axis)), move |env| {
+        let (x, dtype) = (env.float(&d.input)?, env.settings.int_dtype);
+        let (y, at) = function(x, d.axis, dtype);
+        put_back(env, &d.input, d.axis, at);
+        env.set_float(&d.out, y)
+    })
+}
+
 fn with_indices<B: Backend>(
-    env: &mut Env<B>,
     d: &ReduceDimWithIndicesOpIr,
     function: Extreme<B>,
-) -> Result<(), Unsupported> {
-    let (x, dtype) = (env.float(&d.tensor)?, env.settings.int_dtype);
-    let (y, at) = function(x, d.dim, dtype);
-    put_back(env, &d.tensor, d.dim, at.clone());
-    env.set_float(&d.out, y);
-    env.set_int(&d.out_indices, at);
-    Ok(())
+) -> Option<Rule<'_, B>> {
+    rule::<B>(across(from_ref(&d.dim)), move |env| {
+        let (x, dtype) = (env.float(&d.tensor)?, env.settings.int_dtype);
+        let (y, at) = function(x, d.dim, dtype);
+        put_back(env, &d.tensor, d.dim, at.clone());
+        env.set_int(&d.out_indices, at)?;
+        env.set_float(&d.out, y)
+    })
 }
 
 /// Each value of the cotangent goes to the place that its index names.

@@ -1,38 +1,42 @@
+use std::ptr::eq;
+
 use burn::backend::Backend;
-use burn::backend::ir::{BaseOperationIr as Op, TensorIr};
+use burn::backend::ir::{
+    BaseOperationIr as Op, CatOpIr, FlipOpIr, PermuteOpIr, RepeatDimOpIr, ShapeOpIr,
+    SliceAssignOpIr, SliceOpIr, SwapDimsOpIr, TensorIr,
+};
 use burn::backend::{Slice, TensorMetadata};
 
-use super::{narrow, pass_where, rows, unbroadcast};
-use crate::env::{Env, Unsupported};
+use super::{Along, Rule, narrow, pass_where, reshaped, rows, rule, same, unbroadcast};
 
-pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
+pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
     match op {
-        Op::Reshape(d) => {
+        Op::Reshape(d) => rule::<B>(reshaped(&d.input.shape, &d.out.shape), |env| {
             let x = env.float(&d.input)?;
             let shape = d.input.shape.clone();
             env.path(&d.input, move |g, count| B::float_reshape(g, rows(&shape, count)));
-            env.set_float(&d.out, B::float_reshape(x, d.out.shape.clone()));
-        }
-        Op::SwapDims(d) => {
+            env.set_float(&d.out, B::float_reshape(x, d.out.shape.clone()))
+        }),
+        Op::SwapDims(d) => rule::<B>(swapped(d), |env| {
             let (x, one, two) = (env.float(&d.input)?, d.dim1, d.dim2);
             env.path(&d.input, move |g, _| B::float_swap_dims(g, one, two));
-            env.set_float(&d.out, B::float_swap_dims(x, one, two));
-        }
-        Op::Permute(d) => {
+            env.set_float(&d.out, B::float_swap_dims(x, one, two))
+        }),
+        Op::Permute(d) => rule::<B>(permuted(d), |env| {
             let x = env.float(&d.input)?;
             let mut back = vec![0; d.axes.len()];
             for (to, from) in d.axes.iter().enumerate() {
                 back[*from] = to;
             }
             env.path(&d.input, move |g, _| B::float_permute(g, &back));
-            env.set_float(&d.out, B::float_permute(x, &d.axes));
-        }
-        Op::Flip(d) => {
+            env.set_float(&d.out, B::float_permute(x, &d.axes))
+        }),
+        Op::Flip(d) => rule::<B>(flipped(d), |env| {
             let (x, axes) = (env.float(&d.input)?, d.axes.clone());
             env.path(&d.input, move |g, _| B::float_flip(g, &axes));
-            env.set_float(&d.out, B::float_flip(x, &d.axes));
-        }
-        Op::Expand(d) => {
+            env.set_float(&d.out, B::float_flip(x, &d.axes))
+        }),
+        Op::Expand(d) => rule::<B>(expanded(d), |env| {
             let x = env.float(&d.input)?;
             let (from, to) = (d.input.shape.clone(), d.out.shape.clone());
             env.path(&d.input, move |g, count| {
@@ -42,9 +46,9 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsuppo
                 let summed = unbroadcast::<B>(g, &padded.into(), &to);
                 B::float_reshape(summed, rows(&from, count))
             });
-            env.set_float(&d.out, B::float_expand(x, d.out.shape.clone()));
-        }
-        Op::RepeatDim(d) => {
+            env.set_float(&d.out, B::float_expand(x, d.out.shape.clone()))
+        }),
+        Op::RepeatDim(d) => rule::<B>(repeated(d), |env| {
             let (x, dim, times) = (env.float(&d.tensor)?, d.dim, d.times);
             let shape = d.tensor.shape.clone();
             env.path(&d.tensor, move |g, count| {
@@ -53,18 +57,18 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsuppo
                 split.insert(dim, times);
                 B::float_reshape(B::float_sum_dim(B::float_reshape(g, split.into()), dim), one)
             });
-            env.set_float(&d.out, B::float_repeat_dim(x, dim, times));
-        }
-        Op::Slice(d) => {
+            env.set_float(&d.out, B::float_repeat_dim(x, dim, times))
+        }),
+        Op::Slice(d) => rule::<B>(sliced(d), |env| {
             let x = env.float(&d.tensor)?;
             let (shape, ranges) = (d.tensor.shape.clone(), d.ranges.clone());
             env.path(&d.tensor, move |g, count| {
                 let zeros = B::float_zeros(rows(&shape, count), &g.device(), g.dtype().into());
                 B::float_slice_assign(zeros, &all_rows(&ranges, count), g)
             });
-            env.set_float(&d.out, B::float_slice(x, &d.ranges));
-        }
-        Op::SliceAssign(d) => {
+            env.set_float(&d.out, B::float_slice(x, &d.ranges))
+        }),
+        Op::SliceAssign(d) => rule::<B>(assigned(d), |env| {
             let (x, value) = (env.float(&d.tensor)?, env.float(&d.value)?);
             let (shape, ranges) = (d.value.shape.clone(), d.ranges.clone());
             env.path(&d.tensor, move |g, count| {
@@ -73,9 +77,12 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsuppo
             });
             let ranges = d.ranges.clone();
             env.path(&d.value, move |g, count| B::float_slice(g, &all_rows(&ranges, count)));
-            env.set_float(&d.out, B::float_slice_assign(x, &d.ranges, value));
-        }
-        Op::Cat(d) => {
+            env.constant_parts(&d.out, [(&d.tensor, &x), (&d.value, &value)], |x, value| {
+                B::float_slice_assign(x, &d.ranges, value)
+            });
+            env.set_float(&d.out, B::float_slice_assign(x, &d.ranges, value))
+        }),
+        Op::Cat(d) => rule::<B>(joined(d), |env| {
             let parts = d.tensors.iter().map(|part| env.float(part));
             let parts = parts.collect::<Result<Vec<_>, _>>()?;
             let (mut start, dim) = (0, d.dim);
@@ -87,24 +94,24 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsuppo
             if dim == 1 {
                 env.join(&d.out, &d.tensors);
             }
-            let constant: Vec<bool> = d.tensors.iter().map(|part| env.is_constant(part)).collect();
-            if constant.contains(&true) {
+            let fixed: Vec<bool> = d.tensors.iter().map(|part| env.is_fixed(part)).collect();
+            if fixed.contains(&true) {
                 env.constant(|| {
-                    let only = parts.iter().zip(constant).map(|(value, constant)| {
-                        let scale = if constant { 1.0 } else { 0.0 };
+                    let only = parts.iter().zip(fixed).map(|(value, fixed)| {
+                        let scale = if fixed { 1.0 } else { 0.0 };
                         B::float_mul_scalar(value.clone(), scale.into())
                     });
                     B::float_cat(only.collect(), dim)
                 });
             }
-            env.set_float(&d.out, B::float_cat(parts, dim));
-        }
-        Op::Cast(d) => {
+            env.set_float(&d.out, B::float_cat(parts, dim))
+        }),
+        Op::Cast(d) => rule::<B>(same, |env| {
             let (x, dtype) = (env.float(&d.input)?, d.input.dtype);
             env.path(&d.input, move |g, _| B::float_cast(g, dtype.into()));
-            env.set_float(&d.out, B::float_cast(x, d.out.dtype.into()));
-        }
-        Op::MaskFill(d) => {
+            env.set_float(&d.out, B::float_cast(x, d.out.dtype.into()))
+        }),
+        Op::MaskFill(d) => rule::<B>(same, |env| {
             let (x, mask) = (env.float(&d.tensor)?, env.bool(&d.mask)?);
             if env.follows(&d.tensor) {
                 let rest = env.keep(B::bool_not(mask.clone()));
@@ -112,56 +119,55 @@ pub(super) fn float<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsuppo
                 env.path(&d.tensor, move |g, _| {
                     unbroadcast::<B>(pass_where::<B>(g, rest.clone()), &shape, &out)
                 });
-                env.constant(|| {
-                    let filled = B::bool_into_float(mask.clone(), d.out.dtype.into());
-                    B::float_mul_scalar(filled, d.value.into())
-                });
+                if d.value.elem::<f64>().is_finite() {
+                    env.constant(|| {
+                        let filled = B::bool_into_float(mask.clone(), d.out.dtype.into());
+                        B::float_mul_scalar(filled, d.value.into())
+                    });
+                }
             }
-            env.set_float(&d.out, B::float_mask_fill(x, mask, d.value.into()));
-        }
-        Op::MaskWhere(d) => {
+            env.set_float(&d.out, B::float_mask_fill(x, mask, d.value.into()))
+        }),
+        Op::MaskWhere(d) => rule::<B>(same, |env| {
             let (x, mask) = (env.float(&d.tensor)?, env.bool(&d.mask)?);
             let value = env.float(&d.value)?;
             let other = B::bool_not(mask.clone());
-            for (side, value, mask) in [(&d.tensor, &x, other), (&d.value, &value, mask.clone())] {
+            for (side, mask) in [(&d.tensor, other), (&d.value, mask.clone())] {
                 if env.follows(side) {
                     let mask = env.keep(mask);
                     let (shape, out) = (side.shape.clone(), d.out.shape.clone());
                     env.path(side, move |g, _| {
                         unbroadcast::<B>(pass_where::<B>(g, mask.clone()), &shape, &out)
                     });
-                } else if env.is_constant(side) {
-                    env.constant(|| {
-                        let mask = B::bool_into_float(mask, d.out.dtype.into());
-                        B::float_mul(mask, value.clone())
-                    });
                 }
             }
-            env.set_float(&d.out, B::float_mask_where(x, mask, value));
-        }
-        Op::Select(d) => super::index::select(env, d)?,
-        Op::Gather(d) => super::index::gather(env, d)?,
-        Op::SelectAssign(d) => super::index::select_assign(env, d)?,
-        Op::Scatter(d) => super::index::scatter(env, d)?,
-        Op::Zeros(d) | Op::Empty(d) => {
+            env.constant_parts(&d.out, [(&d.tensor, &x), (&d.value, &value)], |x, value| {
+                B::float_mask_where(x, mask.clone(), value)
+            });
+            env.set_float(&d.out, B::float_mask_where(x, mask, value))
+        }),
+        Op::Select(d) => super::index::select(d),
+        Op::Gather(d) => super::index::gather(d),
+        Op::SelectAssign(d) => super::index::select_assign(d),
+        Op::Scatter(d) => super::index::scatter(d),
+        Op::Zeros(d) | Op::Empty(d) => rule::<B>(same, |env| {
             let zeros = B::float_zeros(d.out.shape.clone(), env.device, d.out.dtype.into());
-            env.set_float(&d.out, zeros);
-        }
-        Op::Ones(d) => {
+            env.set_float(&d.out, zeros)
+        }),
+        Op::Ones(d) => rule::<B>(same, |env| {
             let ones = B::float_ones(d.out.shape.clone(), env.device, d.out.dtype.into());
-            env.set_float(&d.out, ones);
-        }
-        Op::Equal(d) => super::numeric::compare(env, d, B::float_equal)?,
-        Op::NotEqual(d) => super::numeric::compare(env, d, B::float_not_equal)?,
-        Op::EqualElem(d) => super::numeric::compare_elem(env, d, B::float_equal_elem)?,
-        Op::NotEqualElem(d) => super::numeric::compare_elem(env, d, B::float_not_equal_elem)?,
-        _ => return Err(Unsupported),
+            env.set_float(&d.out, ones)
+        }),
+        Op::Equal(d) => super::numeric::compare(d, B::float_equal),
+        Op::NotEqual(d) => super::numeric::compare(d, B::float_not_equal),
+        Op::EqualElem(d) => super::numeric::compare_elem(d, B::float_equal_elem),
+        Op::NotEqualElem(d) => super::numeric::compare_elem(d, B::float_not_equal_elem),
+        _ => None,
     }
-    Ok(())
 }
 
 /// Ranges that span the whole batch, whatever its length.
-fn all_rows(ranges: &[Slice], count: usize) -> Vec<Slice> {
+pub(super) fn all_rows(ranges: &[Slice], count: usize) -> Vec<Slice> {
     let mut ranges = ranges.to_vec();
     if count > 1 {
         ranges[0] = Slice::full();
@@ -169,99 +175,72 @@ fn all_rows(ranges: &[Slice], count: usize) -> Vec<Slice> {
     ranges
 }
 
-macro_rules! without_gradient {
-    ($name:ident, $get:ident, $set:ident, $reshape:path, $swap:path, $permute:path, $flip:path,
-     $expand:path, $repeat:path, $slice:path, $cat:path, $select:path, $gather:path,
-     $zeros:path, $ones:path, $dtype:ident) => {
-        /// Operations on values that no cotangent passes through.
-        pub(super) fn $name<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
-            let (out, y) = match op {
-                Op::Reshape(d) => (&d.out, $reshape(env.$get(&d.input)?, d.out.shape.clone())),
-                Op::SwapDims(d) => (&d.out, $swap(env.$get(&d.input)?, d.dim1, d.dim2)),
-                Op::Permute(d) => (&d.out, $permute(env.$get(&d.input)?, &d.axes)),
-                Op::Flip(d) => (&d.out, $flip(env.$get(&d.input)?, &d.axes)),
-                Op::Expand(d) => (&d.out, $expand(env.$get(&d.input)?, d.out.shape.clone())),
-                Op::RepeatDim(d) => (&d.out, $repeat(env.$get(&d.tensor)?, d.dim, d.times)),
-                Op::Slice(d) => (&d.out, $slice(env.$get(&d.tensor)?, &d.ranges)),
-                Op::Cat(d) => {
-                    let parts = d.tensors.iter().map(|part| env.$get(part));
-                    (&d.out, $cat(parts.collect::<Result<_, _>>()?, d.dim))
-                }
-                Op::Select(d) => {
-                    let (x, at) = (env.$get(&d.tensor)?, env.int(&d.indices)?);
-                    (&d.out, $select(x, d.dim, at))
-                }
-                Op::Gather(d) => {
-                    let (x, at) = (env.$get(&d.tensor)?, env.int(&d.indices)?);
-                    (&d.out, $gather(d.dim, x, at))
-                }
-                Op::Zeros(d) | Op::Empty(d) => {
-                    (&d.out, $zeros(d.out.shape.clone(), env.device, env.settings.$dtype))
-                }
-                Op::Ones(d) => {
-                    (&d.out, $ones(d.out.shape.clone(), env.device, env.settings.$dtype))
-                }
-                _ => return other_kind(env, op),
-            };
-            env.$set(out, y);
-            Ok(())
-        }
-    };
+pub(super) fn swapped(d: &SwapDimsOpIr) -> impl Fn(&TensorIr, usize) -> Along {
+    |_, dim| if dim == d.dim1 || dim == d.dim2 { Along::All } else { Along::Same }
 }
 
-without_gradient!(
-    int,
-    int,
-    set_int,
-    B::int_reshape,
-    B::int_swap_dims,
-    B::int_permute,
-    B::int_flip,
-    B::int_expand,
-    B::int_repeat_dim,
-    B::int_slice,
-    B::int_cat,
-    B::int_select,
-    B::int_gather,
-    B::int_zeros,
-    B::int_ones,
-    int_dtype
-);
-without_gradient!(
-    bool,
-    bool,
-    set_bool,
-    B::bool_reshape,
-    B::bool_swap_dims,
-    B::bool_permute,
-    B::bool_flip,
-    B::bool_expand,
-    B::bool_repeat_dim,
-    B::bool_slice,
-    B::bool_cat,
-    B::bool_select,
-    B::bool_gather,
-    B::bool_zeros,
-    B::bool_ones,
-    bool_dtype
-);
+pub(super) fn permuted(d: &PermuteOpIr) -> impl Fn(&TensorIr, usize) -> Along {
+    |_, dim| if d.axes[dim] == dim { Along::Same } else { Along::All }
+}
 
-/// Comparisons of integers.
-fn other_kind<B: Backend>(env: &mut Env<B>, op: &Op) -> Result<(), Unsupported> {
-    let dtype = env.settings.bool_dtype;
-    let is_int = |tensor: &TensorIr| tensor.dtype.is_int() || tensor.dtype.is_uint();
-    let (out, y) = match op {
-        Op::Equal(d) if is_int(&d.lhs) => {
-            (&d.out, B::int_equal(env.int(&d.lhs)?, env.int(&d.rhs)?, dtype))
+pub(super) fn flipped(d: &FlipOpIr) -> impl Fn(&TensorIr, usize) -> Along {
+    |input, dim| match d.axes.contains(&dim) {
+        true => {
+            let length = input.shape[dim];
+            Along::cells(move |cell| [length - 1 - cell])
         }
-        Op::EqualElem(d) if is_int(&d.lhs) => {
-            (&d.out, B::int_equal_elem(env.int(&d.lhs)?, d.rhs.into(), dtype))
+        false => Along::Same,
+    }
+}
+
+/// New leading dimensions move all others.
+pub(super) fn expanded(d: &ShapeOpIr) -> impl Fn(&TensorIr, usize) -> Along {
+    let moved = d.input.shape.num_dims() != d.out.shape.num_dims();
+    move |_, _| if moved { Along::All } else { Along::Same }
+}
+
+pub(super) fn repeated(d: &RepeatDimOpIr) -> impl Fn(&TensorIr, usize) -> Along {
+    |input, dim| {
+        let length = input.shape[dim];
+        if dim == d.dim { Along::cells(move |cell| [cell % length]) } else { Along::Same }
+    }
+}
+
+/// The cells that a slice takes, in its order; `None` for all of them as they are.
+fn taken(slice: Option<&Slice>, length: usize) -> Option<Vec<usize>> {
+    let (range, step) = slice?.to_range_and_step(length);
+    let mut cells: Vec<usize> = range.collect();
+    if step < 0 {
+        cells.reverse();
+    }
+    let cells: Vec<usize> = cells.into_iter().step_by(step.unsigned_abs()).collect();
+    (!cells.iter().copied().eq(0..length)).then_some(cells)
+}
+
+pub(super) fn sliced(d: &SliceOpIr) -> impl Fn(&TensorIr, usize) -> Along {
+    |input, dim| match taken(d.ranges.get(dim), input.shape[dim]) {
+        Some(cells) => Along::cells(move |cell| cells.get(cell).copied()),
+        None => Along::Same,
+    }
+}
+
+/// The same place of the tensor, and that of the value that was written over it.
+fn assigned(d: &SliceAssignOpIr) -> impl Fn(&TensorIr, usize) -> Along {
+    |input, dim| match taken(d.ranges.get(dim), d.out.shape[dim]) {
+        Some(cells) if eq(input, &d.value) => {
+            Along::cells(move |cell| cells.iter().position(|at| *at == cell))
         }
-        Op::NotEqualElem(d) if is_int(&d.lhs) => {
-            (&d.out, B::int_not_equal_elem(env.int(&d.lhs)?, d.rhs.into(), dtype))
+        _ => Along::Same,
+    }
+}
+
+pub(super) fn joined(d: &CatOpIr) -> impl Fn(&TensorIr, usize) -> Along {
+    |input, dim| {
+        if dim != d.dim {
+            return Along::Same;
         }
-        _ => return Err(Unsupported),
-    };
-    env.set_bool(out, y);
-    Ok(())
+        let before = d.tensors.iter().take_while(|part| !eq(*part, input));
+        let (start, length) = (before.map(|part| part.shape[dim]).sum(), input.shape[dim]);
+        Along::cells(move |cell: usize| cell.checked_sub(start).filter(|at| *at < length))
+    }
 }

@@ -1,93 +1,95 @@
 use std::collections::HashMap;
 
 use burn::backend::ir::{
-    BatchNormOpIr, HandleKind, ModuleOperationIr, OperationIr, TensorId, TensorIr,
+    BatchNormOpIr, ModuleOperationIr, NumericOperationIr as N, OperationIr, TensorId, TensorIr,
 };
-use burn::backend::{Backend, Shape};
 
-use crate::Network;
-use crate::env::Env;
-use crate::ops::{convolution, scale_and_shift};
+use super::parts::Parts;
+use crate::Graph;
+use crate::constants::Pending;
+use crate::ops::{Convolution, convolution};
 
 /// Folds BatchNorm with fixed statistics into the convolution before it, where nothing else reads
 /// the convolution's result: `w' = w·scale`, `b' = b·scale + shift`.
-pub(crate) fn fold_batch_norm<B: Backend>(network: &mut Network<B>) {
-    let uses = network.graph.uses();
-    let mut fresh = network.graph.fresh_id().value();
+pub(crate) fn fold_batch_norm(graph: &mut Graph, pending: &mut Pending, fresh: TensorId) {
+    let uses = graph.uses();
+    let mut parts = Parts::new(fresh);
     // Where each convolution that may be changed stands, by the id of its result.
     let mut open: HashMap<TensorId, usize> = HashMap::new();
     let mut rest: Vec<OperationIr> = vec![];
-    for mut operation in std::mem::take(&mut network.graph.operations) {
+    for mut operation in std::mem::take(&mut graph.operations) {
         if let OperationIr::Module(ModuleOperationIr::BatchNorm(norm)) = &operation
             && let Some(&at) = open.get(&norm.x.id)
             && let OperationIr::Module(before) = &mut rest[at]
-            && fold(network, before, norm, &mut fresh).is_some()
+            && let Some(conv) = convolution(before)
+            && are_constant(pending, &conv, norm)
         {
+            fold(&mut parts, conv, norm);
+            parts.operations.drain(..).for_each(|operation| pending.compute_later(operation));
             continue;
         }
         if let OperationIr::Module(op) = &mut operation
             && let Some(found) = convolution(op)
         {
             let id = found.out.id;
-            if uses.get(&id) == Some(&1) && !network.graph.is_named(id) {
+            if uses.get(&id) == Some(&1) && !graph.is_named(id) {
                 open.insert(id, rest.len());
             }
         }
         rest.push(operation);
     }
-    network.graph.operations = rest;
+    graph.operations = rest;
 }
 
-/// Folds the two if all their parameters are constant.
-fn fold<B: Backend>(
-    network: &mut Network<B>,
-    before: &mut ModuleOperationIr,
-    norm: &BatchNormOpIr,
-    fresh: &mut u64,
-) -> Option<()> {
-    let conv = convolution(before)?;
-    let parts = [&norm.gamma, &norm.beta, &norm.mean, &norm.variance];
-    let known = |tensor: &TensorIr| network.constants.contains_key(&tensor.id);
-    if !(parts.into_iter().all(known) && known(conv.weight) && conv.bias.as_ref().is_none_or(known))
-    {
-        return None;
-    }
-    let mut env = Env::new(&network.device, &network.constants, &network.turned);
-    let (scale, shift) = scale_and_shift(&mut env, norm).ok()?;
-    let weight = env.float(conv.weight).ok()?;
+fn are_constant(pending: &Pending, conv: &Convolution, norm: &BatchNormOpIr) -> bool {
+    let norm = [&norm.gamma, &norm.beta, &norm.mean, &norm.variance];
+    let mut all = norm.into_iter().chain([&*conv.weight]).chain(conv.bias.as_ref());
+    all.all(|tensor| pending.contains(tensor.id))
+}
+
+fn fold(parts: &mut Parts, conv: Convolution, norm: &BatchNormOpIr) {
+    let deviation = parts.deviation(norm.variance.clone(), norm.epsilon);
+    let scale = parts.binary(&norm.gamma, &deviation, None, N::Div);
+    let mean = parts.binary(&norm.mean, &scale, None, N::Mul);
+    let shift = parts.binary(&norm.beta, &mean, None, N::Sub);
     let bias = match conv.bias {
-        Some(bias) => B::float_add(B::float_mul(env.float(bias).ok()?, scale.clone()), shift),
         None => shift,
+        Some(bias) => {
+            let scaled = parts.binary(bias, &scale, None, N::Mul);
+            parts.binary(&scaled, &shift, None, N::Add)
+        }
     };
-
-    // The output channel is dimension 0, or, with groups, the second part of a transposed one.
-    let shape = conv.weight.shape.to_vec();
-    let (split, factors) = if conv.transposed {
-        let groups = conv.groups;
-        let mut split = vec![groups, shape[0] / groups];
-        split.extend(&shape[1..]);
-        let mut factors = vec![1; split.len()];
-        (factors[0], factors[2]) = (groups, shape[1]);
-        (split, factors)
-    } else {
-        let mut factors = vec![1; shape.len()];
-        factors[0] = shape[0];
-        (shape.clone(), factors)
-    };
-    let scale = B::float_reshape(scale, factors.into());
-    let weight = B::float_mul(B::float_reshape(weight, split.into()), scale);
-    let weight = B::float_reshape(weight, shape.into());
-
-    let mut add = |value, shape: Shape| {
-        let tensor = TensorIr::uninit(TensorId::new(*fresh), shape, norm.out.dtype);
-        *fresh += 1;
-        network.constants.insert(tensor.id, HandleKind::Float(value));
-        tensor
-    };
-    *conv.bias = Some(add(bias, norm.beta.shape.clone()));
-    *conv.weight = add(weight, conv.weight.shape.clone());
+    *conv.bias = Some(bias);
+    *conv.weight = scaled(parts, conv.weight, &scale, conv.transposed.then_some(conv.groups));
     *conv.out = norm.out.clone();
-    Some(())
+}
+
+/// The weights times one number for each output channel: dimension 0, or, with groups, the second
+/// part of a transposed convolution's.
+fn scaled(
+    parts: &mut Parts,
+    weight: &TensorIr,
+    scale: &TensorIr,
+    transposed: Option<usize>,
+) -> TensorIr {
+    let shape = weight.shape.to_vec();
+    let (split, factors) = match transposed {
+        None => {
+            let mut factors = vec![1; shape.len()];
+            factors[0] = shape[0];
+            (shape.clone(), factors)
+        }
+        Some(groups) => {
+            let split = [&[groups, shape[0] / groups], &shape[1..]].concat();
+            let mut factors = vec![1; split.len()];
+            (factors[0], factors[2]) = (groups, shape[1]);
+            (split, factors)
+        }
+    };
+    let weight = parts.reshape(weight, split);
+    let scale = parts.reshape(scale, factors);
+    let product = parts.binary(&weight, &scale, None, N::Mul);
+    parts.reshape(&product, shape)
 }
 
 #[cfg(test)]

@@ -1,33 +1,28 @@
-use crate::env::Env;
-use crate::{GraphError, Network};
-use burn::backend::Backend;
+use crate::Graph;
+use crate::constants::Pending;
+use crate::ops;
 
-/// Computes the operations whose inputs are all constant.
-pub(crate) fn fold_constants<B: Backend>(network: &mut Network<B>) -> Result<(), GraphError> {
-    let mut rest = vec![];
-    for operation in std::mem::take(&mut network.graph.operations) {
+use burn::backend::Dispatch;
+
+/// Takes the operations whose inputs are all constant out of the program.
+pub(crate) fn fold_constants(graph: &mut Graph, pending: &mut Pending) {
+    for operation in std::mem::take(&mut graph.operations) {
         // What follows a named value is its own affair: the value may be asked about.
-        let graph = &network.graph;
-        let known = |id| network.constants.contains_key(&id) && !graph.is_named(id);
-        let random = crate::graph::kind(&operation).contains("random");
-        if random || !operation.inputs().all(|tensor| known(tensor.id)) {
-            rest.push(operation);
-            continue;
+        let fixed = |id| pending.contains(id) && !graph.is_named(id);
+        // Random numbers have no rule.
+        let computable = ops::rule_of::<Dispatch>(&operation).is_some();
+        if computable && operation.inputs().all(|tensor| fixed(tensor.id)) {
+            pending.compute_later(operation);
+        } else {
+            graph.operations.push(operation);
         }
-        let mut env = Env::new(&network.device, &network.constants, &network.turned);
-        env.run(0, &operation)?;
-        let computed = env.values;
-        network.constants.extend(computed);
     }
-    network.graph.operations = rest;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Constants, Graph};
-    use burn::backend::Dispatch;
+    use crate::{Constants, Network};
     use burn::tensor::{Device, Tensor};
 
     #[test]

@@ -3,6 +3,7 @@
 mod batch_norm;
 mod constants;
 mod dead;
+mod parts;
 mod take_apart;
 
 pub(crate) use batch_norm::fold_batch_norm;

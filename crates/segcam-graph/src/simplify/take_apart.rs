@@ -1,16 +1,15 @@
-use burn::backend::Shape;
 use burn::backend::ir::{
-    ActivationOperationIr, AttentionOpIr, BaseOperationIr, BinaryOpIr, DimOpIr, FloatOperationIr,
-    LayerNormOpIr, MaskFillOpIr, MatmulOpIr, ModuleOperationIr, NumericOperationIr, OperationIr,
-    ReduceDimOpIr, ScalarIr, ScalarOpIr, SwapDimsOpIr, TensorId, TensorIr, UnaryOpIr,
+    ActivationOperationIr, AttentionOpIr, BaseOperationIr, LayerNormOpIr, MaskFillOpIr,
+    ModuleOperationIr, NumericOperationIr, OperationIr, ScalarIr, SwapDimsOpIr, TensorIr,
 };
 
+use super::parts::Parts;
 use crate::Graph;
 
 /// Writes composed operations (LayerNorm, attention, softmin) as the simple ones they are made of.
 pub(crate) fn take_apart(graph: &mut Graph) {
-    let fresh = graph.fresh_id().value();
-    let mut parts = Parts { operations: vec![], fresh };
+    let fresh = graph.fresh_id();
+    let mut parts = Parts::new(fresh);
     for operation in graph.operations.drain(..) {
         match operation {
             OperationIr::Module(ModuleOperationIr::LayerNorm(d)) => parts.layer_norm(d),
@@ -29,61 +28,7 @@ pub(crate) fn take_apart(graph: &mut Graph) {
     graph.operations = parts.operations;
 }
 
-struct Parts {
-    operations: Vec<OperationIr>,
-    fresh: u64,
-}
-
 impl Parts {
-    fn value(&mut self, like: &TensorIr, shape: Shape) -> TensorIr {
-        self.fresh += 1;
-        TensorIr::uninit(TensorId::new(self.fresh - 1), shape, like.dtype)
-    }
-
-    fn numeric(&mut self, out: &TensorIr, op: NumericOperationIr) {
-        self.operations.push(OperationIr::NumericFloat(out.dtype, op));
-    }
-
-    fn scaled(&mut self, lhs: TensorIr, by: f64) -> TensorIr {
-        let out = self.value(&lhs, lhs.shape.clone());
-        let op = ScalarOpIr { lhs, rhs: ScalarIr::Float(by), out: out.clone() };
-        self.numeric(&out, NumericOperationIr::MulScalar(op));
-        out
-    }
-
-    fn mean(&mut self, input: TensorIr) -> TensorIr {
-        let axis = input.shape.num_dims() - 1;
-        let mut shape = input.shape.clone();
-        let accumulator_len = std::mem::replace(&mut shape[axis], 1);
-        let out = self.value(&input, shape);
-        let op = ReduceDimOpIr { input, out: out.clone(), axis, accumulator_len };
-        self.numeric(&out, NumericOperationIr::MeanDim(op));
-        out
-    }
-
-    fn binary(
-        &mut self,
-        lhs: &TensorIr,
-        rhs: &TensorIr,
-        out: Option<TensorIr>,
-        op: fn(BinaryOpIr) -> NumericOperationIr,
-    ) -> TensorIr {
-        let out = out.unwrap_or_else(|| self.value(lhs, lhs.shape.clone()));
-        let pair = BinaryOpIr { lhs: lhs.clone(), rhs: rhs.clone(), out: out.clone() };
-        self.numeric(&out, op(pair));
-        out
-    }
-
-    fn softmax(&mut self, input: TensorIr, axis: usize, out: TensorIr) {
-        let op = ActivationOperationIr::Softmax(DimOpIr { input, out, axis });
-        self.operations.push(OperationIr::Activation(op));
-    }
-
-    fn matmul(&mut self, lhs: TensorIr, rhs: TensorIr, out: TensorIr) {
-        let op = FloatOperationIr::Matmul(MatmulOpIr { lhs, rhs, out: out.clone() });
-        self.operations.push(OperationIr::Float(out.dtype, op));
-    }
-
     /// `(x − mean)/√(variance + ε)·γ + β` over the last dimension.
     fn layer_norm(&mut self, d: LayerNormOpIr) {
         use NumericOperationIr as N;
@@ -91,12 +36,7 @@ impl Parts {
         let centred = self.binary(&d.input, &mean, None, N::Sub);
         let square = self.binary(&centred, &centred, None, N::Mul);
         let variance = self.mean(square);
-        let shifted = self.value(&variance, variance.shape.clone());
-        let op = ScalarOpIr { lhs: variance, rhs: d.epsilon, out: shifted.clone() };
-        self.numeric(&shifted, N::AddScalar(op));
-        let deviation = self.value(&shifted, shifted.shape.clone());
-        let op = FloatOperationIr::Sqrt(UnaryOpIr { input: shifted, out: deviation.clone() });
-        self.operations.push(OperationIr::Float(deviation.dtype, op));
+        let deviation = self.deviation(variance, d.epsilon);
         let normal = self.binary(&centred, &deviation, None, N::Div);
         let gamma = self.last(d.gamma, d.out.shape.num_dims());
         match d.beta {
@@ -113,10 +53,7 @@ impl Parts {
     fn last(&mut self, vector: TensorIr, rank: usize) -> TensorIr {
         let mut shape = vec![1; rank];
         shape[rank - 1] = vector.shape[0];
-        let out = self.value(&vector, shape.into());
-        let op = burn::backend::ir::ShapeOpIr { input: vector, out: out.clone() };
-        self.operations.push(OperationIr::BaseFloat(BaseOperationIr::Reshape(op)));
-        out
+        self.reshape(&vector, shape)
     }
 
     /// `softmax(scale·Q·Kᵀ, masked, + bias)·V`
@@ -172,7 +109,7 @@ mod tests {
         let mut graph = graph.expect("a graph");
         assert_eq!(graph.len(), 2, "{graph}");
         take_apart(&mut graph);
-        let kinds: Vec<String> = graph.operations.iter().map(crate::graph::kind).collect();
+        let kinds: Vec<&str> = graph.operations.iter().map(crate::names::kind).collect();
         let attention = ["swap_dims", "matmul", "mul_scalar", "softmax", "matmul"];
         assert_eq!(kinds, [&attention[..], &["mul_scalar", "softmax"]].concat());
     }

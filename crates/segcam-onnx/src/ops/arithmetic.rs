@@ -203,8 +203,15 @@ fn power(call: &Call, a: Value, b: Value) -> Result<Value> {
         Pair::NumberRight(a, 2.0) => B::float_mul(a.clone(), a).into(),
         Pair::NumberRight(a, 0.5) => B::float_sqrt(a).into(),
         Pair::NumberRight(a, b) => B::float_powf_scalar(a, b.into()).into(),
-        // aᵇ = exp(b·ln a)
-        Pair::NumberLeft(a, b) => B::float_exp(B::float_mul_scalar(b, a.ln().into())).into(),
+        // aᵇ = exp(b·ln a); the logarithm of 0 is infinite, and of less no number.
+        Pair::NumberLeft(a, b) if a > 0.0 => {
+            B::float_exp(B::float_mul_scalar(b, a.ln().into())).into()
+        }
+        Pair::NumberLeft(a, b) => {
+            let a =
+                expanded(call.upload(Array::scalar(Kind::Float, a).into()), &b.shape().to_vec());
+            B::float_powf(a, b).into()
+        }
         Pair::Computed(a, b) if is_float(&a) => B::float_powf(a, b).into(),
         Pair::Computed(..) => return Err("powers of integers that the network computes".into()),
     })

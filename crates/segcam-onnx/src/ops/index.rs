@@ -33,7 +33,7 @@ fn gather(call: &Call) -> Result<Value> {
     let shape = value.shape();
     let at = axis(call.int("axis", 0), shape.len())?;
     let indices = call.known(1)?;
-    let cells = places(&indices.to_ints(), shape[at])?;
+    let cells = places(&indices.to_ints()?, shape[at])?;
     let taken = [&shape[..at], indices.shape(), &shape[at + 1..]].concat();
     call.expect_size(&taken)?;
     reshape(select(call, value, at, &cells), &taken)
@@ -59,7 +59,7 @@ fn element_places(indices: &Array, shape: &[usize], at: usize) -> Result<Vec<usi
         return Err(format!("indices {:?} do not fit shape {shape:?}", indices.shape()));
     }
     let strides = strides(shape);
-    let cells = places(&indices.to_ints(), shape[at])?;
+    let cells = places(&indices.to_ints()?, shape[at])?;
     let own = indices.values.indexed_iter().map(|(index, _)| index);
     Ok(own
         .zip(cells)
@@ -93,7 +93,7 @@ fn tuple_rows(indices: &Array, shape: &[usize]) -> Result<(Vec<usize>, usize)> {
     if depth == 0 || depth > shape.len() {
         return Err(format!("indices {:?} do not fit shape {shape:?}", indices.shape()));
     }
-    let indices = indices.to_ints();
+    let indices = indices.to_ints()?;
     let rows = indices.chunks(depth).map(|tuple| {
         let places = tuple.iter().zip(shape).map(|(&index, &side)| places(&[index], side));
         let places = places.collect::<Result<Vec<_>>>()?.concat();

@@ -112,13 +112,18 @@ fn layer(call: &Call) -> Result<Tensor> {
     Ok(y)
 }
 
+/// Where all values are zero, so is the result.
 fn lp(call: &Call) -> Result<Tensor> {
     let x = call.tensor(0)?;
     let at = axis(call.int("axis", -1), x.shape().num_dims())?;
-    let norm = match call.int("p", 2) {
-        1 => B::float_sum_dim(B::float_abs(x.clone()), at),
-        2 => B::float_sqrt(B::float_sum_dim(B::float_mul(x.clone(), x.clone()), at)),
+    let (size, root) = match call.int("p", 2) {
+        1 => (B::float_abs(x.clone()), false),
+        2 => (B::float_mul(x.clone(), x.clone()), true),
         p => return Err(format!("p must be 1 or 2, it is {p}")),
     };
-    Ok(B::float_div(x, norm))
+    let sum = B::float_sum_dim(size, at);
+    // Before the root, whose slope at 0 is infinite and would be multiplied by 0 on the way back.
+    let nothing = B::float_equal_elem(sum.clone(), 0.0.into(), call.settings.bool_dtype);
+    let sum = B::float_mask_fill(sum, nothing, 1.0.into());
+    Ok(B::float_div(x, if root { B::float_sqrt(sum) } else { sum }))
 }

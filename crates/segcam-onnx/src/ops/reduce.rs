@@ -1,9 +1,10 @@
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Dispatch as B, TensorMetadata};
+use burn::tensor::ops::PadMode;
 
 use super::unknown;
-use crate::array::{Array, Kind};
-use crate::value::{Call, Result, Tensor, Value, axes, axis, narrowed, permuted, reshaped};
+use crate::array::Array;
+use crate::value::{Call, Result, Tensor, Value, axes, axis, narrowed, reshaped};
 
 pub(super) const OPERATORS: &[&str] = &[
     "ArgMax",
@@ -65,12 +66,15 @@ fn reduce(call: &Call) -> Result<Value> {
         "ReduceMin" => each(x, B::float_min_dim),
         "ReduceProd" => each(x, product),
         "ReduceL1" => each(B::float_abs(x), B::float_sum_dim),
-        "ReduceL2" => B::float_sqrt(each(square(x), B::float_sum_dim)),
+        "ReduceL2" => length(call, each(square(x), B::float_sum_dim)),
         "ReduceSumSquare" => each(square(x), B::float_sum_dim),
         "ReduceLogSum" => B::float_log(each(x, B::float_sum_dim)),
         "ReduceLogSumExp" => {
-            // Shifted by the largest, so that nothing overflows.
+            // Shifted by the largest, so that nothing overflows; not by an infinite one, as ∞ − ∞ is
+            // no number.
             let largest = each(x.clone(), B::float_max_dim);
+            let (low, high) = (f64::from(f32::MIN), f64::from(f32::MAX));
+            let largest = B::float_clamp_max(B::float_clamp_min(largest, low.into()), high.into());
             let sum = each(B::float_exp(B::float_sub(x, largest.clone())), B::float_sum_dim);
             B::float_add(B::float_log(sum), largest)
         }
@@ -92,6 +96,14 @@ fn known(call: &Call, array: &Array, over: &[usize]) -> Result<Array> {
         "ReduceMean" => each(0.0, |a, b| a + b).map(array.kind, |sum| sum / count as f64),
         other => return Err(format!("{other} of numbers that are known from the shapes")),
     })
+}
+
+/// The root of sums of squares. At 0 its slope is taken as 0, as PyTorch has it, where that of the root
+/// alone is infinite.
+fn length(call: &Call, squares: Tensor) -> Tensor {
+    let nothing = B::float_equal_elem(squares.clone(), 0.0.into(), call.settings.bool_dtype);
+    let root = B::float_sqrt(B::float_mask_fill(squares, nothing.clone(), 1.0.into()));
+    B::float_mask_fill(root, nothing, 0.0.into())
 }
 
 /// The product along one axis, cell by cell: exact where a factor is zero, too.
@@ -123,37 +135,43 @@ fn arg(
     Ok(reshaped(found, &shape).into())
 }
 
-/// Sums of all cells up to each one, as a product with a triangle of ones: unlike burn's own
-/// operation it has a rule in the graph engine.
+/// Sums of all cells up to each one.
 fn cumulative(call: &Call) -> Result<Value> {
     let given = call.known_ints(1)?.first().copied().unwrap_or_default();
     let value = call.value(0)?;
     let (at, shape) = (axis(given, value.rank())?, value.shape());
     let (exclusive, reverse) = (call.int("exclusive", 0) != 0, call.int("reverse", 0) != 0);
     let length = shape[at];
-    call.expect_size(&[length, length])?;
-    let counts = |from: usize, to: usize| {
-        let before = if reverse { to < from } else { from < to };
-        f64::from(before || (from == to && !exclusive))
-    };
-    let cells = (0..length).flat_map(|from| (0..length).map(move |to| counts(from, to)));
-    let triangle = Array::from_vec(Kind::Float, &[length, length], cells.collect())?;
-    let last = shape.len() - 1;
-    let mut order: Vec<usize> = (0..shape.len()).collect();
-    order.swap(at, last);
     if let Value::Known(array) = value {
-        let mut sums = array.permute(&order);
-        for mut row in sums.values.rows_mut() {
+        let mut sums = array;
+        for mut row in sums.values.lanes_mut(ndarray::Axis(at)) {
             let old = row.to_owned();
             for (to, cell) in row.iter_mut().enumerate() {
-                *cell = (0..length).map(|from| old[from] * counts(from, to)).sum();
+                let (before, own) = if reverse { (to + 1..length, to) } else { (0..to, to) };
+                let own = if exclusive { 0.0 } else { old[own] };
+                *cell = before.map(|from| old[from]).sum::<f64>() + own;
             }
         }
-        return Ok(sums.permute(&order).into());
+        return Ok(sums.into());
     }
-    let rows = permuted(call.tensor(0)?, &order);
-    let turned = rows.shape().to_vec();
-    let matrix = reshaped(rows, &[turned[..last].iter().product(), length]);
-    let sums = reshaped(B::float_matmul(matrix, call.upload(triangle.into())), &turned);
-    Ok(permuted(sums, &order).into())
+    // Each cell as it was `by` cells before, or after.
+    let moved = |x: Tensor, by: usize| {
+        if by >= length {
+            return B::float_zeros(shape.clone().into(), call.device, call.settings.float_dtype);
+        }
+        let kept = narrowed(x, at, if reverse { by } else { 0 }, length - by);
+        let mut pads = vec![(0, 0); shape.len()];
+        pads[at] = if reverse { (0, by) } else { (by, 0) };
+        B::float_pad(kept, &pads, PadMode::Constant(0.0))
+    };
+    // By doubling, and not by burn's own operation, which the graph engine has no rule for, nor as a
+    // product with a triangle of ones, where ∞ · 0 would be no number.
+    let x = call.tensor(0)?;
+    let mut sums = if exclusive { moved(x, 1) } else { x };
+    let mut reach = 1;
+    while reach < length {
+        sums = B::float_add(sums.clone(), moved(sums, reach));
+        reach *= 2;
+    }
+    Ok(sums.into())
 }

@@ -5,7 +5,8 @@ use burn::tensor::ops::PadMode;
 use super::unknown;
 use crate::array::{Array, Kind, broadcast};
 use crate::value::{
-    Call, Result, Value, axes, axis, by_kind, concat, expand, narrow, permute, reshape, side,
+    Call, Result, Value, axes, axis, by_kind, concat, expand, expanded, narrow, permute, reshape,
+    side,
 };
 
 pub(super) const OPERATORS: &[&str] = &[
@@ -386,19 +387,21 @@ fn triangle(call: &Call) -> Result<Value> {
     let &[.., rows, columns] = &shape[..] else { return Err("a matrix is wanted".into()) };
     let upper = call.int("upper", 1) != 0;
     let offset = if call.has(1) { call.known(1)?.single().unwrap_or_default() } else { 0.0 };
-    let kept = |row: usize, column: usize| {
+    let cut = |row: usize, column: usize| {
         let far = column as f64 - row as f64 - offset;
-        f64::from(if upper { far >= 0.0 } else { far <= 0.0 })
+        f64::from(if upper { far < 0.0 } else { far > 0.0 })
     };
-    let mask = (0..rows).flat_map(|row| (0..columns).map(move |column| kept(row, column)));
-    let mask = Array::from_vec(Kind::Float, &[rows, columns], mask.collect())?;
+    let cut = (0..rows).flat_map(|row| (0..columns).map(move |column| cut(row, column)));
+    let cut = Array::from_vec(Kind::Bool, &[rows, columns], cut.collect())?;
+    // Chosen, not multiplied by 0: attention masks are made of −∞.
     match value {
         Value::Known(array) => {
-            Ok(array.zip(&mask, array.kind, &shape, |value, mask| value * mask)?.into())
+            let chosen = |value, cut| if cut == 0.0 { value } else { 0.0 };
+            Ok(array.zip(&cut, array.kind, &shape, chosen)?.into())
         }
         Value::Computed(_) => {
-            let mask = crate::value::with_rank(call.upload(mask.into()), shape.len());
-            Ok(B::float_mul(call.tensor(0)?, mask).into())
+            let cut = expanded(call.upload(cut.into()), &shape);
+            Ok(B::float_mask_fill(call.tensor(0)?, cut, 0.0.into()).into())
         }
     }
 }

@@ -2,10 +2,8 @@
 
 use anyhow::Result;
 use segcam::annotations::{FalseNegatives, FalsePositives, GroundTruth, TruePositives};
-use segcam::metrics::{Metric, Protocol, Row};
-use segcam::{
-    CamMethod, Explainer, MapStatus, Observation, PixelSet, Request, SegGradCam, SegHiResGradCam,
-};
+use segcam::metrics::{Metric, Prepared, Protocol, Row};
+use segcam::{CamMethod, GradCam, HiResCam, MapStatus, PixelSet, Request};
 
 use super::data::Slice;
 use super::folds::Fold;
@@ -56,28 +54,24 @@ pub(crate) fn set(name: &str, truth: &GroundTruth) -> Box<dyn PixelSet> {
 
 /// Every slice of a fold: the tumour, and the kidney where hardly any tumour is predicted.
 pub(crate) fn measure(fold: &Fold) -> Result<Vec<Measured>> {
+    let protocol = Protocol::new().with_metrics(METRICS.into()).with_cells(CELLS);
     let mut all = vec![];
     for slice in &fold.slices {
         let seen = fold.explainer.observe(slice.sample.input())?;
         let tumour: f64 = seen.prediction().predicted(TUMOUR).sum().into_scalar();
         let classes = if tumour < SEEN_FROM as f64 { vec![TUMOUR, KIDNEY] } else { vec![TUMOUR] };
+        let image = protocol.prepare(&seen)?;
         for class in classes {
             for name in SETS {
-                all.push(of_set(&fold.explainer, &seen, slice, class, name)?);
+                all.push(of_set(&image, slice, class, name)?);
             }
         }
     }
     Ok(all)
 }
 
-fn of_set(
-    explainer: &Explainer,
-    seen: &Observation,
-    slice: &Slice,
-    class: usize,
-    name: &'static str,
-) -> Result<Measured> {
-    let set = set(name, &slice.truth);
+fn of_set(image: &Prepared, slice: &Slice, class: usize, name: &'static str) -> Result<Measured> {
+    let (seen, set) = (image.seen(), set(name, &slice.truth));
     let pixels: f64 = set.weights(seen.prediction(), class)?.sum().into_scalar();
     let mut measured = Measured {
         patient: slice.patient.clone(),
@@ -92,23 +86,20 @@ fn of_set(
     if measured.pixels == 0 {
         return Ok(measured);
     }
-    let (grad, hires) = (SegGradCam::new(&*set), SegHiResGradCam::new(&*set));
-    let methods: [&dyn CamMethod; 2] = [&grad, &hires];
+    let question = seen.target(&*set, class)?;
+    let methods: [&dyn CamMethod; 2] = [&GradCam, &HiResCam];
     let requests: Vec<Request> = methods
         .iter()
-        .flat_map(|&method| LAYERS.map(|layer| Request { method, layer, class }))
+        .flat_map(|&method| LAYERS.map(|layer| Request::new(method, layer, &question)))
         .collect();
-    for map in seen.explain_all(requests.iter().copied()) {
+    for map in seen.explain_all(requests.iter().cloned()) {
         let map = map?;
         if map.status() != [MapStatus::Positive] {
             measured.blank.push((map.method().to_string(), map.layer().to_string()));
         }
     }
-    let question = seen.target(&*set, class)?;
-    let found = seen.ask(&question, LAYERS[0])?.probability_with_input(1, |_| seen.input())?;
-    measured.probability = found[0][0];
-    let protocol = Protocol { metrics: METRICS.into(), cells: CELLS, ..Protocol::default() };
-    let quiet = &mut |_, _| {};
-    measured.rows = protocol.run(explainer, seen, &question, &requests, None, quiet)?;
+    let network = seen.perturb(&question, LAYERS[0])?;
+    measured.probability = network.probability_with_input(1, |_| seen.input())?[0][0];
+    measured.rows = image.run(&question, &requests, None, &mut |_, _| {})?;
     Ok(measured)
 }

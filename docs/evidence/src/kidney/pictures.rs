@@ -6,7 +6,9 @@ use anyhow::Result;
 use image::{Rgb, RgbImage};
 use segcam::metrics::Metric;
 use segcam::render::{Bar, Chart, Colormap, Panel, Plane, charts, figure, outline, overlay};
-use segcam::{CamMethod, Normalize, Observation, SegGradCam, SegHiResGradCam, metric_charts};
+use segcam::{
+    CamError, CamMethod, GradCam, HiResCam, Normalize, Observation, Request, metric_charts,
+};
 
 use super::data::{SIDE, Slice};
 use super::folds::Fold;
@@ -38,18 +40,18 @@ pub(crate) fn maps(fold: &Fold, slice: &Slice, path: &Path) -> Result<()> {
     let mut rows = vec![head(&seen, slice)];
     for name in SETS {
         let set = set(name, &slice.truth);
-        let weights = set.weights(seen.prediction(), TUMOUR)?;
-        if weights.clone().sum().into_scalar::<f32>() == 0.0 {
-            continue;
-        }
-        let weights: Vec<f32> = weights.into_data().iter::<f32>().collect();
+        let target = match seen.target(&*set, TUMOUR) {
+            Err(CamError::EmptyPixelSet { .. }) => continue,
+            target => target?,
+        };
+        let weights: Vec<f32> = target.weights().to_data().iter::<f32>().collect();
         let mask = zoomed(|at| weights[at] > 0.0);
-        let (grad, hires) = (SegGradCam::new(&*set), SegHiResGradCam::new(&*set));
-        let methods: [(&str, &dyn CamMethod); 2] = [("Seg-Grad", &grad), ("Seg-HiRes", &hires)];
+        let methods: [(&str, &dyn CamMethod); 2] =
+            [("Seg-Grad", &GradCam), ("Seg-HiRes", &HiResCam)];
         let mut row = vec![];
         for layer in ["mid", "dec1"] {
             for (title, method) in methods {
-                let map = seen.explain(method, layer, TUMOUR)?;
+                let map = seen.answer(&Request::new(method, layer, &target))?;
                 let heat = map.heat_map(Normalize::Max);
                 let heat = Plane::from_tensor(&heat, 0, [SHOWN, SHOWN]);
                 let mut image = overlay(&picture(slice), &heat, Colormap::Inferno);

@@ -63,8 +63,9 @@ fn judged(seen: &Observation, scene: &Scene, object: &[bool]) -> Result<Vec<Judg
     let maps = maps(seen, SQUARE, object)?;
     let places = LAYERS.into_iter().flat_map(|layer| METHODS.map(|method| (method, layer)));
     let of_maps = places.zip(maps.iter().map(|map| map.heat_map(Normalize::Max)));
-    let of_controls = Control::ALL
-        .map(|control| ((control.name(), ""), control_map(control, seen, &maps[0], scene)));
+    let of_controls = Control::all()
+        .iter()
+        .map(|&control| ((control.name(), ""), control_map(control, seen, &maps[0], scene)));
     let all = of_maps.chain(of_controls).map(|((method, layer), heat)| {
         let heat = values(&heat);
         Ok((method, layer, share(&heat, scene)?, outside(&heat, scene)?))
@@ -125,7 +126,7 @@ impl Study {
     /// Layers and methods in the order of the tables, controls last.
     pub(super) fn rows() -> Vec<(&'static str, &'static str)> {
         let maps = LAYERS.into_iter().flat_map(|layer| METHODS.map(|method| (method, layer)));
-        maps.chain(Control::ALL.map(|control| (control.name(), ""))).collect()
+        maps.chain(Control::all().iter().map(|control| (control.name(), ""))).collect()
     }
 }
 

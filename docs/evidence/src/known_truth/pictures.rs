@@ -28,7 +28,7 @@ pub(super) fn one_image(twins: &[Twins], study: &Study, out: &Path) -> Result<()
     for (network, name) in twins[*seed].both().into_iter().zip(["Biased", "Unbiased"]) {
         let seen = look(network, &scene.render(true))?;
         let maps = maps(&seen, SQUARE, &scene.object())?;
-        let asked = &maps[0].target().weights;
+        let asked = maps[0].target().weights();
         let mut row = vec![Panel {
             image: outlined(picture(scene), asked, scene),
             caption: format!("{name} twin. White: the pixels explained. Blue: the texture T*"),
@@ -53,7 +53,7 @@ fn panel(map: &Explanation, caption: &str, scene: &Scene) -> Panel {
     let image = overlay(&picture(scene), &heat, Colormap::Inferno);
     let high = map.range().first().map_or(0.0, |range| range.1.max(0.0));
     Panel {
-        image: outlined(image, &map.target().weights, scene),
+        image: outlined(image, map.target().weights(), scene),
         caption: caption.to_string(),
         bar: Some(Bar { colormap: Colormap::Inferno, low: 0.0, high }),
     }

@@ -1,15 +1,13 @@
 //! Twin networks: one learns from images that give squares away, one cannot.
 
-use std::sync::Arc;
-
 use anyhow::Result;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::models::UNetConfig;
 use segcam::{
-    CamMethod, Explainer, Explanation, GradCam, HiResCam, Observation, PixelSet, Prediction,
-    Request, SegGradCam, SegHiResGradCam,
+    AllPixels, CamMethod, Explainer, Explanation, GradCam, HiResCam, Observation, PixelSet,
+    Prediction, Request,
 };
 
 use super::scene::{SIDE, Scene};
@@ -72,21 +70,21 @@ pub(super) fn probability(seen: &Observation, class: u8, region: &[bool]) -> f64
 }
 
 /// The pixels inside a region that are predicted as the class.
-fn predicted_in(region: &[bool]) -> Arc<dyn PixelSet + Send + Sync> {
+fn predicted_in(region: &[bool]) -> impl PixelSet {
     let mask: Vec<f32> = region.iter().map(|inside| f32::from(u8::from(*inside))).collect();
     let mask = Tensor::from_data(TensorData::new(mask, [1, 1, SIDE, SIDE]), &Device::flex());
-    Arc::new(move |seen: &Prediction, class: usize| seen.predicted(class) * mask.clone())
+    move |seen: &Prediction, class: usize| seen.predicted(class) * mask.clone()
 }
 
 /// Maps of a class for every layer, and for each of them every method; the whole-image methods know
 /// nothing of the region.
 pub(super) fn maps(seen: &Observation, class: u8, region: &[bool]) -> Result<Vec<Explanation>> {
-    let pixels = predicted_in(region);
-    let (averaged, local) = (SegGradCam::new(pixels.clone()), SegHiResGradCam::new(pixels));
-    let methods: [&dyn CamMethod; 4] = [&averaged, &local, &GradCam, &HiResCam];
-    let requests = LAYERS
-        .into_iter()
-        .flat_map(|layer| methods.map(|method| Request { method, layer, class: class.into() }));
+    let part = seen.target(&predicted_in(region), class.into())?;
+    let whole = seen.target(&AllPixels, class.into())?;
+    let methods: [&dyn CamMethod; 2] = [&GradCam, &HiResCam];
+    let places = LAYERS.into_iter().flat_map(|layer| [&part, &whole].map(|target| (layer, target)));
+    let requests = places
+        .flat_map(|(layer, target)| methods.map(|method| Request::new(method, layer, target)));
     Ok(seen.explain_all(requests).collect::<Result<Vec<_>, _>>()?)
 }
 

@@ -1,0 +1,322 @@
+//! The second step: what was asked in words becomes questions to this network about this input.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use segcam::{
+    AllPixels, AnyMethod, CamError, Observation, PixelSet, Request, Target, UnknownName, guarded,
+};
+
+use crate::annotations::Annotations;
+use crate::network::Model;
+
+/// What is asked, in words.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Names of layers, `auto`, `all`.
+    pub layers: Vec<String>,
+    /// Numbers or names of classes, `all`; none for the most frequent one.
+    pub classes: Vec<String>,
+    /// CAM methods, as [`AnyMethod::parse`] reads them.
+    pub methods: Vec<String>,
+    /// Pixel sets.
+    pub pixels: Vec<String>,
+}
+
+/// What is asked of a network about one input: every figure at every layer with every method.
+#[derive(Debug)]
+pub struct Question<const D: usize> {
+    /// One for each class and pixel set, or part of a set.
+    pub figures: Vec<Figure<D>>,
+    /// Layers in the order asked.
+    pub layers: Vec<NamedLayer>,
+    /// Methods in the order asked.
+    pub methods: Vec<AnyMethod<D>>,
+    /// How the classes were chosen.
+    pub class_chosen: &'static str,
+    /// Pixels predicted as each class, for each image of the batch.
+    pub predicted_pixels: Vec<Vec<usize>>,
+}
+
+/// What one figure shows: the maps of one class over one pixel set.
+#[derive(Clone)]
+pub struct Figure<const D: usize> {
+    /// The class.
+    pub class: usize,
+    /// The pixels that methods named `seg-…` explain.
+    pub pixels: Arc<dyn PixelSet<D>>,
+    /// The pixel set as it was asked for.
+    pub asked: String,
+    /// What comes before the names of its files.
+    pub prefix: String,
+    /// What comes after them: `.class7.set2.part3` where there are several.
+    pub suffix: String,
+    /// Whether it may be empty without a word: of several classes that were not asked for by name.
+    pub optional: bool,
+}
+
+impl<const D: usize> fmt::Debug for Figure<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Figure")
+            .field("class", &self.class)
+            .field("pixels", &self.pixels.name())
+            .field("optional", &self.optional)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The questions of a figure.
+#[derive(Debug, Clone)]
+pub struct Targets<const D: usize> {
+    /// About its pixels.
+    pub pixels: Target<D>,
+    whole: Option<Target<D>>,
+}
+
+/// A layer, and what it is called in names of files.
+#[derive(Debug, Clone)]
+pub struct NamedLayer {
+    /// Its name.
+    pub name: String,
+    file: String,
+}
+
+/// The sets of pixels that are meant, and how their classes were chosen.
+#[derive(Debug)]
+pub struct Sets<const D: usize> {
+    /// One for each class and pixel set.
+    pub figures: Vec<Figure<D>>,
+    /// How the classes were chosen.
+    pub class_chosen: &'static str,
+    /// Pixels predicted as each class, for each image of the batch.
+    pub predicted_pixels: Vec<Vec<usize>>,
+}
+
+/// Finds out what the words mean for this network and this prediction.
+///
+/// # Errors
+/// Words that mean nothing here, and annotations that do not fit.
+pub fn ask<const D: usize>(
+    asked: &Asked,
+    annotations: &Annotations,
+    model: &Model,
+    seen: &Observation<D>,
+) -> Result<Question<D>> {
+    let methods = without_repeats(asked.methods.clone());
+    let methods = methods.iter().map(|text| AnyMethod::parse(text)).collect::<Result<_, _>>()?;
+    let layers = layers(&asked.layers, model, seen)?;
+    let Sets { figures: whole, class_chosen, predicted_pixels } =
+        ask_sets(asked, annotations, model, seen)?;
+    let mut figures = vec![];
+    for figure in whole {
+        figures.extend(figure.parts(seen)?);
+    }
+    Ok(Question { figures, layers, methods, class_chosen, predicted_pixels })
+}
+
+/// The same for classes and pixel sets alone, each set as a whole.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_sets<const D: usize>(
+    asked: &Asked,
+    annotations: &Annotations,
+    model: &Model,
+    seen: &Observation<D>,
+) -> Result<Sets<D>> {
+    let predicted_pixels = predicted_pixels(seen)?;
+    let (classes, class_chosen) = classes(&asked.classes, model, &predicted_pixels)?;
+    let optional = asked.classes.iter().any(|class| class == "all");
+    let vocabulary = annotations.vocabulary(seen.prediction(), &model.classes)?;
+    let mut figures = vec![];
+    for &class in &classes {
+        for (number, text) in asked.pixels.iter().enumerate() {
+            let pixels = vocabulary.parse(text)?.into();
+            let of_class = if classes.len() > 1 { format!(".class{class}") } else { String::new() };
+            let of_set = match asked.pixels.len() {
+                1 => String::new(),
+                _ => format!(".set{}", number + 1),
+            };
+            let (asked, prefix, suffix) = (text.clone(), String::new(), of_class + &of_set);
+            figures.push(Figure { class, pixels, asked, prefix, suffix, optional });
+        }
+    }
+    Ok(Sets { figures, class_chosen, predicted_pixels })
+}
+
+impl<const D: usize> Question<D> {
+    /// Every layer with every method.
+    pub fn requests(&self, targets: &Targets<D>) -> Vec<Request<'_, D>> {
+        let of_layer =
+            |layer| self.methods.iter().map(move |method| targets.request(layer, method));
+        self.layers.iter().flat_map(of_layer).collect()
+    }
+
+    /// Name of a map's files, without extension; maps are in the order of
+    /// [`requests`](Self::requests).
+    pub fn stem(&self, figure: &Figure<D>, map: usize) -> String {
+        let (layer, method) = (map / self.methods.len(), map % self.methods.len());
+        let method = file_name(&self.methods[method].name());
+        figure.file(&format!("{method}.{}", self.layers[layer].file))
+    }
+
+    /// The questions of one of the figures.
+    ///
+    /// # Errors
+    /// Empty pixel sets, and those that make no sense here.
+    pub fn targets(
+        &self,
+        figure: &Figure<D>,
+        seen: &Observation<D>,
+    ) -> Result<Targets<D>, CamError> {
+        let pixels = seen.target(&figure.pixels, figure.class)?;
+        let needed = self.methods.iter().any(|method| !method.on_pixels());
+        let whole = needed.then(|| seen.target(&AllPixels, figure.class)).transpose()?;
+        Ok(Targets { pixels, whole })
+    }
+}
+
+impl<const D: usize> Figure<D> {
+    /// A file's name with what tells it from those of other figures.
+    pub(crate) fn file(&self, name: &str) -> String {
+        format!("{}{name}{}", self.prefix, self.suffix)
+    }
+
+    /// A figure for each part of the pixel set, or this one if it has none.
+    fn parts(self, seen: &Observation<D>) -> Result<Vec<Self>, CamError> {
+        let parts = guarded(|| self.pixels.parts(seen.prediction(), self.class))?;
+        if parts.is_empty() {
+            return Ok(vec![self]);
+        }
+        // Names of files in the order of the parts.
+        let digits = parts.len().to_string().len();
+        let figure = |(number, part): (usize, Box<dyn PixelSet<D>>)| Self {
+            pixels: part.into(),
+            suffix: format!("{}.part{:0digits$}", self.suffix, number + 1),
+            ..self.clone()
+        };
+        Ok(parts.into_iter().enumerate().map(figure).collect())
+    }
+}
+
+impl<const D: usize> Targets<D> {
+    fn request<'a>(&self, layer: &'a NamedLayer, method: &'a AnyMethod<D>) -> Request<'a, D> {
+        let whole = self.whole.as_ref().filter(|_| !method.on_pixels());
+        Request::new(method.method(), &layer.name, whole.unwrap_or(&self.pixels))
+    }
+}
+
+fn layers<const D: usize>(
+    asked: &[String],
+    model: &Model,
+    seen: &Observation<D>,
+) -> Result<Vec<NamedLayer>> {
+    let mut names = vec![];
+    for wanted in asked {
+        match wanted.as_str() {
+            "auto" => names.extend(model.default_layers(seen.layers())),
+            "all" => {
+                let layers = seen.layers().iter().filter(|layer| layer.shape.len() == D);
+                names.extend(layers.map(|layer| layer.name.clone()));
+            }
+            wanted => names.push(model.layer(wanted, seen)?),
+        }
+    }
+    let mut layers: Vec<NamedLayer> = vec![];
+    for name in without_repeats(names) {
+        // Tensors of ONNX files are called `/encoder/layer4/Relu_output_0`.
+        let mut file = file_name(name.trim_matches('/'));
+        let same = |layer: &NamedLayer| layer.file == file;
+        if layers.iter().any(same) {
+            file += &format!("_{}", layers.len() + 1);
+        }
+        layers.push(NamedLayer { name, file });
+    }
+    Ok(layers)
+}
+
+/// A name without what not every file system takes.
+pub(crate) fn file_name(name: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "._-+".contains(c);
+    name.replace(':', "-").replace(|c| !plain(c), "_")
+}
+
+/// Each item once.
+pub fn without_repeats<T: PartialEq>(items: Vec<T>) -> Vec<T> {
+    items.into_iter().fold(vec![], |mut kept, item| {
+        if !kept.contains(&item) {
+            kept.push(item);
+        }
+        kept
+    })
+}
+
+/// The classes asked about, and how they were chosen.
+fn classes(
+    asked: &[String],
+    model: &Model,
+    predicted: &[Vec<usize>],
+) -> Result<(Vec<usize>, &'static str)> {
+    let count = predicted.first().map_or(0, Vec::len);
+    if asked.is_empty() {
+        return Ok((vec![most_frequent(predicted, model)?], "most frequent prediction"));
+    }
+    let mut classes = vec![];
+    for class in asked {
+        match class.as_str() {
+            "all" => classes.extend(0..count),
+            class => classes.push(named_class(class, model, count)?),
+        }
+    }
+    Ok((without_repeats(classes), "asked"))
+}
+
+/// A class by number or by name.
+fn named_class(text: &str, model: &Model, classes: usize) -> Result<usize> {
+    if let Ok(class) = text.parse() {
+        ensure!(class < classes, CamError::ClassOutOfRange { class, classes });
+        return Ok(class);
+    }
+    let names = &model.classes;
+    ensure!(
+        !names.is_empty(),
+        "no class is named `{text}`: the network's classes are the numbers 0 to {}; of an ONNX file, a \
+         card beside it can name them",
+        classes - 1
+    );
+    let numbers = (0..classes).map(|number| number.to_string());
+    let found = names.iter().position(|name| name == text);
+    let unknown = || UnknownName::new("class", text, numbers.chain(names.iter().cloned()));
+    Ok(found.ok_or_else(unknown)?)
+}
+
+fn most_frequent(predicted: &[Vec<usize>], model: &Model) -> Result<usize> {
+    let classes = predicted.first().map_or(0, Vec::len);
+    let background = model.background(classes);
+    let total = |class: usize| predicted.iter().map(|counts| counts[class]).sum::<usize>();
+    (0..classes)
+        .filter(|&class| Some(class) != background && total(class) > 0)
+        .max_by_key(|&class| (total(class), std::cmp::Reverse(class)))
+        .context("the network predicts only background: choose a class with --class and pixels with --pixels")
+}
+
+/// Number of pixels predicted as each class, for each image of the batch.
+fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Result<Vec<Vec<usize>>, CamError> {
+    let prediction = seen.prediction();
+    let classes = prediction.classes();
+    let labels = guarded(|| Ok::<_, CamError>(prediction.labels().into_data()))?;
+    let labels: Vec<usize> = labels.iter::<i64>().map(|label| label as usize).collect();
+    let count = |labels: &[usize]| {
+        let mut counts = vec![0; classes];
+        for &label in labels {
+            match classes {
+                // Of a binary network 1 stands for its only class and 0 for none.
+                1 => counts[0] += label,
+                _ => counts[label] += 1,
+            }
+        }
+        counts
+    };
+    Ok(labels.chunks(prediction.size().iter().product()).map(count).collect())
+}

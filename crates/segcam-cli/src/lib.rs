@@ -1,0 +1,26 @@
+//! The steps of the `segcam` program, for those who want them without its terminal: each is a function
+//! from one value to the next.
+//!
+//! | step | from | to |
+//! |---|---|---|
+//! | [`read`](read::read) | bytes of an image or an array | [`Input`](read::Input) |
+//! | [`ask`](ask::ask) | words, and an observation of the input | [`Question`](ask::Question) |
+//! | [`explain`](explain::explain) | the question | [`Answer`](explain::Answer)s, one for each figure |
+//! | [`draw`](draw::draw) | an answer | [`Drawn`](draw::Drawn): files and numbers |
+//! | [`write`](write::Folder::write) | a file | a file in a folder |
+//!
+//! [`Report`](report::Report) collects the numbers. [`measure`](measure::measure) takes the place of the
+//! last steps where maps are judged, and [`Evaluation`](tables::Evaluation) that of the report.
+
+pub mod annotations;
+pub mod ask;
+mod canvas;
+pub mod draw;
+pub mod explain;
+pub mod measure;
+pub mod network;
+pub mod nuclei;
+pub mod read;
+pub mod report;
+pub mod tables;
+pub mod write;

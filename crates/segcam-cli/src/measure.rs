@@ -1,0 +1,234 @@
+//! How far the maps of one image can be trusted, and what was measured earlier.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use segcam::annotations::GroundTruth;
+use segcam::metrics::{MetricError, Prepared, Protocol, Row};
+use segcam::{CamError, Observation, Request};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::annotations::{AnnotationFiles, Annotations, fitted};
+use crate::ask::{Asked, Targets, ask};
+use crate::draw::File;
+use crate::explain::is_lost;
+use crate::network::{Model, Source};
+use crate::read::bytes_of;
+use crate::write::Folder;
+
+/// Everything that decides what is measured, beside the contents of files, by name.
+pub type Settings = BTreeMap<String, Value>;
+
+/// What was measured on one image.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Measured {
+    /// Its path.
+    pub image: String,
+    /// SHA-256 of everything that the numbers depend on: see [`Contents`].
+    pub contents: String,
+    /// One for each class and pixel set.
+    pub answers: Vec<Judged>,
+}
+
+/// What was measured for one class and pixel set of an image.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Judged {
+    /// The class.
+    pub class: usize,
+    /// What it is called, if that is known.
+    pub class_name: Option<String>,
+    /// The pixel set as it was asked for.
+    pub asked: String,
+    /// What became of it.
+    pub pixel_set: String,
+    /// How many pixels it has.
+    pub pixels: usize,
+    /// Why there are no rows.
+    pub error: Option<String>,
+    /// Maps that there are not, and why.
+    pub failures: Vec<MissingMap>,
+    /// The numbers of each map and control.
+    pub rows: Vec<Row>,
+}
+
+/// A map that could not be made.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MissingMap {
+    /// What should have made it.
+    pub method: String,
+    /// Of which layer.
+    pub layer: String,
+    /// Why it did not.
+    pub error: String,
+}
+
+/// Measures every class and pixel set of one image. `region` is at the size of the network's input.
+///
+/// # Errors
+/// Words that mean nothing, annotations that do not fit, a device that is lost.
+pub fn measure<const D: usize>(
+    (seen, model): (&Observation<D>, &Model),
+    asked: &Asked,
+    annotations: &Annotations,
+    region: Option<&[bool]>,
+    protocol: &Protocol,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Vec<Judged>> {
+    let question = ask(asked, annotations, model, seen)?;
+    let image = protocol.prepare(seen)?;
+    let mut judged = vec![];
+    for (number, figure) in question.figures.iter().enumerate() {
+        let all = question.figures.len();
+        let mut steps = |done, of| progress(number * of + done, all * of);
+        let mut result = Judged {
+            class: figure.class,
+            class_name: model.classes.get(figure.class).cloned(),
+            asked: figure.asked.clone(),
+            pixel_set: figure.pixels.name(),
+            pixels: 0,
+            error: None,
+            failures: vec![],
+            rows: vec![],
+        };
+        match question.targets(figure, seen) {
+            Ok(targets) => {
+                let requests = question.requests(&targets);
+                result.pixels = targets.pixels.sizes()[0];
+                (result.rows, result.failures) =
+                    rows(&image, seen, &targets, requests, region, &mut steps)?;
+            }
+            Err(error @ CamError::EmptyPixelSet { .. }) => result.error = Some(error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+        judged.push(result);
+    }
+    Ok(judged)
+}
+
+/// The rows of all maps that can be made, and the others.
+fn rows<const D: usize>(
+    image: &Prepared<D>,
+    seen: &Observation<D>,
+    targets: &Targets<D>,
+    mut requests: Vec<Request<D>>,
+    region: Option<&[bool]>,
+    steps: &mut dyn FnMut(usize, usize),
+) -> Result<(Vec<Row>, Vec<MissingMap>), MetricError> {
+    let mut failures = vec![];
+    match image.run(&targets.pixels, &requests, region, steps) {
+        Err(MetricError::Cam(error)) if !is_lost(&error) => {}
+        rows => return Ok((rows?, failures)),
+    }
+    let maps: Vec<_> = seen.explain_all(requests.iter().cloned()).collect();
+    let mut maps = maps.into_iter();
+    requests.retain(|request| {
+        let failed = maps.next().and_then(Result::err).map(|error| MissingMap {
+            method: request.method().name(),
+            layer: request.layer().to_string(),
+            error: error.to_string(),
+        });
+        let good = failed.is_none();
+        failures.extend(failed);
+        good
+    });
+    Ok((image.run(&targets.pixels, &requests, region, steps)?, failures))
+}
+
+/// The pixels that are known to cause the prediction, from a mask that is nonzero there; it is resized
+/// to the network's input, by nearest pixel, only if that is asked for.
+///
+/// # Errors
+/// A file that cannot be read or has another size.
+pub fn region<const D: usize>(
+    path: &Path,
+    resize: bool,
+    seen: &Observation<D>,
+) -> Result<Vec<bool>> {
+    let name = || format!("cannot use {}", path.display());
+    let mask = GroundTruth::from_image(path).with_context(name)?;
+    let size = &seen.prediction().input_shape()[2..];
+    let file = path.display().to_string();
+    let names = [file.as_str(), "the network's input", "--region-resize"];
+    let mask = fitted(mask, size, resize, names)?;
+    Ok(mask.labels().iter().map(|&label| label != 0).collect())
+}
+
+/// What numbers depend on, as a hash that no two different contents share: SHA-256.
+#[derive(Debug, Clone)]
+pub struct Contents(Sha256);
+
+impl Contents {
+    /// Of what all images have in common: the settings, and the files of the network.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn new(settings: &Settings, network: &Source) -> Result<Self> {
+        let mut contents = Self(Sha256::new());
+        contents.add(&serde_json::to_vec(settings)?);
+        for file in network.files()? {
+            contents.add(&bytes_of(&file)?);
+        }
+        Ok(contents)
+    }
+
+    /// With those of one image: its own bytes, its annotations and its region.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn of_image(
+        &self,
+        bytes: &[u8],
+        files: &AnnotationFiles,
+        region: Option<&Path>,
+    ) -> Result<String> {
+        let mut contents = self.clone();
+        contents.add(bytes);
+        for file in [files.truth.as_deref(), files.instances.as_deref(), region] {
+            contents.add(&[u8::from(file.is_some())]);
+            if let Some(file) = file {
+                contents.add(&bytes_of(file)?);
+            }
+        }
+        Ok(contents.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The length goes first: what follows begins where this ends.
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+}
+
+/// What an earlier run measured, if nothing that it depends on has changed.
+pub fn known(path: &Path, image: &Path, contents: &str) -> Option<Measured> {
+    let found: Measured = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let image = image.display().to_string();
+    (found.contents == contents).then_some(Measured { image, ..found })
+}
+
+/// A folder holds the results of one set of settings.
+///
+/// # Errors
+/// If it holds those of others.
+pub fn same_settings(out: &Folder, settings: &Settings) -> Result<()> {
+    const FILE: &str = "settings.json";
+    let path = out.path(FILE);
+    if !path.exists() {
+        let bytes = serde_json::to_vec_pretty(settings)?;
+        return out.write(&File { name: FILE.into(), bytes });
+    }
+    let known = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let known: Settings = serde_json::from_slice(&known).unwrap_or_default();
+    let other = settings.iter().find(|(key, value)| known.get(*key) != Some(value));
+    let Some((key, value)) = other else { return Ok(()) };
+    let before = known.get(key).unwrap_or(&Value::Null);
+    bail!(
+        "{} holds an evaluation with other settings ({key} was {before}, is {value}): choose another \
+         --out, or delete that folder",
+        path.parent().unwrap_or(&path).display()
+    )
+}

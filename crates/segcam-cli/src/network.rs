@@ -1,0 +1,355 @@
+//! Networks: by name or from an ONNX file, and what the program knows of them beside their weights.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail};
+use image::DynamicImage;
+use segcam::burn::tensor::{Device, Tensor};
+use segcam::models::{Card, Channels, Network, Prepared, Pretrained, Recipe};
+use segcam::onnx::{OnnxFile, OnnxModel, auto_layers, find_layer};
+use segcam::{CamError, Explainer, Layer, Observation, UnknownName};
+use serde::Serialize;
+
+/// Runs what is generic over the number of dimensions with an opened network's explainer: the one
+/// place where images and volumes part.
+#[macro_export]
+macro_rules! with_explainer {
+    ($network:expr, $explainer:ident => $work:expr) => {
+        match $network {
+            segcam::models::Network::Image($explainer) => $work,
+            segcam::models::Network::Volume($explainer) => $work,
+        }
+    };
+}
+
+/// A network by name or a file that holds one.
+#[derive(Debug, Clone)]
+pub enum Name {
+    /// One of those that the program knows.
+    Known(Pretrained),
+    /// An `.onnx` file.
+    Onnx(PathBuf),
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = Path::new(text);
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+            return Ok(Self::Onnx(path.to_path_buf()));
+        }
+        let known = text.parse().map(Self::Known);
+        known.map_err(|error: UnknownName| format!("{error}, or an .onnx file"))
+    }
+}
+
+/// Where a network comes from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Which one.
+    pub name: Name,
+    /// Weights of a network with a name; nuclei-unet and ONNX files bring theirs.
+    pub weights: Option<PathBuf>,
+    /// How an image becomes the input of an ONNX network; the others know.
+    pub onnx: Preparation,
+}
+
+/// How an image becomes the input of an ONNX network, where the card beside the file says otherwise
+/// or there is none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Preparation {
+    /// Tensor that holds the class scores.
+    pub output: Option<String>,
+    /// Order of the channels.
+    pub channels: Option<Channels>,
+    /// Factor of pixel values from 0 to 255.
+    pub scale: Option<f32>,
+    /// Mean of each channel, or one for all.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, or one for all.
+    pub std: Vec<f32>,
+    /// Size that images are resized to.
+    pub size: Option<[usize; 2]>,
+}
+
+impl Preparation {
+    fn change(&self, recipe: &mut Recipe) {
+        recipe.channels = self.channels.or(recipe.channels);
+        recipe.scale = self.scale.unwrap_or(recipe.scale);
+        recipe.size = self.size.or(recipe.size);
+        if !self.mean.is_empty() {
+            recipe.mean.clone_from(&self.mean);
+        }
+        if !self.std.is_empty() {
+            recipe.std.clone_from(&self.std);
+        }
+    }
+}
+
+/// What the program knows of a network beside its weights.
+#[derive(Debug)]
+pub struct Model {
+    /// What it is called in reports.
+    pub name: String,
+    /// Path of the weights, or `embedded`.
+    pub weights: String,
+    /// Names of the classes; empty if they are not known.
+    pub classes: Vec<String>,
+    /// What the user should know about how the file was understood.
+    pub notes: Vec<String>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Known(Pretrained),
+    Onnx { card: Box<Card>, operators: Vec<(String, String)>, input: Vec<usize> },
+}
+
+impl Source {
+    /// The network with its weights.
+    ///
+    /// # Errors
+    /// Files that cannot be read or do not fit.
+    pub fn open(&self, device: &Device) -> Result<(Model, Network)> {
+        match &self.name {
+            Name::Known(known) => {
+                let network = known.load(self.weights.as_deref(), device)?;
+                Ok((self.known(*known), network))
+            }
+            Name::Onnx(path) => {
+                let name = || format!("cannot use {}", path.display());
+                self.open_onnx(path, device).with_context(name)
+            }
+        }
+    }
+
+    /// The same with random weights if there are none: names and shapes need none, but a file may
+    /// set the channels.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to_look(&self, device: &Device) -> Result<(Model, Network)> {
+        match &self.name {
+            Name::Known(known) if self.weights.is_none() => {
+                Ok((self.known(*known), known.untrained(device)))
+            }
+            _ => self.open(device),
+        }
+    }
+
+    fn known(&self, known: Pretrained) -> Model {
+        let weights = self.weights.as_ref().map(|path| path.display().to_string());
+        Model {
+            name: known.to_string(),
+            weights: weights.unwrap_or_else(|| "embedded".into()),
+            classes: known.class_names().iter().map(ToString::to_string).collect(),
+            notes: vec![],
+            kind: Kind::Known(known),
+        }
+    }
+
+    fn open_onnx(&self, path: &Path, device: &Device) -> Result<(Model, Network)> {
+        let mut file = OnnxFile::open(path)?;
+        if let Some(output) = &self.onnx.output {
+            file = file.with_output(output)?;
+        }
+        let beside = path.with_extension("toml");
+        let has_card = beside.is_file();
+        let mut card = if has_card {
+            Card::open(&beside).with_context(|| format!("in {}", beside.display()))?
+        } else {
+            Card::default()
+        };
+        let mut notes = vec![];
+        if let Some(last) = file.skipped().first() {
+            notes.push(format!("class scores: `{}`, before {last}", file.scores()));
+        }
+        if !has_card && self.onnx.mean.is_empty() && self.onnx.scale.is_none() && file.rank() == 4 {
+            notes.push(format!(
+                "images are divided by 255: say otherwise with --mean, --std, --scale or in {}",
+                beside.display()
+            ));
+        }
+        self.onnx.change(&mut card.input);
+        let channels = file.channels();
+        if card.input.channels.is_none() && channels == Some(1) {
+            card.input.channels = Some(Channels::Gray);
+        }
+        if let (None, &[Some(height), Some(width)]) = (card.input.size, file.size()) {
+            card.input.size = Some([height, width]);
+        }
+        let open = if file.rank() == 4 { 64 } else { 32 };
+        let sides = file.size().iter().map(|side| side.unwrap_or(open));
+        let input = [1, channels.unwrap_or(3)].into_iter().chain(sides).collect();
+        fn operators<const D: usize>(model: &OnnxModel<D>) -> Vec<(String, String)> {
+            model.operators().map(|(a, b)| (a.to_string(), b.to_string())).collect()
+        }
+        let (operators, network) = if file.rank() == 4 {
+            let model = file.load::<4>(device)?;
+            (operators(&model), Network::Image(Explainer::new(model)))
+        } else {
+            let model = file.load::<5>(device)?;
+            (operators(&model), Network::Volume(Explainer::new(model)))
+        };
+        let model = Model {
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            weights: path.display().to_string(),
+            classes: card.classes.clone(),
+            notes,
+            kind: Kind::Onnx { card: Box::new(card), operators, input },
+        };
+        Ok((model, network))
+    }
+
+    /// The files that decide what the network computes.
+    ///
+    /// # Errors
+    /// An ONNX file that cannot be read.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let Name::Onnx(path) = &self.name else {
+            return Ok(self.weights.iter().cloned().collect());
+        };
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let elsewhere = external_files(&bytes).into_iter().map(|file| folder.join(file));
+        let card = Some(path.with_extension("toml")).filter(|card| card.is_file());
+        Ok([path.clone()].into_iter().chain(card).chain(elsewhere).collect())
+    }
+}
+
+/// Names of the files in which an ONNX file keeps weights: its entries of key `location`.
+fn external_files(onnx: &[u8]) -> Vec<String> {
+    const KEY: &[u8] = b"\x0a\x08location\x12";
+    let mut files: Vec<String> = vec![];
+    let found = onnx.windows(KEY.len()).enumerate().filter(|(_, window)| *window == KEY);
+    for (at, _) in found {
+        // A varint of one or two bytes, then so many bytes of text.
+        let rest = &onnx[at + KEY.len()..];
+        let (length, text) = match *rest {
+            [low @ 0..0x80, ref text @ ..] => (usize::from(low), text),
+            [low, high @ 0..0x80, ref text @ ..] => {
+                (usize::from(low & 0x7f) | usize::from(high) << 7, text)
+            }
+            _ => continue,
+        };
+        let name = text.get(..length).and_then(|text| std::str::from_utf8(text).ok());
+        files.extend(name.map(String::from));
+    }
+    files.sort();
+    files.dedup();
+    files
+}
+
+impl Model {
+    /// A known network with the weights that it brings.
+    pub fn embedded(known: Pretrained) -> Self {
+        let onnx = Preparation::default();
+        Source { name: Name::Known(known), weights: None, onnx }.known(known)
+    }
+
+    /// The image as the network wants it.
+    ///
+    /// # Errors
+    /// Colours the network cannot use, and a network that takes no images.
+    pub fn prepare(&self, image: &DynamicImage, device: &Device) -> Result<Prepared> {
+        Ok(match &self.kind {
+            Kind::Known(known) => known.preprocess().apply(image, device)?,
+            Kind::Onnx { card, .. } => card.input.apply(image, device)?,
+        })
+    }
+
+    /// What a class is called where people read it.
+    pub fn class_title(&self, class: usize) -> String {
+        class_title(class, self.classes.get(class).map(String::as_str))
+    }
+
+    /// The class that stands for "nothing of interest", of so many.
+    pub fn background(&self, classes: usize) -> Option<usize> {
+        match &self.kind {
+            Kind::Known(known) => known.background(classes),
+            Kind::Onnx { card, .. } => card.background.or((classes > 1).then_some(0)),
+        }
+    }
+
+    /// The layers to look at first, among those of a forward pass.
+    pub fn default_layers(&self, layers: &[Layer]) -> Vec<String> {
+        match &self.kind {
+            Kind::Known(known) => known.default_layers().map(String::from).to_vec(),
+            Kind::Onnx { .. } => auto_layers(layers),
+        }
+    }
+
+    /// The name of a layer; of an ONNX network the end of it will do.
+    ///
+    /// # Errors
+    /// Several layers that end so, or none.
+    pub fn layer<const D: usize>(&self, wanted: &str, seen: &Observation<D>) -> Result<String> {
+        let all = [seen.layers(), seen.operations()].concat();
+        let names = || all.iter().map(|layer| layer.name.as_str());
+        let name = match &self.kind {
+            Kind::Known(_) => wanted.to_string(),
+            Kind::Onnx { .. } => find_layer(names(), wanted)?,
+        };
+        if names().all(|known| known != name) {
+            let known = seen.layers().iter().filter(|layer| layer.shape.len() == D);
+            let UnknownName { wanted, closest, known, .. } =
+                UnknownName::new("layer", wanted, known.map(|layer| &layer.name));
+            bail!(CamError::UnknownLayer { wanted, closest, known });
+        }
+        Ok(name)
+    }
+
+    /// The operator that computes a layer of an ONNX network.
+    pub fn operator(&self, layer: &str) -> Option<&str> {
+        let Kind::Onnx { operators, .. } = &self.kind else { return None };
+        operators.iter().find(|(name, _)| name == layer).map(|(_, operator)| operator.as_str())
+    }
+
+    /// The forward pass of a small image of zeros.
+    ///
+    /// # Errors
+    /// Whatever makes the network fail.
+    pub fn observe_blank<const D: usize>(
+        &self,
+        explainer: &Explainer<D>,
+        device: &Device,
+    ) -> Result<Observation<D>, CamError> {
+        let mut shape = [if D == 4 { 64 } else { 16 }; D];
+        (shape[0], shape[1]) = (1, 1);
+        if let Kind::Onnx { input, .. } = &self.kind {
+            shape.copy_from_slice(input);
+        }
+        match explainer.observe(Tensor::zeros(shape, device)) {
+            Err(CamError::WrongChannels { wanted, .. }) => {
+                shape[1] = wanted;
+                explainer.observe(Tensor::zeros(shape, device))
+            }
+            seen => seen,
+        }
+    }
+}
+
+/// What a class is called where people read it.
+pub fn class_title(class: usize, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("class {class} ({name})"),
+        None => format!("class {class}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn weights_that_lie_in_other_files_are_found() {
+        let long = "w".repeat(300);
+        let mut onnx = b"..\x0a\x08location\x12\x08net.data..".to_vec();
+        onnx.extend(b"\x0a\x08location\x12\xac\x02");
+        onnx.extend(long.as_bytes());
+        onnx.extend(b"\x0a\x08location\x12\xffcut off");
+        assert_eq!(super::external_files(&onnx), ["net.data", &long]);
+    }
+}

@@ -1,0 +1,64 @@
+use anyhow::Error;
+use segcam::annotations::AnnotationError;
+use segcam::models::WeightsError;
+use segcam::pixels::SpecError;
+
+/// An error in words, each said once, and the option that helps: the library knows of no options.
+pub(crate) fn in_words(error: &Error) -> String {
+    let mut words: Vec<String> = vec![];
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        // Those who wrap an error often say what it says.
+        match words.last_mut() {
+            Some(last) if last.ends_with(&cause) => {}
+            Some(last) if cause.starts_with(&*last) || names_it_too(last, &cause) => *last = cause,
+            _ => words.push(cause),
+        }
+    }
+    let words = words.join(": ");
+    match option(error).filter(|(option, _)| !words.contains(option)) {
+        Some((option, value)) => format!("{words} (give {option} {value})"),
+        None => words,
+    }
+}
+
+/// Whether what follows `cannot use FILE` names the file again.
+fn names_it_too(said: &str, cause: &str) -> bool {
+    said.strip_prefix("cannot use ").is_some_and(|file| cause.contains(file))
+}
+
+fn option(error: &Error) -> Option<(&'static str, &'static str)> {
+    error.chain().find_map(|cause| {
+        if let Some(spec) = cause.downcast_ref::<SpecError>() {
+            return match spec.missing? {
+                "annotation" => Some(("--truth", "FILE")),
+                "instances" => Some(("--instances", "FILE")),
+                _ => None,
+            };
+        }
+        match (cause.downcast_ref(), cause.downcast_ref()) {
+            (Some(WeightsError::Needed { .. }), _) => Some(("--weights", "FILE")),
+            (_, Some(AnnotationError::UnknownLabels { .. })) => {
+                Some(("--ignore", "LABEL or --truth-map WHAT"))
+            }
+            (_, Some(AnnotationError::NotLabels { .. })) => {
+                Some(("--truth-map", "cityscapes-colours for their colours"))
+            }
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let inner = anyhow!("no such file").context("cannot read a.png: no such file");
+        let error = inner.context("cannot read a.png").context("cannot use a.png");
+        assert_eq!(super::in_words(&error), "cannot read a.png: no such file");
+        let inner = anyhow!("it is no image").context("cannot use a.png");
+        assert_eq!(super::in_words(&inner), "cannot use a.png: it is no image");
+    }
+}

@@ -1,0 +1,571 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use segcam::burn::tensor::Device;
+use segcam::metrics::Metric;
+use segcam::models::Channels;
+use segcam::render::Colormap;
+use segcam::{
+    AnyMethod, DeviceError, Fusion, Normalize, Smoothing, UnknownName, best_device, device,
+};
+use segcam_cli::annotations::{AnnotationFiles, Labels};
+use segcam_cli::ask::{Asked, without_repeats};
+use segcam_cli::draw::Style;
+use segcam_cli::explain::How;
+use segcam_cli::measure::Settings;
+use segcam_cli::network::{Model, Name, Preparation, Source};
+use serde_json::json;
+
+use super::Talk;
+
+/// Shows which parts of an image made a segmentation network label its pixels so.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  segcam demo
+  segcam explain --input nuclei.png
+  segcam explain --model espnet --weights espnet.pth --input street.png --class 11
+  segcam evaluate --input nuclei/ --out nuclei-evaluation
+  segcam layers --model retina-unet --weights unet_drive.safetensors"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Print errors only
+    #[arg(long, short, global = true)]
+    quiet: bool,
+
+    /// Print JSON instead of tables
+    #[arg(long, global = true, conflicts_with = "quiet")]
+    json: bool,
+}
+
+impl Args {
+    pub(crate) fn talk(&self) -> Talk {
+        match (self.quiet, self.json) {
+            (true, _) => Talk::Quiet,
+            (_, true) => Talk::Json,
+            _ => Talk::Tables,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Explain a generated image of cell nuclei: nothing to prepare, a few seconds
+    Demo(DemoArgs),
+    /// Explain what a network predicts on an image or a volume
+    Explain(Box<ExplainArgs>),
+    /// Measure how far the maps of many images can be trusted
+    Evaluate(Box<EvaluateArgs>),
+    /// List a network's layers and their shapes
+    Layers(LayersArgs),
+    /// Print a network's forward pass as a graph, before and after it is simplified
+    Graph(GraphArgs),
+    /// List the networks
+    Models,
+    /// List the CAM methods
+    Methods,
+    /// List the pixel sets, or show some on an image
+    Pixels(Box<PixelsArgs>),
+    /// List the devices of this build
+    Devices,
+    /// Compute for `segcam` on other machines (needs the feature `remote`)
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Folder for the pictures and the report
+    #[arg(long, default_value = "segcam-demo")]
+    pub(crate) out: PathBuf,
+
+    /// Seed of the generated image
+    #[arg(long, default_value_t = 4)]
+    pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeviceArg {
+    /// Where to compute; see `segcam devices`. `best`: the fastest that this build and machine have
+    #[arg(long = "device", value_name = "NAME", default_value = "best")]
+    name: String,
+}
+
+impl DeviceArg {
+    pub(crate) fn open(&self) -> Result<Device, DeviceError> {
+        if self.name == "best" { Ok(best_device()) } else { device(&self.name) }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NetworkArgs {
+    /// Network: a name, see `segcam models`, or an .onnx file
+    #[arg(long, value_name = "NAME|FILE", default_value = "nuclei-unet")]
+    model: Name,
+
+    /// Weights of a network with a name: .safetensors, .pth or .pt; nuclei-unet brings its own
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+
+    #[command(flatten)]
+    onnx: OnnxArgs,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+}
+
+const ONNX: &str = "Options for .onnx files (or in net.toml beside net.onnx)";
+
+/// How an image becomes the input of an ONNX network. A card beside the file, `net.toml` for
+/// `net.onnx`, says the same once and for all.
+#[derive(Debug, clap::Args)]
+struct OnnxArgs {
+    /// Tensor that holds the class scores [default: the first output, before softmax, sigmoid and
+    /// argmax]
+    #[arg(long, help_heading = ONNX, value_name = "TENSOR")]
+    output: Option<String>,
+
+    /// Order of the channels: rgb, bgr or gray [default: gray for one channel, otherwise rgb]
+    #[arg(long, help_heading = ONNX, value_name = "ORDER", value_parser = channels)]
+    channels: Option<Channels>,
+
+    /// Factor of pixel values from 0 to 255 [default: 1/255]
+    #[arg(long, help_heading = ONNX, value_name = "F")]
+    scale: Option<f32>,
+
+    /// Mean of each channel after scaling, or one for all [default: 0]
+    #[arg(long, help_heading = ONNX, value_name = "M", value_delimiter = ',', allow_hyphen_values = true)]
+    mean: Vec<f32>,
+
+    /// Standard deviation of each channel after scaling, or one for all [default: 1]
+    #[arg(long, help_heading = ONNX, value_name = "S", value_delimiter = ',')]
+    std: Vec<f32>,
+
+    /// Size that images are resized to [default: the size that the file fixes, if it does]
+    #[arg(long, help_heading = ONNX, value_name = "HxW", value_parser = size)]
+    size: Option<[usize; 2]>,
+}
+
+fn channels(text: &str) -> Result<Channels, UnknownName> {
+    match text {
+        "rgb" => Ok(Channels::Rgb),
+        "bgr" => Ok(Channels::Bgr),
+        "gray" => Ok(Channels::Gray),
+        other => Err(UnknownName::new("order of channels", other, ["rgb", "bgr", "gray"])),
+    }
+}
+
+fn size(text: &str) -> Result<[usize; 2], String> {
+    let side = |text: &str| text.parse().ok().filter(|&side: &usize| (1..=1 << 16).contains(&side));
+    let sides =
+        text.split_once('x').and_then(|(rows, columns)| Some([side(rows)?, side(columns)?]));
+    sides.ok_or_else(|| "give rows x columns: 512x1024".into())
+}
+
+impl NetworkArgs {
+    pub(crate) fn source(&self) -> Result<Source> {
+        let OnnxArgs { output, channels, scale, mean, std, size } = &self.onnx;
+        let given = [
+            (output.is_some(), "--output"),
+            (channels.is_some(), "--channels"),
+            (scale.is_some(), "--scale"),
+            (!mean.is_empty(), "--mean"),
+            (!std.is_empty(), "--std"),
+            (size.is_some(), "--size"),
+        ];
+        match (&self.model, given.into_iter().find(|(given, _)| *given)) {
+            (Name::Known(known), Some((_, option))) => {
+                bail!("{option} is for .onnx files: {known} has its own")
+            }
+            (Name::Onnx(_), _) if self.weights.is_some() => {
+                bail!("an .onnx file brings its weights: drop --weights")
+            }
+            _ => {}
+        }
+        let onnx = Preparation {
+            output: output.clone(),
+            channels: *channels,
+            scale: *scale,
+            mean: mean.clone(),
+            std: std.clone(),
+            size: *size,
+        };
+        Ok(Source { name: self.model.clone(), weights: self.weights.clone(), onnx })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Whoever can connect can compute: there is no password and no encryption. Listen on \
+this machine only (default) and let others in through SSH.
+
+Example, with a GPU in another room:
+  there:  segcam serve --device libtorch:cuda:0
+  here:   ssh -N -L 3000:localhost:3000 there
+          segcam explain --device remote:ws://localhost:3000 --input nuclei.png"
+)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArg,
+
+    /// Address and port; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000")]
+    pub(crate) listen: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LayersArgs {
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+
+    /// Image or .npy that gives the shapes; otherwise a small blank one does
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Also list the results of single operations, which can be explained, too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GraphArgs {
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+
+    /// Image or .npy that gives the shapes; otherwise a small blank one does
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Pixel sets, see `segcam pixels` for all of them:
+  class                      predicted as the class (default)
+  box:10,20,64,80            rows 10 to 63, columns 20 to 79
+  component@120,88           the connected component there
+  each                       every component by itself
+  fn & dilate(class, 3)      missed pixels near predicted ones (needs --truth)
+  a&b  a|b  a-b  a^b  !a     combinations, from left to right; ( ) group
+Coordinates are those of the network's output, from 0; volumes use z,y,x.
+
+Examples:
+  segcam explain --input nuclei.png
+  segcam explain --input nuclei.png --pixels 'class&box:60,60,120,120' --layer mid,dec1
+  segcam explain --model retina-unet --weights unet_drive.safetensors --input 01.png --save raw
+  segcam explain --model espnet --weights espnet.pth --input street.png --class car,person,road
+  segcam explain --model meshnet --weights gwm.safetensors --input t1.npy --class 2 --layer conv8
+  segcam explain --model net.onnx --input scan.png --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225")]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+
+    /// PNG, JPEG or TIFF (prepared as the network wants it), or .npy float32 [C,H,W], [N,C,H,W] or
+    /// [N,C,D,H,W] (taken as it is)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) question: QuestionArgs,
+
+    /// Say how much of the score comes through each layer, and how much of each map lies where
+    /// influence is impossible
+    #[arg(long)]
+    pub(crate) certify: bool,
+
+    /// Average maps over changed inputs: noise:SAMPLES,SIGMA or flips or scales:S,S,…
+    #[arg(long, value_name = "HOW", value_parser = smoothing)]
+    pub(crate) smooth: Option<Smoothing>,
+
+    /// Fuse the layers of each method into one more heat map: mean (what they say on average), max
+    /// (what any says) or product (what all say)
+    #[arg(long, value_name = "HOW", value_parser = fusion)]
+    fuse: Option<Fusion>,
+
+    /// Folder for the pictures and the report
+    #[arg(long, value_name = "DIR", default_value = "segcam-out")]
+    pub(crate) out: PathBuf,
+
+    /// Also save arrays as .npy: signed maps, heat maps, predicted labels
+    #[arg(long, value_name = "WHAT", num_args = 1.., value_delimiter = ',')]
+    pub(crate) save: Vec<Save>,
+
+    /// Scale of the heat maps: max (divide by the largest value), min-max (stretch from smallest to
+    /// largest, as pytorch-grad-cam) or none (keep the map's unit)
+    #[arg(long, value_name = "HOW", value_parser = normalize, default_value = "max")]
+    normalize: Normalize,
+
+    /// Colours: viridis, magma, inferno, turbo or jet
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) colormap: Colormap,
+}
+
+/// What is asked of the network.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct QuestionArgs {
+    /// Layers to explain; see `segcam layers`. `auto`: the bottleneck and the last decoder block;
+    /// `all`: every layer with a name. Of .onnx files the end of a tensor's name will do
+    #[arg(long = "layer", value_name = "NAME", num_args = 1.., value_delimiter = ',', default_value = "auto")]
+    pub(crate) layers: Vec<String>,
+
+    /// Classes to explain: numbers, from 0, or names; `all`: every class that has pixels [default:
+    /// the most frequent predicted one that is not background]
+    #[arg(long = "class", value_name = "N", num_args = 1.., value_delimiter = ',', allow_negative_numbers = true)]
+    pub(crate) classes: Vec<String>,
+
+    /// CAM methods; see `segcam methods`
+    #[arg(long = "method", value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = method, default_values = ["seg-grad-cam", "seg-hires-grad-cam"])]
+    pub(crate) methods: Vec<String>,
+
+    /// Pixels whose score the Seg methods explain, see `segcam pixels`; the others take the whole image.
+    /// Several sets give a figure each
+    #[arg(long, value_name = "SET", num_args = 1.., default_value = "class")]
+    pub(crate) pixels: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) sets: SetArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "DIR receives evaluation.csv (a row for each map), summary.csv (means and 95 % \
+intervals over images), evaluation.json (both, and comparisons of methods) and a figure. What was \
+measured is kept in DIR/images: the same command again goes on where it stopped.
+
+Examples:
+  segcam evaluate --input nuclei/ --out nuclei-evaluation
+  segcam evaluate --input list.txt --truth masks/ --pixels tp --layer all --method seg-grad-cam \
+seg-hires-grad-cam --metric road leak --out out"
+)]
+pub(crate) struct EvaluateArgs {
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+
+    /// Image or volume as for `segcam explain`, a folder of them, or a .txt file that lists one a
+    /// line
+    #[arg(long, value_name = "PATH")]
+    pub(crate) input: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) question: QuestionArgs,
+
+    /// What to measure [default: all]: leak, completeness-error, fidelity-r2, fidelity-rank, road,
+    /// deletion, insertion, randomization, stability, sensitivity, agreement; with --region also
+    /// pointing, mass, rank
+    #[arg(long = "metric", value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = metric)]
+    metrics: Vec<Metric>,
+
+    /// Masks of the pixels that are known to cause the prediction, nonzero inside: an image, or a
+    /// folder with one of the same name for each input
+    #[arg(long, value_name = "PATH")]
+    pub(crate) region: Option<PathBuf>,
+
+    /// Resize the masks to the network's input, by nearest pixel
+    #[arg(long, requires = "region")]
+    pub(crate) region_resize: bool,
+
+    /// Cells of a layer that are left out, one at a time, to measure fidelity
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(3..))]
+    pub(crate) cells: u32,
+
+    /// Seed of noise, ties, random weights and the bootstrap
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Folder for the results
+    #[arg(long, value_name = "DIR", default_value = "segcam-evaluation")]
+    pub(crate) out: PathBuf,
+}
+
+fn metric(name: &str) -> Result<Metric, UnknownName> {
+    UnknownName::find("metric", name, Metric::all())
+}
+
+/// The text form of a method, as it is always written.
+fn method(text: &str) -> Result<String, UnknownName> {
+    AnyMethod::<4>::parse(text).map(|method| method.name())
+}
+
+impl ExplainArgs {
+    pub(crate) fn how(&self) -> How {
+        How { certify: self.certify, smooth: self.smooth.clone() }
+    }
+
+    pub(crate) fn style(&self) -> Style {
+        Style {
+            normalize: self.normalize,
+            colormap: self.colormap,
+            fuse: self.fuse,
+            raw: self.save.contains(&Save::Raw),
+            heat: self.save.contains(&Save::Heat),
+        }
+    }
+}
+
+impl QuestionArgs {
+    pub(crate) fn asked(&self) -> Asked {
+        let (layers, classes) = (self.layers.clone(), self.classes.clone());
+        let methods = without_repeats(self.methods.clone());
+        Asked { layers, classes, methods, pixels: self.pixels.clone() }
+    }
+}
+
+impl EvaluateArgs {
+    /// What to measure: all that can be, or what was asked for.
+    pub(crate) fn metrics(&self) -> BTreeSet<Metric> {
+        if !self.metrics.is_empty() {
+            return self.metrics.iter().copied().collect();
+        }
+        let local = [Metric::Pointing, Metric::Mass, Metric::Rank];
+        let possible = |metric: &Metric| self.region.is_some() || !local.contains(metric);
+        Metric::all().iter().copied().filter(possible).collect()
+    }
+
+    /// Everything that decides what is measured, beside the contents of files.
+    pub(crate) fn settings(&self, model: &Model) -> Result<Settings> {
+        let asked = self.question.asked();
+        let settings = [
+            ("segcam", json!(env!("CARGO_PKG_VERSION"))),
+            ("model", json!(model.name)),
+            ("weights", json!(model.weights)),
+            ("preparation", json!(self.network.source()?.onnx)),
+            ("layers", json!(asked.layers)),
+            ("classes", json!(asked.classes)),
+            ("methods", json!(asked.methods)),
+            ("pixels", json!(asked.pixels)),
+            ("sets", json!(self.question.sets.files())),
+            ("metrics", json!(self.metrics())),
+            ("region", json!(self.region)),
+            ("region_resize", json!(self.region_resize)),
+            ("cells", json!(self.cells)),
+            ("seed", json!(self.seed)),
+        ];
+        Ok(settings.map(|(name, value)| (name.to_string(), value)).into())
+    }
+}
+
+/// Where annotations come from.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SetArgs {
+    /// Annotation for the sets truth, tp, fp, fn, tn: gray or indexed PNG or TIFF, one label for
+    /// each pixel; for many images a folder with one of the same name for each
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+
+    /// What the annotation's labels are, if not the network's class numbers: cityscapes (label ids,
+    /// …_labelIds.png) or cityscapes-colours (…_color.png), for a network of train ids
+    #[arg(long, value_name = "WHAT", value_parser = labels, requires = "truth")]
+    truth_map: Option<Labels>,
+
+    /// Label of annotated pixels to leave out
+    #[arg(long, value_name = "LABEL", default_value_t = 255)]
+    ignore: u32,
+
+    /// Resize the annotation to the network's output, by nearest pixel
+    #[arg(long, requires = "truth")]
+    truth_resize: bool,
+
+    /// Image of instance ids for the sets instance:N and instances: gray PNG or TIFF, 0 for none
+    #[arg(long, value_name = "FILE")]
+    instances: Option<PathBuf>,
+}
+
+impl SetArgs {
+    pub(crate) fn files(&self) -> AnnotationFiles {
+        AnnotationFiles {
+            truth: self.truth.clone(),
+            truth_map: self.truth_map.unwrap_or(Labels::Classes),
+            ignore: self.ignore,
+            truth_resize: self.truth_resize,
+            instances: self.instances.clone(),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  segcam pixels
+  segcam pixels --input nuclei.png --show class largest 'band(class,2)' entropy:0.5")]
+pub(crate) struct PixelsArgs {
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+
+    /// Image or volume to show them on, as for `segcam explain`
+    #[arg(long, value_name = "FILE", requires = "show")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Sets to show
+    #[arg(long, value_name = "SET", num_args = 1.., requires = "input")]
+    pub(crate) show: Vec<String>,
+
+    /// Class asked about: number or name [default: the most frequent predicted one that is not
+    /// background]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) class: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) sets: SetArgs,
+
+    /// Folder for the picture
+    #[arg(long, value_name = "DIR", default_value = "segcam-out")]
+    pub(crate) out: PathBuf,
+
+    /// Colours: viridis, magma, inferno, turbo or jet
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) colormap: Colormap,
+}
+
+fn fusion(text: &str) -> Result<Fusion, UnknownName> {
+    UnknownName::find("fusion", text, &[Fusion::Mean, Fusion::Max, Fusion::Product])
+}
+
+fn normalize(text: &str) -> Result<Normalize, UnknownName> {
+    UnknownName::find("scale", text, &[Normalize::Max, Normalize::MinMax, Normalize::None])
+}
+
+fn labels(text: &str) -> Result<Labels, UnknownName> {
+    match text {
+        "cityscapes" => Ok(Labels::Cityscapes),
+        "cityscapes-colours" => Ok(Labels::CityscapesColours),
+        _ => Err(UnknownName::new("kind of labels", text, ["cityscapes", "cityscapes-colours"])),
+    }
+}
+
+/// Over which changed inputs maps are averaged.
+fn smoothing(text: &str) -> Result<Smoothing, String> {
+    const WANTED: &str = "give noise:25,0.1 (samples from 1 to 10000, standard deviation as a part of \
+                          the input's range) or flips or scales:0.75,1,1.25 (above 0, at most 16)";
+    let (kind, numbers) = text.split_once(':').unwrap_or((text, ""));
+    let numbers = numbers.split(',').filter(|number| !number.is_empty());
+    let numbers: Vec<f64> =
+        numbers.map(|n| n.trim().parse().map_err(|_| WANTED)).collect::<Result<_, _>>()?;
+    let positive = |most: f64| move |number: &f64| *number > 0.0 && *number <= most;
+    match (kind, &numbers[..]) {
+        ("noise", [samples, sigma])
+            if samples.fract() == 0.0
+                && (1.0..=1e4).contains(samples)
+                && positive(f64::MAX)(sigma) =>
+        {
+            Ok(Smoothing::noise(*samples as usize, *sigma, 0))
+        }
+        ("flips", []) => Ok(Smoothing::flips()),
+        ("scales", [_, ..]) if numbers.iter().all(positive(16.0)) => Ok(Smoothing::scales(numbers)),
+        _ => Err(WANTED.into()),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Save {
+    /// `<method>.<layer>.raw.npy`: float32 [N,1,h,w], signed, at layer resolution
+    Raw,
+    /// `<method>.<layer>.heat.npy`: float32 [N,1,H,W], at input resolution
+    Heat,
+    /// `prediction.npy`: int32 [N,1,H,W], the predicted class of each pixel (binary networks: 1 or 0)
+    Prediction,
+}

@@ -1,0 +1,237 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use segcam::burn::tensor::{Device, Tensor};
+use segcam::metrics::{Noise, Protocol, Removal};
+use segcam::{CamError, Explainer, guarded};
+use segcam_cli::annotations::beside;
+use segcam_cli::draw::File;
+use segcam_cli::measure::{self, Contents, Measured, known, measure, same_settings};
+use segcam_cli::network::{Model, class_title};
+use segcam_cli::read::{self, Input};
+use segcam_cli::tables::{Evaluation, LeftOut, Summaries};
+use segcam_cli::with_explainer;
+use segcam_cli::write::Folder;
+
+use super::advice::in_words;
+use super::args::EvaluateArgs;
+use super::{Finished, Talk, say, table};
+
+/// `segcam evaluate`: image by image, and what was measured is kept, so that the same command goes on
+/// where it stopped.
+pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
+    let device = args.network.device.open()?;
+    let images = images(&args.input)?;
+    let source = args.network.source()?;
+    let (model, network) = source.open(&device)?;
+    let out = Folder::create(&args.out)?;
+    let settings = args.settings(&model)?;
+    same_settings(&out, &settings)?;
+    let metrics = args.metrics();
+    let protocol = Protocol::new()
+        .with_metrics(metrics.clone())
+        .with_removal(Removal::new().with_seed(args.seed))
+        .with_noise(Noise::new().with_seed(args.seed))
+        .with_cells(args.cells as usize)
+        .with_seed(args.seed);
+    let kept = Folder::create(&out.path("images"))?;
+    let contents = Contents::new(&settings, &source)?;
+    let all = All { args, talk, model: &model, device: &device, protocol, kept, contents };
+    let (measured, failures) = with_explainer!(network, explainer => all.run(&explainer, &images)?);
+    if let Some(LeftOut { image, error }) = failures.first().filter(|_| measured.is_empty()) {
+        bail!("none of {} images could be used; {image}: {error}", images.len());
+    }
+    let methods = &args.question.asked().methods;
+    let mut evaluation = Evaluation::new(&model, settings, methods, args.seed, measured, failures);
+    for file in evaluation.files(&model, &metrics)? {
+        out.write(&file)?;
+    }
+    match talk {
+        Talk::Quiet => {}
+        Talk::Json => say(serde_json::to_string_pretty(&evaluation)?)?,
+        Talk::Tables => print(&evaluation, &out)?,
+    }
+    Ok(Finished { failures: failed(&evaluation) })
+}
+
+/// The files to measure, each once.
+fn images(path: &Path) -> Result<Vec<PathBuf>> {
+    let read = || format!("cannot read {}", path.display());
+    let is_list = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
+    let mut images = if path.is_dir() {
+        let files = fs::read_dir(path).with_context(read)?;
+        let files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>();
+        let hidden =
+            |path: &Path| path.file_name().is_some_and(|n| n.as_encoded_bytes()[0] == b'.');
+        files
+            .with_context(read)?
+            .into_iter()
+            .filter(|file| file.is_file() && !hidden(file))
+            .collect()
+    } else if is_list {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let text = fs::read_to_string(path).with_context(read)?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.map(|line| folder.join(line)).collect()
+    } else {
+        ensure!(path.exists(), "there is no {}", path.display());
+        vec![path.to_path_buf()]
+    };
+    images.sort();
+    images.dedup();
+    ensure!(!images.is_empty(), "{} names no images", path.display());
+    Ok(images)
+}
+
+/// What all images have in common.
+struct All<'a> {
+    args: &'a EvaluateArgs,
+    talk: Talk,
+    model: &'a Model,
+    device: &'a Device,
+    protocol: Protocol,
+    kept: Folder,
+    contents: Contents,
+}
+
+impl All<'_> {
+    fn run<const D: usize>(
+        &self,
+        explainer: &Explainer<D>,
+        images: &[PathBuf],
+    ) -> Result<(Vec<Measured>, Vec<LeftOut>)> {
+        let bar = self.talk.bar(images.len());
+        let mut taken: BTreeSet<String> = BTreeSet::new();
+        let (mut measured, mut failures) = (vec![], vec![]);
+        for path in bar.wrap_iter(images.iter()) {
+            let mut file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            while !taken.insert(file.clone()) {
+                // The same name in several folders.
+                file.push('_');
+            }
+            file.push_str(".json");
+            let image = path.display().to_string();
+            bar.set_message(image.clone());
+            let progress = |done, of| bar.set_message(format!("{image} {done}/{of}"));
+            match self.one(explainer, path, &file, &progress) {
+                Ok(found) => measured.push(found),
+                Err(error) if is_lost(self.device) => bail!(
+                    "{}; what was measured is kept, and the same command goes on",
+                    in_words(&error)
+                ),
+                Err(error) => {
+                    let words = in_words(&error);
+                    let error = words.trim_start_matches(&format!("cannot use {image}: "));
+                    failures.push(LeftOut { error: error.into(), image });
+                }
+            }
+        }
+        bar.finish_and_clear();
+        Ok((measured, failures))
+    }
+
+    /// What was measured on one image, now or earlier.
+    fn one<const D: usize>(
+        &self,
+        explainer: &Explainer<D>,
+        path: &Path,
+        file: &str,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Measured> {
+        let Self { args, model, device, .. } = self;
+        let bytes = read::bytes_of(path)?;
+        let files = args.question.sets.files().of_image(path)?;
+        let region = args.region.as_ref().map(|region| beside(region, path)).transpose()?;
+        let contents = self.contents.of_image(&bytes, &files, region.as_deref())?;
+        if let Some(known) = known(&self.kept.path(file), path, &contents) {
+            return Ok(known);
+        }
+        let image = path.display().to_string();
+        let input: Input<D> = read::read(&image, &bytes, model, device)?;
+        let seen = explainer.observe(input.tensor)?;
+        let region = region.map(|region| measure::region(&region, args.region_resize, &seen));
+        let (asked, annotations) = (args.question.asked(), files.read()?);
+        let answers = measure(
+            (&seen, model),
+            &asked,
+            &annotations,
+            region.transpose()?.as_deref(),
+            &self.protocol,
+            progress,
+        )?;
+        let bytes = serde_json::to_vec(&Measured { image, contents, answers })?;
+        // What a later run will read.
+        let measured = serde_json::from_slice(&bytes)?;
+        self.kept.write(&File { name: file.into(), bytes })?;
+        Ok(measured)
+    }
+}
+
+/// Whether the device does not even answer what is simple.
+fn is_lost(device: &Device) -> bool {
+    guarded(|| Ok::<_, CamError>(Tensor::<1>::zeros([1], device).into_data())).is_err()
+}
+
+/// What could not be measured, a line each.
+fn failed(evaluation: &Evaluation) -> Vec<String> {
+    let left_out = |left: &LeftOut| format!("left out: {}: {}", left.image, left.error);
+    let mut lines: Vec<String> = evaluation.failures.iter().map(left_out).collect();
+    for image in &evaluation.images {
+        for answer in &image.answers {
+            let class = class_title(answer.class, answer.class_name.as_deref());
+            lines.extend(answer.failures.iter().map(|map| {
+                let (set, method) = (&answer.pixel_set, &map.method);
+                let map = format!("{method} at {}: {}", map.layer, map.error);
+                format!("{}, {class}, pixel set {set}, {map}", image.image)
+            }));
+        }
+    }
+    lines
+}
+
+fn print(evaluation: &Evaluation, out: &Folder) -> Result<()> {
+    evaluation.notes.iter().try_for_each(say)?;
+    for question in &evaluation.questions {
+        say(format!("{}, pixel set {}: means", question.title(), question.pixel_set))?;
+        means(question)?;
+    }
+    for image in &evaluation.images {
+        for answer in &image.answers {
+            if let Some(error) = &answer.error {
+                let class = class_title(answer.class, answer.class_name.as_deref());
+                say(format!("{}, {class}: {error}", image.image))?;
+            }
+        }
+    }
+    let mut comparisons = evaluation.questions.iter().flat_map(|question| &question.comparisons);
+    if let Some(reason) = comparisons.find_map(|row| row.reason.as_deref()) {
+        say(format!("methods are not all compared: {reason}"))?;
+    }
+    for file in &evaluation.files {
+        say(out.path(file).display())?;
+    }
+    Ok(())
+}
+
+/// A row for each map and a column for each metric.
+fn means(Summaries { study, .. }: &Summaries) -> Result<()> {
+    let metrics = study.metrics();
+    let header = ["method", "layer", "images"].into_iter();
+    let header: Vec<&str> = header.chain(metrics.iter().map(|metric| metric.name())).collect();
+    let rows = study.maps().into_iter().map(|(method, layer)| {
+        let found: Vec<_> =
+            metrics.iter().map(|metric| study.summary(method, layer, *metric)).collect();
+        let images = found.iter().flatten().map(|found| found.images).max().unwrap_or(0);
+        let cells = [method.to_string(), layer.to_string(), images.to_string()];
+        let values = found.iter().map(|found| found.as_ref().map_or("".into(), |s| number(s.mean)));
+        cells.into_iter().chain(values).collect()
+    });
+    say(table(&header, rows, 2..3 + metrics.len()).trim_fmt())
+}
+
+/// Three digits, also of small numbers.
+fn number(value: f64) -> String {
+    if value == 0.0 || value.abs() >= 5e-4 { format!("{value:.3}") } else { format!("{value:.0e}") }
+}

@@ -1,0 +1,162 @@
+use anyhow::{Context, Result, bail};
+use segcam::{CamError, Observation};
+use segcam_cli::ask::{Question, ask};
+use segcam_cli::draw::{Drawn, draw, draw_prediction, failure};
+use segcam_cli::explain::{Answer, How, explain};
+use segcam_cli::read::{self, Input};
+use segcam_cli::report::{Failure, MapReport, Report};
+use segcam_cli::with_explainer;
+use segcam_cli::write::Folder;
+
+use super::args::{ExplainArgs, Save};
+use super::{Finished, Talk, say, table};
+
+/// `segcam explain`
+pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
+    let device = args.network.device.open()?;
+    let (model, network) = args.network.source()?.open(&device)?;
+    let style = args.style();
+    with_explainer!(network, explainer => {
+        let input: Input<_> = read::open(&args.input, &model, &device)?;
+        let seen = talk.wait("forward pass", || explainer.observe(input.tensor.clone()));
+        let seen = seen.with_context(|| input.name.clone())?;
+        let annotations = args.question.sets.files().read()?;
+        let question = ask(&args.question.asked(), &annotations, &model, &seen)?;
+        let out = Folder::create(&args.out)?;
+        let report = Report::new((&input, &seen, &model), &question, &style);
+        let mut run = Run { report, out, talk };
+        let (seen, stopped) = run.explain(seen, &question, &args.how(), |seen, answer| {
+            draw((&input, seen, &model), &question, answer, &style)
+        })?;
+        if stopped.is_none() && args.save.contains(&Save::Prediction) {
+            let prediction = draw_prediction(&seen)?;
+            run.out.write(&prediction)?;
+            run.report.files.push(prediction.name);
+        }
+        run.finish(stopped)
+    })
+}
+
+/// A run of which figure after figure is finished.
+pub(crate) struct Run {
+    pub(crate) report: Report,
+    pub(crate) out: Folder,
+    pub(crate) talk: Talk,
+}
+
+impl Run {
+    /// Explains, draws and writes figure by figure, until the device is lost.
+    pub(crate) fn explain<const D: usize>(
+        &mut self,
+        seen: Observation<D>,
+        question: &Question<D>,
+        how: &How,
+        mut draw: impl FnMut(&Observation<D>, &Answer<D>) -> Result<Drawn>,
+    ) -> Result<(Observation<D>, Option<CamError>)> {
+        let maps = question.figures.len() * question.layers.len() * question.methods.len();
+        let bar = self.talk.bar(maps);
+        let steps = bar.clone();
+        let seen =
+            seen.with_progress(move |done, all| steps.set_message(format!("{done} of {all}")));
+        bar.tick();
+        let mut stopped = None;
+        for answer in explain(question, &seen, how, || bar.inc(1)) {
+            let drawn =
+                answer.lost().map_or_else(|| draw(&seen, &answer), |lost| bail!(lost.clone()));
+            match drawn {
+                Ok(drawn) => {
+                    let files = self.report.add(drawn);
+                    files.iter().try_for_each(|file| self.out.write(file))?;
+                }
+                Err(error) => {
+                    let lost = error.downcast::<CamError>()?;
+                    self.report.failures.push(failure(answer.figure, None, &lost));
+                    stopped = Some(lost);
+                    break;
+                }
+            }
+        }
+        bar.finish_and_clear();
+        Ok((seen, stopped))
+    }
+
+    /// Writes the report, and says what was done.
+    pub(crate) fn finish(mut self, stopped: Option<CamError>) -> Result<Finished> {
+        let report = &mut self.report;
+        if report.maps.is_empty() {
+            let [first, others @ ..] = &report.failures[..] else { bail!("nothing was asked") };
+            let more = match others.len() {
+                0 => String::new(),
+                more => format!(" (and {more} more failed)"),
+            };
+            bail!("{}{more}", first.error);
+        }
+        report.failures.retain(|failure| !failure.optional);
+        report.command =
+            std::env::args_os().map(|part| part.to_string_lossy().into_owned()).collect();
+        self.out.write(&report.file()?)?;
+        let mut failures: Vec<String> = report.failures.iter().map(in_words).collect();
+        if let Some(error) = stopped {
+            let kept = self.out.path("");
+            failures.pop();
+            failures.push(format!("{error}; what was finished before is in {}", kept.display()));
+            return Ok(Finished { failures });
+        }
+        match self.talk {
+            Talk::Quiet => {}
+            Talk::Json => say(report.json()?)?,
+            Talk::Tables => print(report, &self.out)?,
+        }
+        Ok(Finished { failures })
+    }
+}
+
+/// A failure as a line that says what failed.
+fn in_words(failure: &Failure) -> String {
+    let Failure { class, pixel_set, method, layer, error, .. } = failure;
+    match (method, layer) {
+        (Some(method), Some(layer)) => {
+            format!("class {class}, pixel set {pixel_set}, {method} at {layer}: {error}")
+        }
+        _ => format!("class {class}: {error}"),
+    }
+}
+
+fn print(report: &Report, out: &Folder) -> Result<()> {
+    say(format!("{} on {} {:?}", report.model, report.input, report.input_shape))?;
+    say(format!("class: {}; engine: {}", report.class_chosen, report.engine))?;
+    report.notes.iter().try_for_each(say)?;
+    let header = [
+        "image",
+        "class",
+        "method",
+        "layer",
+        "pixel set",
+        "pixels",
+        "score",
+        "smallest",
+        "largest",
+        "status",
+    ];
+    let rows = report.maps.iter().flat_map(|map| (0..map.pixels.len()).map(|at| row(map, at)));
+    say(table(&header, rows, 5..9).trim_fmt())?;
+    for file in report.files.iter().filter(|file| file.starts_with("compare")) {
+        say(out.path(file).display())?;
+    }
+    Ok(())
+}
+
+fn row(map: &MapReport, sample: usize) -> Vec<String> {
+    vec![
+        sample.to_string(),
+        map.class_name.clone().unwrap_or_else(|| map.class.to_string()),
+        map.method.clone(),
+        map.layer.clone(),
+        map.pixel_set.clone(),
+        map.pixels[sample].to_string(),
+        format!("{:.4e}", map.score[sample]),
+        format!("{:.3e}", map.raw_min[sample]),
+        format!("{:.3e}", map.raw_max[sample]),
+        map.status[sample].clone(),
+    ]
+}

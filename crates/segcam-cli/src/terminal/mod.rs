@@ -1,0 +1,116 @@
+//! What is typed and what is printed.
+
+pub(crate) mod advice;
+pub(crate) mod args;
+mod demo;
+mod evaluate;
+mod explain;
+mod listing;
+mod pixels;
+mod serve;
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use args::{Args, Command};
+
+/// How a command ended that did what it could.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    /// What it could not do.
+    pub(crate) failures: Vec<String>,
+}
+
+pub(crate) fn run(args: Args) -> Result<Finished> {
+    let talk = args.talk();
+    let done = |result: Result<()>| result.map(|()| Finished::default());
+    match args.command {
+        Command::Demo(demo) => demo::run(&demo, talk),
+        Command::Explain(explain) => explain::run(&explain, talk),
+        Command::Evaluate(evaluate) => evaluate::run(&evaluate, talk),
+        Command::Layers(layers) => done(listing::layers(&layers, talk)),
+        Command::Graph(graph) => done(listing::graph(&graph, talk)),
+        Command::Models => done(listing::models(talk)),
+        Command::Methods => done(listing::methods(talk)),
+        Command::Pixels(pixels) => done(pixels::run(&pixels, talk)),
+        Command::Devices => done(listing::devices(talk)),
+        Command::Serve(serve) => done(serve::run(&serve)),
+    }
+}
+
+/// How much to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Talk {
+    Quiet,
+    Json,
+    Tables,
+}
+
+impl Talk {
+    /// A bar that counts steps.
+    pub(crate) fn bar(self, steps: usize) -> ProgressBar {
+        let length = steps as u64;
+        let bar =
+            if self == Self::Quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
+            bar.set_style(style);
+        }
+        bar
+    }
+
+    /// Shows that something goes on which has no steps to count.
+    pub(crate) fn wait<T>(self, what: &'static str, work: impl FnOnce() -> T) -> T {
+        let bar =
+            if self == Self::Quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let result = work();
+        bar.finish_and_clear();
+        result
+    }
+
+    /// Prints rows as a table or as JSON.
+    pub(crate) fn rows<R: Serialize>(
+        self,
+        header: &[&str],
+        rows: &[R],
+        cells: impl Fn(&R) -> Vec<String>,
+    ) -> Result<()> {
+        match self {
+            Self::Quiet => Ok(()),
+            Self::Json => say(serde_json::to_string_pretty(rows)?),
+            Self::Tables => say(table(header, rows.iter().map(cells), 0..0).trim_fmt()),
+        }
+    }
+}
+
+/// A table whose columns of numbers end at their right.
+pub(crate) fn table<S: AsRef<str>>(
+    header: &[S],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    numbers: std::ops::Range<usize>,
+) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.iter().map(AsRef::as_ref));
+    table.add_rows(rows);
+    for column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Prints a line. A reader that went away, as `head` does, wants no more of them.
+pub(crate) fn say(text: impl Display) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot print"),
+    }
+}

@@ -1,0 +1,40 @@
+//! `segcam pixels`.
+
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::works;
+
+#[test]
+fn every_pixel_set_can_be_shown() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    works(path, "demo --out demo --quiet");
+    let script = include_str!("../../../../docs/images/pixel-sets.sh");
+    let sets: Vec<&str> = script
+        .lines()
+        .skip_while(|line| !line.contains("--show"))
+        .filter_map(|line| line.trim().trim_end_matches(" \\").strip_prefix('\''))
+        .filter_map(|line| line.strip_suffix('\''))
+        .collect();
+    let listed: Value = serde_json::from_str(&works(path, "pixels --json")).expect("JSON");
+    for row in listed.as_array().expect("a list") {
+        let form = row["form"].as_str().expect("a form");
+        let word: String = form.chars().take_while(char::is_ascii_alphabetic).collect();
+        let drawn = sets.iter().any(|set| set.starts_with(&word));
+        assert!(drawn || form.contains([' ', '!']), "{form} is not in the picture");
+        let docs = include_str!("../../../../docs/pixel-sets.md");
+        assert!(docs.contains(&format!("`{word}")) || form.contains([' ', '!']), "{form}");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_segcam"))
+        .current_dir(path)
+        .args(["pixels", "--input", "demo/input.png", "--truth", "demo/truth.png"])
+        .args(["--instances", "demo/instances.png", "--class", "nucleus", "--show"])
+        .args(&sets)
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(path.join("segcam-out/pixels.png").exists());
+}

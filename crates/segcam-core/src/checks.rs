@@ -1,0 +1,41 @@
+//! Checks on tensors, and sums of them.
+
+use burn::tensor::Tensor;
+
+use crate::{CamError, Quantity};
+
+pub(crate) fn expect_shape<const D: usize>(
+    what: &'static str,
+    tensor: &Tensor<D>,
+    wanted: [usize; D],
+) -> Result<(), CamError> {
+    let given = tensor.dims();
+    if given == wanted {
+        return Ok(());
+    }
+    Err(CamError::ShapeMismatch { what, wanted: wanted.to_vec(), given: given.to_vec() })
+}
+
+pub(crate) fn finite<const D: usize>(
+    tensor: &Tensor<D>,
+    what: impl FnOnce() -> Quantity,
+) -> Result<(), CamError> {
+    // Zero times anything else is NaN; counting them is slow and rarely needed.
+    if tensor.clone().mul_scalar(0.0).sum().into_scalar::<f32>() == 0.0 {
+        return Ok(());
+    }
+    let count = tensor.clone().is_finite().bool_not().int().sum().into_scalar::<i64>() as usize;
+    Err(CamError::NonFinite { what: what(), count })
+}
+
+/// Sums each image of the batch: `[N, …]` to N numbers.
+pub(crate) fn per_sample_sum<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    let size = tensor.shape().num_elements() / tensor.dims()[0];
+    let values: Vec<f64> = tensor.into_data().iter::<f64>().collect();
+    values.chunks(size).map(|image| image.iter().sum()).collect()
+}
+
+/// Adds up in double precision.
+pub(crate) fn sum<const D: usize>(tensor: Tensor<D>) -> f64 {
+    tensor.into_data().iter::<f64>().sum()
+}

@@ -1,0 +1,169 @@
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::Tensor;
+use segcam_graph::{GraphError, Keep, Network, Node, Run};
+
+use super::programs::Programs;
+use crate::{CamError, SegmentationModel};
+
+/// Most forward passes that are held beside the first.
+const RUNS: usize = 2;
+
+/// A further forward pass keeps the layers of the one before it, too, as long as they are so many:
+/// whatever the order of the questions, each layer costs one pass at most.
+const LAYERS: usize = 64;
+
+/// The forward passes of one input. This is the one place that turns wanted layers into a network
+/// that computes them and a run that keeps them.
+pub(super) struct Runs<M, const D: usize> {
+    pub(super) programs: Arc<Programs<M, D>>,
+    pub(super) input: Tensor<D>,
+    memory: Option<usize>,
+    first: Arc<Kept>,
+    /// The most recently used is the last.
+    more: Mutex<VecDeque<Arc<Kept>>>,
+    count: AtomicUsize,
+}
+
+/// A forward pass, and the layers whose values and gradients it has.
+pub(super) struct Kept {
+    network: Arc<Network>,
+    run: Run,
+    layers: BTreeSet<String>,
+    shares: bool,
+}
+
+impl Kept {
+    /// The value of this name.
+    pub(super) fn node(&self, name: &str) -> Result<&Node, CamError> {
+        find(&self.network, name)
+    }
+
+    pub(super) fn run(&self) -> &Run {
+        &self.run
+    }
+
+    pub(super) fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    fn has(&self, layers: &[&str], shares: bool) -> bool {
+        (self.shares || !shares) && layers.iter().all(|layer| self.layers.contains(*layer))
+    }
+}
+
+impl<M: SegmentationModel<D>, const D: usize> Runs<M, D> {
+    /// The first forward pass, which keeps every named layer if the memory suffices.
+    pub(super) fn new(
+        programs: Arc<Programs<M, D>>,
+        input: Tensor<D>,
+        memory: Option<usize>,
+    ) -> Result<Self, CamError> {
+        let network = programs.network(input.dims(), &input.device(), &[])?;
+        let nodes = network.graph().nodes().iter();
+        let named = nodes.filter(|node| node.named && node.shape.len() == D);
+        let layers: BTreeSet<String> = named.map(|node| node.name.clone()).collect();
+        let first = match run(&network, &input, layers, memory, false) {
+            // Then each request computes again what it needs.
+            Err(CamError::Graph(GraphError::Memory { .. })) => {
+                run(&network, &input, BTreeSet::new(), None, false)?
+            }
+            run => run?,
+        };
+        let (first, more, count) = (Arc::new(first), Mutex::default(), AtomicUsize::new(1));
+        Ok(Self { programs, input, memory, first, more, count })
+    }
+
+    pub(super) fn network(&self) -> &Network {
+        &self.first.network
+    }
+
+    pub(super) fn logits(&self) -> Tensor<D> {
+        Tensor::from_dispatch(self.first.run.output())
+    }
+
+    /// A forward pass that has all of `layers`, and what their shares need.
+    pub(super) fn with(&self, layers: &[&str], shares: bool) -> Result<Arc<Kept>, CamError> {
+        if self.first.has(layers, shares) {
+            return Ok(self.first.clone());
+        }
+        // Held while computing: of two threads that want the same, one waits for the other's.
+        let mut more = self.more.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = more.iter().position(|kept| kept.has(layers, shares))
+            && let Some(kept) = more.remove(at)
+        {
+            more.push_back(kept.clone());
+            return Ok(kept);
+        }
+        let wanted: BTreeSet<String> = layers.iter().map(ToString::to_string).collect();
+        let before = more.iter().position(|kept| kept.shares == shares);
+        let before = before.and_then(|at| more.remove(at));
+        let both = before.map(|kept| kept.layers.union(&wanted).cloned().collect::<BTreeSet<_>>());
+        let kept = match both.filter(|both| both.len() <= LAYERS) {
+            Some(both) => match self.run(both, shares) {
+                Err(CamError::Graph(GraphError::Memory { .. })) => self.run(wanted, shares),
+                kept => kept,
+            },
+            None => self.run(wanted, shares),
+        };
+        let kept = Arc::new(kept?);
+        more.push_back(kept.clone());
+        if more.len() > RUNS {
+            more.pop_front();
+        }
+        Ok(kept)
+    }
+
+    /// The network for `images` times as many images, in which `layer` has a value.
+    pub(super) fn network_of(
+        &self,
+        layer: Option<&str>,
+        images: usize,
+    ) -> Result<Arc<Network>, CamError> {
+        let mut shape = self.input.dims();
+        shape[0] *= images;
+        let merged: Vec<&str> = layer.into_iter().filter(|layer| self.is_merged(layer)).collect();
+        self.programs.network(shape, &self.input.device(), &merged)
+    }
+
+    fn run(&self, layers: BTreeSet<String>, shares: bool) -> Result<Kept, CamError> {
+        let all = layers.iter().map(String::as_str);
+        let merged: Vec<&str> = all.filter(|layer| self.is_merged(layer)).collect();
+        let (shape, device) = (self.input.dims(), self.input.device());
+        let network = self.programs.network(shape, &device, &merged)?;
+        self.count.fetch_add(1, Ordering::Relaxed);
+        run(&network, &self.input, layers, self.memory, shares)
+    }
+
+    fn is_merged(&self, layer: &str) -> bool {
+        self.first.network.merged().iter().any(|node| node.name == layer)
+    }
+
+    /// How many forward passes there were.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+fn run<const D: usize>(
+    network: &Arc<Network>,
+    input: &Tensor<D>,
+    layers: BTreeSet<String>,
+    limit: Option<usize>,
+    shares: bool,
+) -> Result<Kept, CamError> {
+    let nodes = layers.iter().map(|layer| find(network, layer)).collect::<Result<Vec<_>, _>>()?;
+    let keep = Keep { nodes: &nodes, limit, shares };
+    let run = network.run(input.clone().into_dispatch(), keep)?;
+    Ok(Kept { network: network.clone(), run, layers, shares })
+}
+
+/// The value of this name in a network.
+pub(super) fn find<'a>(network: &'a Network, name: &str) -> Result<&'a Node, CamError> {
+    let unknown = || GraphError::UnknownValue { name: name.to_string() };
+    let nodes = network.graph().nodes();
+    Ok(nodes.iter().find(|node| node.name == name).ok_or_else(unknown)?)
+}

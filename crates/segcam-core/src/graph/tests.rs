@@ -1,0 +1,179 @@
+//! How many forward passes questions cost.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::Distribution;
+use burn::tensor::activation::relu;
+
+use super::*;
+use crate::{AllPixels, Explainer, HiResCam, Layers, Observation, Request, Target, Wanted};
+
+/// Named layers `a` and `b`; a convolution that is merged with its BatchNorm; operations.
+#[derive(Module, Debug)]
+struct Net {
+    first: Conv2d,
+    norm: BatchNorm,
+    second: Conv2d,
+    head: Conv2d,
+}
+
+impl SegmentationModel for Net {
+    fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+        let convolved = layers.detail("convolved", self.first.forward(image));
+        let a = layers.name("a", relu(self.norm.forward(convolved)));
+        let b = layers.name("b", relu(self.second.forward(a)));
+        self.head.forward(b)
+    }
+}
+
+fn engine() -> (GraphEngine<Net>, Tensor<4>) {
+    let device = Device::flex();
+    let net = Net {
+        first: Conv2dConfig::new([1, 3], [1, 1]).init(&device),
+        norm: BatchNormConfig::new(3).init(&device),
+        second: Conv2dConfig::new([3, 4], [3, 3]).init(&device),
+        head: Conv2dConfig::new([4, 5], [1, 1]).init(&device),
+    };
+    (GraphEngine::new(net), Tensor::random([1, 1, 6, 7], Distribution::Default, &device))
+}
+
+fn targets(seen: &Observation) -> Vec<Target> {
+    (0..5).map(|class| seen.target(&AllPixels, class).expect("a target")).collect()
+}
+
+fn pass(engine: &GraphEngine<Net>, input: &Tensor<4>) -> GraphPass<Net, 4> {
+    engine.run(input.clone()).expect("a pass").1
+}
+
+fn gradients(pass: &GraphPass<Net, 4>, targets: &[Target], layers: &[&str]) -> usize {
+    let wanted = |target: &Target| Wanted { target: target.clone(), layers: layers.to_vec() };
+    let wanted: Vec<_> = targets.iter().map(wanted).collect();
+    let mut visited = 0;
+    let mut visit = |_, _, _| {
+        visited += 1;
+        Ok(())
+    };
+    pass.gradients(&wanted, &mut visit).expect("gradients");
+    visited
+}
+
+#[test]
+fn named_layers_cost_nothing_more() {
+    let (engine, input) = engine();
+    let seen = Explainer::with_engine(engine.clone()).observe(input.clone());
+    let targets = targets(&seen.expect("a pass"));
+    let pass = pass(&engine, &input);
+    assert_eq!(gradients(&pass, &targets, &["a", "b"]), 10);
+    assert_eq!(pass.activations(&["b", "a"]).expect("both").len(), 2);
+    assert_eq!(pass.runs.count(), 1);
+}
+
+#[test]
+fn many_targets_at_layers_that_were_not_kept_cost_one_forward_pass() {
+    let (engine, input) = engine();
+    let seen = Explainer::with_engine(engine.clone()).observe(input.clone()).expect("a pass");
+    let targets = targets(&seen);
+    // An operation without a name, and one that was merged with the next.
+    for layer in ["conv2d.2", "convolved"] {
+        let pass = pass(&engine, &input);
+        assert_eq!(gradients(&pass, &targets, &[layer, "b"]), 10, "{layer}");
+        assert_eq!(pass.runs.count(), 2, "{layer}: all at once");
+        for target in &targets {
+            assert_eq!(gradients(&pass, std::slice::from_ref(target), &[layer]), 1, "{layer}");
+        }
+        pass.activations(&[layer]).expect("it was kept");
+        assert_eq!(pass.runs.count(), 2, "{layer}: one after the other");
+    }
+}
+
+#[test]
+fn certificates_cost_a_forward_pass_for_each_layer_in_any_order() {
+    let (engine, input) = engine();
+    let seen = Explainer::with_engine(engine.clone()).observe(input.clone()).expect("a pass");
+    let targets = targets(&seen);
+    let layers = ["a", "conv2d.2", "b", "convolved"];
+    let pairs = |by_layer: bool| -> Vec<(&Target, &str)> {
+        let by_layers = layers.iter().flat_map(|layer| targets.iter().map(move |t| (t, *layer)));
+        let by_targets = targets.iter().flat_map(|target| layers.map(move |layer| (target, layer)));
+        if by_layer { by_layers.collect() } else { by_targets.collect() }
+    };
+    for by_layer in [true, false] {
+        let pass = pass(&engine, &input);
+        let certifier = pass.certifier().expect("the graph engine has one");
+        for (target, layer) in pairs(by_layer) {
+            let shares = certifier.shares(target, layer).expect("shares");
+            let score = seen.score(target).expect("a score")[0];
+            assert!((shares.total() - score).abs() < 1e-4 * score.abs().max(1.0), "{layer}");
+        }
+        assert_eq!(pass.runs.count(), 1 + layers.len());
+    }
+}
+
+#[test]
+fn a_merged_layer_is_captured_once() {
+    let (engine, input) = engine();
+    let seen = Explainer::with_engine(engine.clone()).observe(input.clone()).expect("a pass");
+    let target = seen.target(&AllPixels, 1).expect("a target");
+    seen.answer(&Request::new(&HiResCam, "convolved", &target)).expect("a map");
+    let programs = engine.programs.clone();
+    let known = programs.captures();
+    for _ in 0..3 {
+        let again = seen.observe_again(input.clone() * 2.0).expect("a pass");
+        again.answer(&Request::new(&HiResCam, "convolved", &target)).expect("a map");
+        again
+            .perturb(&target, "convolved")
+            .expect("a layer")
+            .scores_with_layer(1, |_| Tensor::ones([1, 3, 6, 7], &input.device()))
+            .expect("scores");
+    }
+    assert_eq!(programs.captures(), known);
+}
+
+/// Two branches, each with a layer.
+#[derive(Module, Debug)]
+struct Branches {
+    left: Conv2d,
+    right: Conv2d,
+}
+
+impl SegmentationModel for Branches {
+    fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+        let left = layers.name("left", self.left.forward(image.clone()));
+        let right = layers.name("right", self.right.forward(image));
+        relu(left) + relu(right)
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_computed_one_layer_after_the_other() {
+    let device = Device::flex();
+    let conv = || Conv2dConfig::new([1, 2], [1, 1]).init(&device);
+    let engine = GraphEngine::new(Branches { left: conv(), right: conv() });
+    let input = Tensor::random([1, 1, 6, 7], Distribution::Default, &device);
+    let seen = Explainer::with_engine(engine.clone()).observe(input.clone()).expect("a pass");
+    let target = seen.target(&AllPixels, 1).expect("a target");
+    let mut passes = vec![];
+    for memory in (0..2048).step_by(16) {
+        let engine = engine.clone().with_memory(memory);
+        let (_, pass) = engine.run(input.clone()).expect("a pass");
+        let wanted = [Wanted { target: target.clone(), layers: vec!["left", "right"] }];
+        let mut visited = vec![];
+        let done = pass.gradients(&wanted, &mut |target, layer, _| {
+            visited.push((target, layer));
+            Ok(())
+        });
+        match done {
+            Ok(()) => {
+                visited.sort_unstable();
+                assert_eq!(visited, [(0, 0), (0, 1)], "{memory}");
+                passes.push(pass.runs.count());
+            }
+            Err(CamError::Graph(GraphError::Memory { limit })) => assert_eq!(limit, memory),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    passes.dedup();
+    // With room for one branch each layer has a pass of its own; with room for both the first does.
+    assert_eq!((passes[0] > 2, passes.last()), (true, Some(&1)), "{passes:?}");
+}
