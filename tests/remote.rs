@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use burn::module::Module;
-use segcam::{CamError, CamMethod, Explainer, PredictedClass, Request, SegHiResGradCam, guarded};
+use segcam::{
+    AllPixels, CamError, Explainer, HiResCam, PredictedClass, Request, SegHiResGradCam, guarded,
+};
 use segcam_tests::{SmallNetConfig, host, noise, seeded_net, serve};
 
 /// Stands between client and server, and can cut every connection.
@@ -73,11 +75,10 @@ fn a_server_that_dies_half_way() {
     let image = noise(6, [1, 2, 12, 14]).to_device(&device);
     let seen = Explainer::new(net).observe(image).expect("an observation");
 
-    let method = SegHiResGradCam::new(segcam::AllPixels);
-    let method: &dyn CamMethod = &method;
+    let targets = [0, 1, 2].map(|class| seen.target(&AllPixels, class).expect("a target"));
     // Requests are computed in blocks of 64.
     let request =
-        |number: usize| Request { method, layer: ["enc", "mid"][number % 2], class: number % 3 };
+        |number: usize| Request::new(&HiResCam, ["enc", "mid"][number % 2], &targets[number % 3]);
     let mut maps = seen.explain_all((0..192).map(request));
     let finished: Vec<_> = maps.by_ref().take(64).map(|map| map.expect("a map")).collect();
     let before: Vec<Vec<f32>> = finished.iter().map(|map| host(map.raw())).collect();
