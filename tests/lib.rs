@@ -3,6 +3,8 @@
 pub mod peers;
 pub mod zoo;
 
+mod watched;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -22,6 +24,8 @@ use segcam::{
     CamError, Explainer, Explanation, GradCam, HiResCam, Layers, OnPixels, PixelSet, Request,
     SegGradCam, SegHiResGradCam, Smoothing,
 };
+
+pub use watched::{Counts, Watched};
 
 /// A small U-Net with BatchNorm and a skip; its decoder block can be left without ReLU.
 #[derive(Config, Debug)]

@@ -1,17 +1,16 @@
 //! Many maps in one call: order, sharing, and errors of single requests.
 
-use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use burn::tensor::Tensor;
-use segcam::engine::{Engine, Forward, Gradients, GraphEngine, Pass, TapeEngine, Wanted};
+use segcam::engine::{GraphEngine, TapeEngine};
 use segcam::pixels::{Pixel, Region};
 use segcam::{
     AllPixels, CamError, CamMethod, Cancel, EigenCam, Explainer, GradCam, HiResCam, Observation,
     PredictedClass, Request, ScoreCam, SegGradCam, SegHiResGradCam,
 };
-use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net};
+use segcam_tests::{Counts, SmallNetConfig, Watched, host, noise, relative_error, seeded_net};
 
 fn explainer() -> GraphEngine<segcam_tests::SmallNet2d> {
     GraphEngine::new(seeded_net(71, |device| SmallNetConfig::new(3).init_2d(device)))
@@ -21,58 +20,8 @@ fn seen() -> Observation {
     Explainer::with_engine(explainer()).observe(noise(72, [1, 2, 8, 12])).expect("a pass")
 }
 
-/// Counts what an engine is asked for. It implements what an engine must, and nothing else.
-struct Counting<E>(E, Arc<Counts>);
-
-#[derive(Default)]
-struct Counts {
-    targets: AtomicUsize,
-    layers: AtomicUsize,
-}
-
-struct CountingPass(Box<dyn Pass>, Arc<Counts>);
-
-impl<E: Engine> Engine for Counting<E> {
-    fn observe(&self, input: Tensor<4>) -> Result<(Forward, Box<dyn Pass>), CamError> {
-        let (forward, pass) = self.0.observe(input)?;
-        Ok((forward, Box::new(CountingPass(pass, self.1.clone()))))
-    }
-
-    fn model(&self) -> &dyn Any {
-        self.0.model()
-    }
-}
-
-impl Pass for CountingPass {
-    fn activations(&self, layers: &[&str]) -> Result<Vec<Tensor<4>>, CamError> {
-        self.0.activations(layers)
-    }
-
-    fn gradients(
-        &self,
-        wanted: &[Wanted],
-        visit: &mut dyn FnMut(usize, usize, Gradients) -> Result<(), CamError>,
-    ) -> Result<(), CamError> {
-        let layers = wanted.iter().map(|wanted| wanted.layers.len()).sum();
-        self.1.targets.fetch_add(wanted.len(), Ordering::Relaxed);
-        self.1.layers.fetch_add(layers, Ordering::Relaxed);
-        self.0.gradients(wanted, visit)
-    }
-
-    fn perturbed(
-        &self,
-        layer: Option<&str>,
-        count: usize,
-        change: &mut dyn FnMut(usize) -> Result<Tensor<4>, CamError>,
-        visit: &mut dyn FnMut(Tensor<4>) -> Result<(), CamError>,
-    ) -> Result<(), CamError> {
-        self.0.perturbed(layer, count, change, visit)
-    }
-}
-
 fn counted() -> (Observation, Arc<Counts>) {
-    let counts = Arc::new(Counts::default());
-    let engine = Counting(explainer(), counts.clone());
+    let (engine, counts) = Watched::new(explainer());
     let seen = Explainer::with_engine(engine).observe(noise(72, [1, 2, 8, 12])).expect("a pass");
     (seen, counts)
 }

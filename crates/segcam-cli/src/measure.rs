@@ -127,7 +127,7 @@ fn rows<const D: usize>(
     let mut maps = maps.into_iter();
     requests.retain(|request| {
         let failed = maps.next().and_then(Result::err).map(|error| MissingMap {
-            method: request.method().name(),
+            method: request.name(),
             layer: request.layer().to_string(),
             error: error.to_string(),
         });

@@ -39,6 +39,16 @@ impl<'a, const D: usize> Request<'a, D> {
     pub fn target(&self) -> &Target<D> {
         &self.target
     }
+
+    /// What the map's [`method`](Explanation::method) will be called: `seg-…` if it is asked about a
+    /// pixel set, and looks at the score at all.
+    pub fn name(&self) -> String {
+        let of_pixels = !self.target.is_whole_image();
+        match self.method.uses() {
+            Uses::Gradients | Uses::Perturbation(_) if of_pixels => seg_name(&self.method.name()),
+            _ => self.method.name(),
+        }
+    }
 }
 
 impl<const D: usize> fmt::Debug for Request<'_, D> {
@@ -91,10 +101,10 @@ impl<const D: usize> Observation<D> {
     }
 
     fn explain_window(&self, requests: &[Request<D>]) -> Vec<Result<Explanation<D>, CamError>> {
-        let mut window = Window { seen: self, requests, results: HashMap::new() };
+        let mut window = Window { seen: self, requests, scores: vec![], results: HashMap::new() };
         let (mut activations, mut gradients) = (vec![], vec![]);
         for (at, request) in requests.iter().enumerate() {
-            let fits = self.layer(request.layer).and_then(|_| self.expect_size(&request.target));
+            let fits = self.layer(request.layer).and_then(|_| window.score(&request.target));
             if let Err(error) = fits {
                 window.results.insert(at, Err(error));
                 continue;
@@ -115,16 +125,28 @@ impl<const D: usize> Observation<D> {
 struct Window<'a, const D: usize> {
     seen: &'a Observation<D>,
     requests: &'a [Request<'a, D>],
+    /// The score of each different target, read once.
+    scores: Vec<(Target<D>, Result<Vec<f64>, CamError>)>,
     results: HashMap<usize, Result<Explanation<D>, CamError>>,
 }
 
 impl<'a, const D: usize> Window<'a, D> {
+    fn score(&mut self, target: &Target<D>) -> Result<Vec<f64>, CamError> {
+        if let Some((_, score)) = self.scores.iter().find(|(known, _)| known == target) {
+            return score.clone();
+        }
+        let score = self.seen.score(target);
+        self.scores.push((target.clone(), score.clone()));
+        score
+    }
+
     /// The map of a request; one that is still missing asks the network again by itself.
     fn take(&mut self, at: usize) -> Result<Explanation<D>, CamError> {
         if let Some(result) = self.results.remove(&at) {
             return result;
         }
         let Request { method, layer, target } = &self.requests[at];
+        let score = self.score(target)?;
         guarded(|| {
             let Uses::Perturbation(method) = method.uses() else {
                 return Err(CamError::NoPath { layer: layer.to_string() });
@@ -132,7 +154,7 @@ impl<'a, const D: usize> Window<'a, D> {
             let network = self.seen.perturb(target, layer)?;
             let gradients = method.weights(&network)?;
             let found = Gradients { activations: network.activations()?, gradients };
-            self.seen.map(&self.requests[at], found, network.scores()?)
+            self.seen.map(&self.requests[at], found, score)
         })
     }
 
@@ -140,17 +162,17 @@ impl<'a, const D: usize> Window<'a, D> {
     fn look_at_activations(&mut self, places: &[usize]) {
         let layers: BTreeSet<&str> = places.iter().map(|at| self.requests[*at].layer).collect();
         let layers: Vec<&str> = layers.into_iter().collect();
-        let found = match layers.is_empty() {
-            true => Ok(vec![]),
-            false => guarded(|| self.seen.pass().activations(&layers)),
-        };
+        if layers.is_empty() {
+            return;
+        }
+        let found = guarded(|| self.seen.pass().activations(&layers));
+        let found = found.map(|found| layers.into_iter().zip(found).collect::<HashMap<_, _>>());
         for &at in places {
-            let map = found.clone().and_then(|found| {
-                let layer = layers.iter().position(|layer| *layer == self.requests[at].layer);
-                let activations = found[layer.unwrap_or(0)].clone();
+            let request = &self.requests[at];
+            let map = self.score(&request.target).and_then(|score| {
+                let activations = found.as_ref().map_err(Clone::clone)?[request.layer].clone();
                 let found = Gradients { gradients: activations.clone(), activations };
-                let request = &self.requests[at];
-                guarded(|| self.seen.map(request, found, self.seen.score(&request.target)?))
+                guarded(|| self.seen.map(request, found, score))
             });
             self.results.insert(at, map);
         }
@@ -159,28 +181,16 @@ impl<'a, const D: usize> Window<'a, D> {
     /// The maps of methods that weight with gradients: one walk for each target.
     fn walk(&mut self, places: &[usize]) {
         let mut wanted: Vec<Wanted<'a, D>> = vec![];
-        let mut scores: Vec<Vec<f64>> = vec![];
         // Of each target and each of its layers the requests that want them.
         let mut asking: Vec<Vec<Vec<usize>>> = vec![];
-        let mut known: HashMap<usize, usize> = HashMap::new();
         for &at in places {
             let Request { layer, target, .. } = &self.requests[at];
-            let place = match known.get(&target.id()) {
-                Some(place) => *place,
-                None => match self.seen.score(target) {
-                    Ok(score) => {
-                        wanted.push(Wanted { target: target.clone(), layers: vec![] });
-                        asking.push(vec![]);
-                        scores.push(score);
-                        known.insert(target.id(), wanted.len() - 1);
-                        wanted.len() - 1
-                    }
-                    Err(error) => {
-                        self.results.insert(at, Err(error));
-                        continue;
-                    }
-                },
-            };
+            let place = wanted.iter().position(|wanted| wanted.target == *target);
+            let place = place.unwrap_or_else(|| {
+                wanted.push(Wanted { target: target.clone(), layers: vec![] });
+                asking.push(vec![]);
+                wanted.len() - 1
+            });
             let layers = &mut wanted[place].layers;
             let of_layer = layers.iter().position(|known| known == layer).unwrap_or_else(|| {
                 layers.push(layer);
@@ -193,11 +203,13 @@ impl<'a, const D: usize> Window<'a, D> {
             return;
         }
 
-        let Self { seen, requests, results } = self;
+        let (seen, requests) = (self.seen, self.requests);
         let mut visit = |target: usize, layer: usize, found: Gradients<D>| {
             for &at in &asking[target][layer] {
-                let map = || seen.map(&requests[at], found.clone(), scores[target].clone());
-                results.insert(at, guarded(map));
+                let map = self
+                    .score(&requests[at].target)
+                    .and_then(|score| guarded(|| seen.map(&requests[at], found.clone(), score)));
+                self.results.insert(at, map);
             }
             seen.expect_going_on()
         };
@@ -208,7 +220,7 @@ impl<'a, const D: usize> Window<'a, D> {
                 done.clone()?;
                 Err(CamError::NoPath { layer: requests[at].layer.to_string() })
             };
-            results.entry(at).or_insert_with(missing);
+            self.results.entry(at).or_insert_with(missing);
         }
     }
 }
@@ -226,12 +238,7 @@ impl<const D: usize> Observation<D> {
         shape[1] = 1;
         let raw = method.combine(found.activations.clone(), found.gradients.clone());
         expect_shape("the method's map", &raw, shape)?;
-        let asks_pixels = !matches!(method.uses(), Uses::Activations);
-        let name = match target.is_whole_image() {
-            false if asks_pixels => seg_name(&method.name()),
-            _ => method.name(),
-        };
-        let map = Explanation::new(self, name, layer, target, score, raw);
+        let map = Explanation::new(self, request.name(), layer, target, score, raw);
         if let Err(CamError::NonFinite { .. }) = map {
             finite(&found.activations, || Quantity::Activations(layer.to_string()))?;
             finite(&found.gradients, || Quantity::Gradients(layer.to_string()))?;

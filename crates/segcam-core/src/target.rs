@@ -152,11 +152,6 @@ impl<const D: usize> Target<D> {
         let (first, others) = (&self.0.channels[0], &self.0.channels[1..]);
         others.iter().fold(of(first), |sum, other| sum + of(other))
     }
-
-    /// A number that clones share and other targets that still exist do not have.
-    pub(crate) fn id(&self) -> usize {
-        Arc::as_ptr(&self.0) as *const () as usize
-    }
 }
 
 impl<const D: usize> PartialEq for Target<D> {

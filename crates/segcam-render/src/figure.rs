@@ -128,15 +128,9 @@ impl Bar {
     fn draw(&self, canvas: &mut RgbImage, left: u32, top: u32, height: u32, font: &FontRef) {
         let share = |y: u32| 1.0 - y as f32 / height.saturating_sub(1).max(1) as f32;
         for (y, color) in (0..height).zip(self.colormap.colors((0..height).map(share))) {
-            (left..left + BAR_WIDTH).for_each(|x| canvas.put_pixel(x, top + y, color));
-        }
-        for x in left..left + BAR_WIDTH {
-            for y in top..top + height {
-                let inside = (left + 1..left + BAR_WIDTH - 1).contains(&x)
-                    && (top + 1..top + height.saturating_sub(1)).contains(&y);
-                if !inside {
-                    canvas.put_pixel(x, y, INK);
-                }
+            for x in 0..BAR_WIDTH {
+                let frame = x == 0 || x + 1 == BAR_WIDTH || y == 0 || y + 1 == height;
+                canvas.put_pixel(left + x, top + y, if frame { INK } else { color });
             }
         }
         let text = left + BAR_WIDTH + 5;

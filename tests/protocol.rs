@@ -1,122 +1,31 @@
 //! What a protocol shares between questions, and what it does when something is missing. The engine
-//! is a double that counts what is asked of the network and can lose its device.
+//! counts what is asked of it and can lose its device.
 
-use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use segcam_core::{
-    AllPixels, AsGraph, CamError, Certifier, Engine, Explainer, Forward, GradCam, Gradients, Graph,
-    GraphEngine, HiResCam, Observation, Pass, Prediction, Request, TapeEngine, Target, Wanted,
+use segcam::engine::{GraphEngine, TapeEngine};
+use segcam::metrics::{Metric, MetricError, Noise, Prepared, Protocol, Removal, Row};
+use segcam::models::{UNet, UNetConfig};
+use segcam::{
+    AllPixels, CamError, Explainer, Explanation, GradCam, HiResCam, Observation, Prediction,
+    Request, Target,
 };
-use segcam_metrics::{Metric, MetricError, Noise, Prepared, Protocol, Removal, Row};
-use segcam_models::{UNet, UNetConfig};
+use segcam_tests::{Counts, Watched, seeded_net};
 
 const SIDE: usize = 16;
 /// Of fidelity.
 const CELLS: usize = 5;
 const SAMPLES: usize = 2;
 
-#[derive(Default)]
-struct Counts {
-    observations: AtomicUsize,
-    /// Versions of a layer's output.
-    versions: AtomicUsize,
-    /// Everything that the device was asked.
-    calls: AtomicUsize,
-    /// The device fails at this call; 0: never.
-    fails_at: AtomicUsize,
-}
-
-impl Counts {
-    fn call(&self) {
-        let call = self.calls.fetch_add(1, Relaxed) + 1;
-        assert!(call != self.fails_at.load(Relaxed), "the device was lost");
-    }
-}
-
-#[derive(Clone)]
-struct Watched {
-    engine: Arc<dyn Engine>,
-    counts: Arc<Counts>,
-}
-
-impl Engine for Watched {
-    fn observe(&self, input: Tensor<4>) -> Result<(Forward, Box<dyn Pass>), CamError> {
-        self.counts.call();
-        self.counts.observations.fetch_add(1, Relaxed);
-        let (forward, pass) = self.engine.observe(input)?;
-        Ok((forward, Box::new(WatchedPass { pass, counts: self.counts.clone() })))
-    }
-
-    fn model(&self) -> &dyn Any {
-        self.engine.model()
-    }
-
-    fn as_graph(&self) -> Option<&dyn AsGraph> {
-        Some(self)
-    }
-}
-
-impl AsGraph for Watched {
-    fn program(&self, shape: [usize; 4], device: &Device) -> Result<(Graph, Graph), CamError> {
-        self.engine.as_graph().ok_or(CamError::FixedWeights)?.program(shape, device)
-    }
-
-    fn with_random_weights(&self, after: Option<&str>, seed: u64) -> Arc<dyn Engine> {
-        let engine = self.engine.as_graph().expect("a graph").with_random_weights(after, seed);
-        Arc::new(Self { engine, counts: self.counts.clone() })
-    }
-}
-
-struct WatchedPass {
-    pass: Box<dyn Pass>,
-    counts: Arc<Counts>,
-}
-
-impl Pass for WatchedPass {
-    fn activations(&self, layers: &[&str]) -> Result<Vec<Tensor<4>>, CamError> {
-        self.counts.call();
-        self.pass.activations(layers)
-    }
-
-    fn gradients(
-        &self,
-        wanted: &[Wanted],
-        visit: &mut dyn FnMut(usize, usize, Gradients) -> Result<(), CamError>,
-    ) -> Result<(), CamError> {
-        self.counts.call();
-        self.pass.gradients(wanted, visit)
-    }
-
-    fn perturbed(
-        &self,
-        layer: Option<&str>,
-        count: usize,
-        change: &mut dyn FnMut(usize) -> Result<Tensor<4>, CamError>,
-        visit: &mut dyn FnMut(Tensor<4>) -> Result<(), CamError>,
-    ) -> Result<(), CamError> {
-        self.counts.call();
-        if layer.is_some() {
-            self.counts.versions.fetch_add(count, Relaxed);
-        }
-        self.pass.perturbed(layer, count, change, visit)
-    }
-
-    fn certifier(&self) -> Option<&dyn Certifier> {
-        self.counts.call();
-        self.pass.certifier()
-    }
-}
-
 fn unet() -> UNet {
-    UNetConfig::new(1, 2).with_widths(vec![4, 8]).init(&Device::flex())
+    let config = UNetConfig::new(1, 2).with_widths(vec![4, 8]);
+    seeded_net(5, |device| config.init(device))
 }
 
 fn watched() -> (Observation, Arc<Counts>) {
-    let counts = Arc::new(Counts::default());
-    let engine = Watched { engine: Arc::new(GraphEngine::new(unet())), counts: counts.clone() };
+    let (engine, counts) = Watched::new(GraphEngine::new(unet()));
     (Explainer::with_engine(engine).observe(image()).expect("an observation"), counts)
 }
 
@@ -236,7 +145,7 @@ fn maps_from_elsewhere_are_measured_but_not_made_again() {
     let requests = ["mid", "dec1"].map(|layer| Request::new(&HiResCam, layer, &question));
     let image = protocol.prepare(&seen).expect("one image");
     let ours = run(&image, &question, &requests);
-    let foreign = |map: segcam_core::Explanation| {
+    let foreign = |map: Explanation| {
         let (method, raw) = (map.method(), map.raw().clone());
         seen.foreign_map(method, map.layer(), &question, raw).expect("a map")
     };
