@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use burn::config::Config;
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::conv::{
     Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvTranspose2d, ConvTranspose2dConfig,
     ConvTranspose3d, ConvTranspose3dConfig,
 };
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d, PaddingConfig3d};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use segcam::SegmentationModel;
 use segcam::{
@@ -122,6 +122,17 @@ pub fn seeded_net<M: Module>(seed: u64, init: impl FnOnce(&Device) -> M) -> M {
         let _drawn = net.valid();
         net
     })
+}
+
+/// A network whose numbers are double precision.
+pub fn double<M: Module>(net: M) -> M {
+    struct Double;
+    impl ModuleMapper for Double {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|tensor| tensor.cast(FloatDType::F64))
+        }
+    }
+    net.map(&mut Double)
 }
 
 /// The device that `SEGCAM_TEST_DEVICE` names; flex unless it is set. `remote` starts a server of

@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use burn::module::{ModuleMapper, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use proptest::prelude::*;
 use segcam::burn;
@@ -13,7 +12,7 @@ use segcam::{
     CamMethod, Explainer, Explanation, GradCam, HiResCam, Layers, Observation, OnPixels, Request,
     SegGradCam, SegHiResGradCam, SegmentationModel,
 };
-use segcam_tests::{SmallNetConfig, host, methods, noise, relative_error, seeded_net};
+use segcam_tests::{SmallNetConfig, double, host, methods, noise, relative_error, seeded_net};
 
 const CLASSES: usize = 3;
 const LAYERS: [&str; 3] = ["enc", "mid", "dec"];
@@ -225,15 +224,6 @@ fn linearity<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>
     }
 }
 
-/// Casts a network's numbers to double precision.
-struct Double;
-
-impl ModuleMapper for Double {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| tensor.cast(FloatDType::F64))
-    }
-}
-
 /// Oracle 6: the gradients against central differences of the score in double precision, where they
 /// are large and wherever else, so that a gradient that is missing shows, too.
 fn finite_differences<M: SegmentationModel<D>, const D: usize>(model: M, input: Tensor<D>) {
@@ -242,7 +232,7 @@ fn finite_differences<M: SegmentationModel<D>, const D: usize>(model: M, input: 
     let seen = Explainer::new(model.clone()).observe(input.clone()).expect("a pass");
     let mask = random_mask(1, &seen);
     let method = SegHiResGradCam::new(Mask::new(mask.clone()));
-    let model = model.valid().map(&mut Double);
+    let model = double(model.valid());
     let [input, mask] = [input, mask].map(|tensor| tensor.cast(FloatDType::F64));
     for layer in LAYERS {
         let Parts { gradients, .. } = parts(&seen, &method, layer);

@@ -48,10 +48,11 @@ pub enum AnnotationError {
         most: usize,
     },
 
-    /// Labels were expected, but the pixels are not whole gray values or palette indices.
+    /// Labels were expected, but the pixels are not whole gray values or palette indices. See
+    /// [`GroundTruth::from_colours`](crate::GroundTruth::from_colours).
     #[error(
         "`{}` has {kind} pixels, but labels are gray values of 8 or 16 bits or palette indices: \
-         read a colour-coded mask with `GroundTruth::from_colours`",
+         a colour-coded mask needs a list of its colours",
         path.display()
     )]
     NotLabels {
@@ -61,9 +62,10 @@ pub enum AnnotationError {
         kind: String,
     },
 
-    /// A TIFF of several pages.
+    /// A TIFF of several pages; those who read it themselves have
+    /// [`GroundTruth::from_labels`](crate::GroundTruth::from_labels).
     #[error(
-        "`{}` has several pages: split it, or read it yourself and use `GroundTruth::from_labels`",
+        "`{}` has several pages: split it into files of one",
         path.display()
     )]
     ManyPages {
@@ -74,7 +76,7 @@ pub enum AnnotationError {
     /// A colour that stands for no label.
     #[error(
         "`{}` has the colour {colour:?} at row {}, column {}, and no label has that colour: give \
-         it one, or `GroundTruth::IGNORED`",
+         it one, or have it ignored",
         path.display(), at[0], at[1]
     )]
     UnknownColour {
@@ -120,10 +122,12 @@ pub enum AnnotationError {
         to: Vec<usize>,
     },
 
-    /// Labels that the network has no class for.
+    /// Labels that the network has no class for: see
+    /// [`GroundTruth::remap`](crate::GroundTruth::remap) and
+    /// [`GroundTruth::ignore`](crate::GroundTruth::ignore).
     #[error(
         "the annotation has labels that a network of {classes} classes does not have: {}: \
-         translate them with `GroundTruth::remap` or leave them out with `GroundTruth::ignore`",
+         translate them, or leave them out",
         Few(.labels)
     )]
     UnknownLabels {

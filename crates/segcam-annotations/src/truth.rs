@@ -120,6 +120,42 @@ impl GroundTruth {
         Ok(Self { labels, images: self.images, size: to })
     }
 
+    /// With more pixels at the end of each side, all of this label, or with fewer of them: as images
+    /// are padded for a network, and as that is undone.
+    ///
+    /// # Example
+    /// ```
+    /// use segcam_annotations::GroundTruth;
+    ///
+    /// let truth = GroundTruth::from_labels([1, 2, 3, 4], [2, 2])?;
+    /// assert_eq!(truth.fitted([1, 3], GroundTruth::IGNORED)?.labels(), [1, 2, GroundTruth::IGNORED]);
+    /// # Ok::<(), segcam_annotations::AnnotationError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the size has another number of sides.
+    pub fn fitted(&self, size: impl Into<Vec<usize>>, label: u32) -> Result<Self, AnnotationError> {
+        let (from, to) = (&self.size, size.into());
+        if from.len() != to.len() {
+            return Err(AnnotationError::Resize { from: from.clone(), to });
+        }
+        let image: usize = from.iter().product();
+        // The old index of every new pixel, if there is one, an axis at a time.
+        let mut sources: Vec<Option<usize>> =
+            (0..self.images).map(|number| Some(number * image)).collect();
+        let mut stride = image;
+        for (&from, &to) in from.iter().zip(&to) {
+            stride = stride.checked_div(from).unwrap_or(0);
+            let along = |start: &Option<usize>| {
+                let start = *start;
+                (0..to).map(move |new| start.filter(|_| new < from).map(|s| s + new * stride))
+            };
+            sources = sources.iter().flat_map(along).collect();
+        }
+        let labels = sources.into_iter().map(|source| source.map_or(label, |at| self.labels[at]));
+        Ok(Self { labels: labels.collect(), images: self.images, size: to })
+    }
+
     /// That a network of so many classes has every label. A binary network takes any.
     ///
     /// # Errors

@@ -119,7 +119,7 @@ fn colour_coded_masks() {
         AnnotationError::UnknownColour { colour, at: [1, 1], .. } if colour == red
     ));
     let error = GroundTruth::from_image(&path).expect_err("colours");
-    assert!(error.to_string().contains("from_colours"), "{error}");
+    assert!(error.to_string().contains("list of its colours"), "{error}");
     let twice = GroundTruth::from_colours(&path, &[(red, 1), (blue, 0), (red, 2)]);
     assert!(matches!(twice, Err(AnnotationError::AmbiguousColour { labels: [1, 2], .. })));
 

@@ -50,8 +50,10 @@ pub struct Figure<const D: usize> {
     pub asked: String,
     /// What comes before the names of its files.
     pub prefix: String,
-    /// What comes after them: `.class7.set2.part3` where there are several.
+    /// What comes after them where there are several: `.nucleus.component_8_177`.
     pub suffix: String,
+    /// Of a part of a set: what would come after names of files of the whole set.
+    pub part_of: Option<String>,
     /// Whether it may be empty without a word: of several classes that were not asked for by name.
     pub optional: bool,
 }
@@ -108,10 +110,11 @@ pub fn ask<const D: usize>(
     let layers = layers(&asked.layers, model, seen)?;
     let Sets { figures: whole, class_chosen, predicted_pixels } =
         ask_sets(asked, annotations, model, seen)?;
-    let mut figures = vec![];
+    let mut figures: Vec<Figure<D>> = vec![];
     for figure in whole {
         figures.extend(figure.parts(seen)?);
     }
+    without_twins(&mut figures);
     Ok(Question { figures, layers, methods, class_chosen, predicted_pixels })
 }
 
@@ -128,18 +131,22 @@ pub fn ask_sets<const D: usize>(
     let predicted_pixels = predicted_pixels(seen)?;
     let (classes, class_chosen) = classes(&asked.classes, model, &predicted_pixels)?;
     let optional = asked.classes.iter().any(|class| class == "all");
-    let vocabulary = annotations.vocabulary(seen.prediction(), &model.classes)?;
+    let vocabulary = annotations.vocabulary(&model.classes)?;
     let mut figures = vec![];
     for &class in &classes {
-        for (number, text) in asked.pixels.iter().enumerate() {
+        for text in &asked.pixels {
             let pixels = vocabulary.parse(text)?.into();
-            let of_class = if classes.len() > 1 { format!(".class{class}") } else { String::new() };
+            let of_class = match (classes.len(), model.classes.get(class)) {
+                (0 | 1, _) => String::new(),
+                (_, Some(name)) => format!(".{}", file_name(name)),
+                _ => format!(".class{class}"),
+            };
             let of_set = match asked.pixels.len() {
                 1 => String::new(),
-                _ => format!(".set{}", number + 1),
+                _ => format!(".{}", file_name(text)),
             };
             let (asked, prefix, suffix) = (text.clone(), String::new(), of_class + &of_set);
-            figures.push(Figure { class, pixels, asked, prefix, suffix, optional });
+            figures.push(Figure { class, pixels, asked, prefix, suffix, part_of: None, optional });
         }
     }
     Ok(Sets { figures, class_chosen, predicted_pixels })
@@ -156,9 +163,19 @@ impl<const D: usize> Question<D> {
     /// Name of a map's files, without extension; maps are in the order of
     /// [`requests`](Self::requests).
     pub fn stem(&self, figure: &Figure<D>, map: usize) -> String {
-        let (layer, method) = (map / self.methods.len(), map % self.methods.len());
-        let method = file_name(&self.methods[method].name());
-        figure.file(&format!("{method}.{}", self.layers[layer].file))
+        figure.file(&self.map_file(map))
+    }
+
+    /// What files with a map are called, whatever the figure.
+    pub(crate) fn map_file(&self, map: usize) -> String {
+        let (method, layer) = self.map(map);
+        format!("{}.{}", file_name(&method.name()), layer.file)
+    }
+
+    /// The method and the layer of a map.
+    pub(crate) fn map(&self, map: usize) -> (&AnyMethod<D>, &NamedLayer) {
+        let methods = self.methods.len();
+        (&self.methods[map % methods], &self.layers[map / methods])
     }
 
     /// The questions of one of the figures.
@@ -189,14 +206,13 @@ impl<const D: usize> Figure<D> {
         if parts.is_empty() {
             return Ok(vec![self]);
         }
-        // Names of files in the order of the parts.
-        let digits = parts.len().to_string().len();
-        let figure = |(number, part): (usize, Box<dyn PixelSet<D>>)| Self {
+        let figure = |part: Box<dyn PixelSet<D>>| Self {
+            suffix: format!("{}.{}", self.suffix, file_name(&part.name())),
             pixels: part.into(),
-            suffix: format!("{}.part{:0digits$}", self.suffix, number + 1),
+            part_of: Some(self.suffix.clone()),
             ..self.clone()
         };
-        Ok(parts.into_iter().enumerate().map(figure).collect())
+        Ok(parts.into_iter().map(figure).collect())
     }
 }
 
@@ -236,10 +252,30 @@ fn layers<const D: usize>(
     Ok(layers)
 }
 
-/// A name without what not every file system takes.
+/// Figures that would have files of the same names are numbered.
+fn without_twins<const D: usize>(figures: &mut [Figure<D>]) {
+    let mut taken: Vec<String> = vec![];
+    for figure in figures {
+        let (name, mut number) = (figure.suffix.clone(), 1);
+        while taken.contains(&figure.suffix.to_lowercase()) {
+            number += 1;
+            figure.suffix = format!("{name}_{number}");
+        }
+        taken.push(figure.suffix.to_lowercase());
+    }
+}
+
+/// A name without what not every file system takes, and short enough for each.
 pub(crate) fn file_name(name: &str) -> String {
+    const LONGEST: usize = 48;
     let plain = |c: char| c.is_alphanumeric() || "._-+".contains(c);
-    name.replace(':', "-").replace(|c| !plain(c), "_")
+    let name = name.replace(':', "-").replace(|c| !plain(c), "_");
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= LONGEST {
+        return name;
+    }
+    let (start, end) = (&letters[..LONGEST / 2], &letters[letters.len() - LONGEST / 2..]);
+    start.iter().chain(&['~']).chain(end).collect()
 }
 
 /// Each item once.

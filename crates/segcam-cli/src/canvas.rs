@@ -1,18 +1,34 @@
 //! Pictures of maps and pixel sets, and what lies under them.
 
 use image::{DynamicImage, Rgb, RgbImage, imageops};
+use segcam::annotations::{
+    Confusion, FalseNegatives, FalsePositives, GroundTruth, TruePositives, Truth,
+};
 use segcam::burn::tensor::{Device, Tensor};
-use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay, short_number};
+use segcam::models::Placement;
+use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay, short_number, tint};
 use segcam::{
-    CamError, Certificate, Explanation, Fused, MapStatus, Normalize, Prediction, guarded,
+    CamError, Certificate, Explanation, Fused, MapStatus, Normalize, PixelSet, Prediction, guarded,
 };
 
-use crate::read::Input;
+use crate::draw::{Scene, Show};
+use crate::read::Picture;
 
 /// Outline of the pixels that are explained.
 const EXPLAINED: Rgb<u8> = Rgb([255, 255, 255]);
 /// Outline of the predicted class.
-const PREDICTED: Rgb<u8> = Rgb([0, 200, 255]);
+const PREDICTED: Rgb<u8> = Rgb([225, 130, 255]);
+/// Outline of the annotated class.
+const ANNOTATED: Rgb<u8> = Rgb([90, 255, 90]);
+/// Predicted and annotated; annotated only; predicted only. Okabe and Ito's colours, which colour-blind
+/// readers tell apart.
+const HIT: Rgb<u8> = Rgb([0, 158, 115]);
+const MISSED: Rgb<u8> = Rgb([213, 94, 0]);
+const FALSE_ALARM: Rgb<u8> = Rgb([204, 121, 167]);
+/// How much of the picture is covered by the colours of what is right and wrong, and by those of sets
+/// that are too thin for an outline.
+const PAINTED: f32 = 0.65;
+const THIN: f32 = 0.35;
 /// Brightness of the picture under the heat.
 const BACKDROP: f32 = 0.8;
 /// Small images are enlarged by a whole factor while their longer side stays within this; in figures
@@ -41,6 +57,7 @@ pub(crate) fn here<const D: usize>(tensor: &Tensor<D>) -> Result<Tensor<D>, CamE
 pub(crate) struct Drawing<const D: usize> {
     /// 1 is the top of the colour bar.
     heat: Tensor<D>,
+    colormap: Colormap,
     explained: Tensor<D>,
     /// The values of the lowest and the highest colour.
     scale: Vec<(f64, f64)>,
@@ -60,25 +77,35 @@ impl<const D: usize> Drawing<D> {
         let layers: Vec<&str> = fused.maps().iter().map(Explanation::layer).collect();
         let method = fused.maps().first().map_or("", |map| title(map.method()));
         let caption = format!("{method}, {} of {}", fused.fusion(), layers.join(", "));
-        Ok(Self { heat, explained, scale, status, caption })
+        let colormap = Colormap::default();
+        Ok(Self { heat, colormap, explained, scale, status, caption })
     }
 
     pub(crate) fn new(
         map: &Explanation<D>,
         certificate: Option<&Certificate>,
-        normalize: Normalize,
+        show: Show,
     ) -> Result<Self, CamError> {
-        let (heat, scale) = match normalize {
-            Normalize::MinMax => {
+        let ranges = || map.range().iter();
+        let (heat, scale) = match show {
+            Show::Signed => {
+                let strongest = ranges().map(|(low, high)| high.max(-low));
+                (map.signed_map(), strongest.map(|strongest| (-strongest, strongest)).collect())
+            }
+            Show::Positive { normalize: Normalize::MinMax, .. } => {
                 let unit = here(&map.heat_map(Normalize::None))?;
                 let scale = (0..unit.dims()[0]).map(|sample| {
                     let image = unit.clone().narrow(0, sample, 1);
                     (image.clone().min().into_scalar(), image.max().into_scalar())
                 });
-                (map.heat_map(normalize), scale.collect())
+                (map.heat_map(Normalize::MinMax), scale.collect())
             }
-            _ => {
-                let scale = map.range().iter().map(|(_, high)| (0.0, *high)).collect();
+            Show::Positive { normalize: Normalize::MaxAbs, .. } => {
+                let scale = ranges().map(|(low, high)| (0.0, high.max(-low))).collect();
+                (map.heat_map(Normalize::MaxAbs), scale)
+            }
+            Show::Positive { .. } => {
+                let scale = ranges().map(|(_, high)| (0.0, *high)).collect();
                 (map.heat_map(Normalize::Max), scale)
             }
         };
@@ -89,15 +116,16 @@ impl<const D: usize> Drawing<D> {
         if let Some(certificate) = certificate {
             caption += &format!("\n{}", in_words(certificate));
         }
-        if let Some((low, high)) =
-            map.range().iter().find(|(low, high)| -low > *high && *high > 0.0)
+        if show != Show::Signed
+            && let Some((low, high)) = ranges().find(|(low, high)| -low > *high && *high > 0.0)
         {
             let [low, high] = [*low, *high].map(short_number);
             caption += &format!("\nmore against than for the class: {low} to {high}");
         }
         let explained = map.target().weights().clone().not_equal_elem(0.0).float();
         let (heat, explained) = (here(&heat)?, here(&explained)?);
-        Ok(Self { heat, explained, scale, status: map.status(), caption })
+        let (colormap, status) = (show.colormap(), map.status());
+        Ok(Self { heat, colormap, explained, scale, status, caption })
     }
 }
 
@@ -107,6 +135,9 @@ pub(crate) struct Canvas<const D: usize> {
     backdrop: RgbImage,
     predicted: Tensor<D>,
     explained: Tensor<D>,
+    /// What the network sees, where that is something else.
+    seen: Option<RgbImage>,
+    judged: Option<Judged<D>>,
     sample: usize,
     /// The slice that is shown of a volume.
     slice: Option<usize>,
@@ -115,17 +146,45 @@ pub(crate) struct Canvas<const D: usize> {
     input_size: [usize; 2],
 }
 
+/// A prediction beside its annotation.
+struct Judged<const D: usize> {
+    annotated: Tensor<D>,
+    hits: Tensor<D>,
+    misses: Tensor<D>,
+    false_alarms: Tensor<D>,
+    dice: Option<f64>,
+}
+
+impl<const D: usize> Judged<D> {
+    fn new(
+        truth: &GroundTruth,
+        prediction: &Prediction<D>,
+        class: usize,
+    ) -> Result<Self, CamError> {
+        guarded(|| {
+            let of = |set: &dyn PixelSet<D>| here(&set.weights(prediction, class)?);
+            Ok(Self {
+                annotated: of(&Truth::new(truth))?,
+                hits: of(&TruePositives::new(truth))?,
+                misses: of(&FalseNegatives::new(truth))?,
+                false_alarms: of(&FalsePositives::new(truth))?,
+                dice: Confusion::new(truth, prediction, class)?.dice(),
+            })
+        })
+    }
+}
+
 impl<const D: usize> Canvas<D> {
     /// Without a picture the input itself is drawn. Of a volume the
     /// slice with most of the `explained` pixels is shown, or most of the predicted class if they are
     /// everywhere.
     pub(crate) fn new(
-        input: &Input<D>,
-        prediction: &Prediction<D>,
+        Scene { input, seen, truth, .. }: Scene<D>,
         class: usize,
         explained: &Tensor<D>,
         sample: usize,
     ) -> Result<Self, CamError> {
+        let prediction = seen.prediction();
         let (predicted, explained) = (here(&prediction.predicted(class))?, here(explained)?);
         let slice = (D == 5).then(|| {
             fullest_slice(&explained, sample)
@@ -133,18 +192,36 @@ impl<const D: usize> Canvas<D> {
                 .unwrap_or(predicted.dims()[2] / 2)
         });
         let shown = flat(&input.tensor, sample, slice);
-        let [_, _, height, width] = shown.dims();
-        let resized = input.picture.as_ref().is_some_and(|picture| picture.resized);
+        let [_, channels, height, width] = shown.dims();
         let picture = match &input.picture {
             Some(picture) => picture.image.clone(),
             None => draw(&here(&shown)?),
         };
         let backdrop = dim(&picture);
-        let input_size = match resized {
-            true => [picture.height() as usize, picture.width() as usize],
-            false => [height, width],
+        // A picture that shows the image before it was resized shows all that was not padded.
+        let sides = [picture.height() as usize, picture.width() as usize];
+        let input_size = match &input.picture {
+            Some(Picture { placement: Placement { resized, input, .. }, .. }) => {
+                [0, 1].map(|axis| (sides[axis] * input[axis]).div_ceil(resized[axis]))
+            }
+            None => [height, width],
         };
-        Ok(Self { picture, backdrop, predicted, explained, sample, slice, input_size })
+        let judged = truth.map(|truth| Judged::new(truth, prediction, class)).transpose()?;
+        let colour = picture.pixels().any(|Rgb([r, g, b])| r != g || g != b);
+        let changed = |place: Placement| place.image != place.resized || (colour && channels == 1);
+        let seen = input.placement().is_some_and(changed).then(|| here(&shown)).transpose()?;
+        let seen = seen.map(|shown| draw(&shown));
+        Ok(Self {
+            picture,
+            backdrop,
+            predicted,
+            explained,
+            seen,
+            judged,
+            sample,
+            slice,
+            input_size,
+        })
     }
 
     /// The slice that is shown of a volume.
@@ -161,33 +238,74 @@ impl<const D: usize> Canvas<D> {
         }
     }
 
-    /// The picture with the outline of the predicted class.
+    /// What the network sees, where the picture says something else.
+    pub(crate) fn seen(&self) -> Option<Panel> {
+        let seen = self.seen.as_ref()?;
+        let [height, width] = self.input_size.map(|side| self.scaled(side, Size::InFigure) as u32);
+        let image = imageops::resize(seen, width, height, imageops::FilterType::Nearest);
+        let (rows, columns) = (seen.height(), seen.width());
+        let caption = format!("what the network sees, {rows} × {columns}{}", self.slice_name());
+        Some(Panel { image, caption, bar: None })
+    }
+
+    /// The picture with the outline of the predicted class, or with what is right and wrong of it.
     pub(crate) fn prediction(&self) -> Panel {
-        let mut image = self.resized(&self.picture, Size::InFigure);
-        outline(&mut image, &self.mask(&self.predicted, Size::InFigure), PREDICTED);
-        Panel { image, caption: format!("prediction{}", self.slice_name()), bar: None }
+        let size = Size::InFigure;
+        let mut image = self.resized(&self.picture, size);
+        let slice = self.slice_name();
+        let Some(Judged { hits, misses, false_alarms, dice, .. }) = &self.judged else {
+            outline(&mut image, &self.mask(&self.predicted, size), PREDICTED);
+            return Panel { image, caption: format!("prediction{slice}"), bar: None };
+        };
+        for (mask, color) in [(hits, HIT), (misses, MISSED), (false_alarms, FALSE_ALARM)] {
+            tint(&mut image, &self.mask(mask, size), color, PAINTED);
+        }
+        let dice = dice.map(|dice| format!(", Dice {dice:.3}")).unwrap_or_default();
+        let caption = format!(
+            "prediction beside annotation{dice}{slice}\ngreen: right, red: missed, pink: false alarm"
+        );
+        Panel { image, caption, bar: None }
+    }
+
+    /// The outlines of the annotated and the predicted class, and of the explained pixels. Sets that an
+    /// outline would cover are tinted if they are explained; the others are in the panel of the
+    /// prediction.
+    fn outlines(&self, image: &mut RgbImage, explained: &Tensor<D>, size: Size) {
+        let annotated = self.judged.iter().map(|judged| (&judged.annotated, ANNOTATED));
+        let outlined = annotated.chain([(&self.predicted, PREDICTED), (explained, EXPLAINED)]);
+        for (mask, color) in outlined {
+            let mask = self.mask(mask, size);
+            if !mask.is_thin() {
+                outline(image, &mask, color);
+            } else if color == EXPLAINED {
+                tint(image, &mask, color, THIN);
+            }
+        }
     }
 
     /// One map on the dimmed picture, with the outlines of its pixel set and of the predicted class.
-    pub(crate) fn map(&self, drawing: &Drawing<D>, colormap: Colormap, size: Size) -> Panel {
+    pub(crate) fn map(&self, drawing: &Drawing<D>, size: Size) -> Panel {
+        let colormap = drawing.colormap;
         let heat = self.heat(&drawing.heat, size);
         let mut image = overlay(&self.resized(&self.backdrop, size), &heat, colormap);
-        for (mask, color) in [(&self.predicted, PREDICTED), (&drawing.explained, EXPLAINED)] {
-            let mask = self.mask(mask, size);
-            if !mask.is_thin() {
-                outline(&mut image, &mask, color);
-            }
-        }
+        self.outlines(&mut image, &drawing.explained, size);
         let status = drawing.status[self.sample];
         let (low, high) = drawing.scale[self.sample];
         let empty = match status {
-            MapStatus::Positive => String::new(),
-            status => format!("\n{status}: nothing speaks for the class here"),
+            MapStatus::Positive => "",
+            MapStatus::AllZero => "\nall zero: this layer has no influence on the score",
+            MapStatus::Rounding => "\nrounding only: the terms cancel, and the map says nothing",
+            _ => "\nnothing speaks for the class here",
+        };
+        let drawn = match status {
+            MapStatus::Positive => true,
+            MapStatus::AllNegative => colormap.is_diverging(),
+            _ => false,
         };
         Panel {
             image,
             caption: format!("{}{}{empty}", drawing.caption, self.slice_name()),
-            bar: (status == MapStatus::Positive).then_some(Bar { colormap, low, high }),
+            bar: drawn.then_some(Bar { colormap, low, high }),
         }
     }
 
@@ -206,19 +324,22 @@ impl<const D: usize> Canvas<D> {
     ) -> Panel {
         let weights = self.heat(weights, size);
         let mut image = overlay(&self.resized(&self.backdrop, size), &weights, colormap);
-        outline(&mut image, &self.mask(&self.predicted, size), PREDICTED);
-        let members = self.mask(&self.explained, size);
-        if !members.is_thin() {
-            outline(&mut image, &members, EXPLAINED);
-        }
+        self.outlines(&mut image, &self.explained, size);
         Panel { image, caption: format!("{caption}{}", self.slice_name()), bar: None }
     }
 
     /// What the outlines mean, as far as they are drawn.
     pub(crate) fn legend(&self) -> String {
-        let hidden = self.mask(&self.explained, Size::InFigure).is_thin();
-        let white = if hidden { "" } else { "white outline: explained pixels, " };
-        format!("{white}blue outline: predicted class")
+        let thin = |mask| self.mask(mask, Size::InFigure).is_thin();
+        let white = match thin(&self.explained) {
+            true => "white tint: explained pixels",
+            false => "white outline: explained pixels",
+        };
+        let blue = (!thin(&self.predicted)).then_some("violet: predicted");
+        let annotated = self.judged.as_ref().map(|judged| &judged.annotated);
+        let green = annotated.filter(|mask| !thin(mask)).map(|_| "green: annotated");
+        let words: Vec<&str> = [Some(white), blue, green].into_iter().flatten().collect();
+        words.join(", ")
     }
 
     fn slice_name(&self) -> String {

@@ -7,6 +7,10 @@ use anyhow::Result;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{EncodableLayout, ImageBuffer, Pixel, PixelWithColorType};
 use npyz::WriterBuilder;
+use segcam::annotations::{Confusion, GroundTruth};
+use segcam::burn::tensor::Tensor;
+use segcam::core::upsample;
+use segcam::models::Placement;
 use segcam::render::{Colormap, Panel, figure};
 use segcam::{CamError, Fusion, Normalize, Observation, guarded};
 use serde::Serialize;
@@ -16,7 +20,7 @@ use crate::canvas::{Canvas, Drawing, Size, here, title};
 use crate::explain::{Answer, Map, is_lost};
 use crate::network::Model;
 use crate::read::Input;
-use crate::report::{Failure, MapReport};
+use crate::report::{Failure, JudgedReport, MapReport};
 
 /// Panels in a row of pixel sets; of more than one row they are small.
 const COLUMNS: usize = 6;
@@ -24,16 +28,77 @@ const COLUMNS: usize = 6;
 /// How maps are shown.
 #[derive(Debug, Clone, Default)]
 pub struct Style {
-    /// Scale of the heat maps.
-    pub normalize: Normalize,
-    /// Their colours.
-    pub colormap: Colormap,
+    /// What of a map.
+    pub show: Show,
     /// How the layers of each method are fused into one more heat map.
     pub fuse: Option<Fusion>,
     /// Whether there are arrays of the signed maps.
     pub raw: bool,
     /// Whether there are arrays of the heat maps.
     pub heat: bool,
+}
+
+/// What of a map is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Show {
+    /// Evidence for and against the class, in the colours of [`Colormap::BlueOrange`]. The strongest
+    /// of either has full colour.
+    #[default]
+    Signed,
+    /// Evidence for the class.
+    Positive {
+        /// Which value has full colour.
+        normalize: Normalize,
+        /// The colours.
+        colormap: Colormap,
+    },
+}
+
+impl Show {
+    /// The colours.
+    pub fn colormap(self) -> Colormap {
+        match self {
+            Self::Signed => Colormap::BlueOrange,
+            Self::Positive { colormap, .. } => colormap,
+        }
+    }
+
+    /// Which value has full colour.
+    pub fn normalize(self) -> Normalize {
+        match self {
+            Self::Signed => Normalize::MaxAbs,
+            Self::Positive { normalize, .. } => normalize,
+        }
+    }
+
+    /// What the colours mean.
+    fn legend(self) -> &'static str {
+        match self {
+            Self::Signed => "; orange speaks for the class, blue against it",
+            Self::Positive { .. } => "",
+        }
+    }
+
+    /// `signed` or `positive`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::Positive { .. } => "positive",
+        }
+    }
+}
+
+/// What is drawn, beside its maps.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a, const D: usize> {
+    /// What the network looked at.
+    pub input: &'a Input<D>,
+    /// What it saw.
+    pub seen: &'a Observation<D>,
+    /// The network.
+    pub model: &'a Model,
+    /// What it should have seen.
+    pub truth: Option<&'a GroundTruth>,
 }
 
 /// A file before it is written.
@@ -54,6 +119,8 @@ pub struct Drawn {
     pub figures: Vec<String>,
     /// What the report says of each map.
     pub maps: Vec<MapReport>,
+    /// What the annotation says of the class's prediction.
+    pub judged: Option<JudgedReport>,
     /// Maps that there are not, and why.
     pub failures: Vec<Failure>,
     /// Of a volume, the slice that is shown, for each image of the batch.
@@ -67,22 +134,87 @@ struct Panels<const D: usize> {
     maps: Vec<Panel>,
 }
 
-/// Draws a figure's maps, each by itself and all together.
+/// All parts of a set side by side: a sheet for each layer and method.
+#[derive(Debug, Default)]
+pub struct Overview {
+    sheets: Vec<Sheet>,
+}
+
+#[derive(Debug)]
+struct Sheet {
+    name: String,
+    title: String,
+    panels: Vec<Panel>,
+}
+
+/// Panels of one sheet.
+const MOST: usize = 12 * COLUMNS;
+
+impl Overview {
+    /// Adds a map of a part.
+    fn add<const D: usize>(
+        &mut self,
+        scene: Scene<D>,
+        question: &Question<D>,
+        (figure, part_of): (&Figure<D>, &str),
+        (map, number): (usize, &str),
+        panel: Panel,
+    ) {
+        let name = format!("overview.{}{part_of}{number}.png", question.map_file(map));
+        let found = self.sheets.iter().position(|sheet| sheet.name == name);
+        let at = found.unwrap_or_else(|| {
+            let (class, image) = (scene.model.class_title(figure.class), scene.input.short_name());
+            let (method, layer) = question.map(map);
+            let method = method.name();
+            let map = format!("{} at {}, each part by its own scale", title(&method), layer.name);
+            let title = format!("{image}: {class}, {}; {map}", figure.asked);
+            self.sheets.push(Sheet { name, title, panels: vec![] });
+            self.sheets.len() - 1
+        });
+        let sheet = &mut self.sheets[at];
+        match sheet.panels.len() {
+            0..MOST => sheet.panels.push(Panel { caption: figure.pixels.name(), ..panel }),
+            MOST => {
+                sheet.title += &format!(" (the first {MOST})");
+                sheet.panels.push(Panel::blank());
+            }
+            _ => {}
+        }
+    }
+
+    /// The sheets of several panels as pictures.
+    ///
+    /// # Errors
+    /// A picture that is too large.
+    pub fn files(&self) -> Result<Vec<File>> {
+        let several = self.sheets.iter().filter(|sheet| sheet.panels.len() > 1);
+        several
+            .map(|Sheet { name, title, panels }| {
+                let rows: Vec<Vec<Panel>> = panels.chunks(COLUMNS).map(<[_]>::to_vec).collect();
+                png(name, &figure(title, &rows))
+            })
+            .collect()
+    }
+}
+
+/// Draws a figure's maps, each by itself and all together; those of parts go to the overview, too.
 ///
 /// # Errors
 /// A device that is lost.
 pub fn draw<const D: usize>(
-    (input, seen, model): (&Input<D>, &Observation<D>, &Model),
+    scene: Scene<D>,
     question: &Question<D>,
     answer: &Answer<D>,
     style: &Style,
+    overview: &mut Overview,
 ) -> Result<Drawn> {
-    let (mut drawn, all) = draw_maps((input, seen, model), question, answer, style)?;
+    let (mut drawn, all) = draw_maps(scene, question, answer, style, Some(overview))?;
     let figure_of = answer.figure;
     for (number, Panels { canvas, maps }) in all.into_iter().enumerate() {
-        let name = figure_of.file("compare") + &in_batch(number, input) + ".png";
-        let class = model.class_title(figure_of.class);
+        let name = figure_of.file("compare") + &in_batch(number, scene.input) + ".png";
+        let class = scene.model.class_title(figure_of.class);
         let title = format!("{class}, pixel set {}; {}", figure_of.pixels.name(), canvas.legend());
+        let title = format!("{}: {title}{}", scene.input.short_name(), style.show.legend());
         let rows = in_rows(&canvas, maps, question.methods.len());
         drawn.files.push(png(&name, &figure(&title, &rows))?);
         drawn.figures.push(name);
@@ -93,12 +225,14 @@ pub fn draw<const D: usize>(
 /// Draws a figure's maps, each by itself; the panels are for figures of all, one for each image of the
 /// batch.
 fn draw_maps<const D: usize>(
-    (input, seen, model): (&Input<D>, &Observation<D>, &Model),
+    scene: Scene<D>,
     question: &Question<D>,
     answer: &Answer<D>,
     style: &Style,
+    mut overview: Option<&mut Overview>,
 ) -> Result<(Drawn, Vec<Panels<D>>)> {
     let mut drawn = Drawn::default();
+    let Scene { input, model, .. } = scene;
     let Figure { class, .. } = *answer.figure;
     let (targets, maps) = match &answer.maps {
         Ok((targets, maps)) => (targets, maps),
@@ -107,11 +241,15 @@ fn draw_maps<const D: usize>(
             return Ok((drawn, vec![]));
         }
     };
+    if let Some(truth) = scene.truth {
+        let counts = Confusion::new(truth, scene.seen.prediction(), class)?;
+        drawn.judged = Some(JudgedReport::new(class, model, &counts));
+    }
     let mut drawings = vec![];
     for (number, (map, request)) in maps.iter().zip(question.requests(targets)).enumerate() {
         let name = question.methods[number % question.methods.len()].name();
         let drawing = map.clone().and_then(|map| {
-            let drawing = Drawing::new(&map.found, map.certificate.as_ref(), style.normalize)?;
+            let drawing = Drawing::new(&map.found, map.certificate.as_ref(), style.show)?;
             Ok((map, drawing))
         });
         drawings.push(match drawing {
@@ -119,7 +257,7 @@ fn draw_maps<const D: usize>(
                 let report = MapReport::new(&map, model);
                 let at = drawn.maps.len();
                 drawn.maps.push(report);
-                drawn.add_arrays(&map, &question.stem(answer.figure, number), style)?;
+                drawn.add_arrays(input, &map, &question.stem(answer.figure, number), style)?;
                 Ok((at, drawing))
             }
             Err(error) if is_lost(&error) => return Err(error.into()),
@@ -137,20 +275,25 @@ fn draw_maps<const D: usize>(
     let explained = targets.pixels.weights();
     let mut all = vec![];
     for sample in 0..input.tensor.dims()[0] {
-        let canvas = Canvas::new(input, seen.prediction(), class, explained, sample)?;
+        let canvas = Canvas::new(scene, class, explained, sample)?;
         drawn.slices.extend(canvas.slice());
         let number = in_batch(sample, input);
         let mut panels = vec![];
         for (map, drawing) in drawings.iter().enumerate() {
             let panel = |size| match drawing {
-                Ok((_, drawing)) => canvas.map(drawing, style.colormap, size),
+                Ok((_, drawing)) => canvas.map(drawing, size),
                 Err(caption) => canvas.missing(caption, size),
             };
             panels.push(panel(Size::InFigure));
+            if let (Some(overview), Some(whole)) = (&mut overview, &answer.figure.part_of) {
+                let part = (answer.figure, whole.as_str());
+                overview.add(scene, question, part, (map, &number), panel(Size::Small));
+            }
             if let Ok((at, _)) = drawing {
                 let report = &mut drawn.maps[*at];
                 let (pixels, set) = (report.pixels[sample], &report.pixel_set);
-                let title = format!("{}, {pixels} pixels of set {set}", model.class_title(class));
+                let (image, class) = (input.short_name(), model.class_title(class));
+                let title = format!("{image}: {class}, {pixels} pixels of set {set}");
                 let name = question.stem(answer.figure, map) + &number + ".png";
                 drawn.files.push(png(&name, &figure(&title, &[vec![panel(Size::Alone)]]))?);
                 report.files.insert(sample, name);
@@ -158,10 +301,11 @@ fn draw_maps<const D: usize>(
         }
         for (method, drawing) in fused.iter().flatten() {
             let name = answer.figure.file(method) + &number + ".png";
-            let panel = canvas.map(drawing, style.colormap, Size::Alone);
-            let picture = figure(&model.class_title(class), &[vec![panel]]);
+            let panel = canvas.map(drawing, Size::Alone);
+            let title = format!("{}: {}", input.short_name(), model.class_title(class));
+            let picture = figure(&title, &[vec![panel]]);
             drawn.files.push(png(&name, &picture)?);
-            panels.push(canvas.map(drawing, style.colormap, Size::InFigure));
+            panels.push(canvas.map(drawing, Size::InFigure));
         }
         all.push(Panels { canvas, maps: panels });
     }
@@ -203,32 +347,46 @@ fn in_batch<const D: usize>(sample: usize, input: &Input<D>) -> String {
     if input.tensor.dims()[0] > 1 { format!(".{sample}") } else { String::new() }
 }
 
-/// One row for each method and one column for each layer; the first column is the image.
+/// One row for each method and one column for each layer, after columns of what is known of the image;
+/// many layers go on in further rows.
 fn in_rows<const D: usize>(
     canvas: &Canvas<D>,
     panels: Vec<Panel>,
     methods: usize,
 ) -> Vec<Vec<Panel>> {
-    let first = |row: usize| match (row, methods) {
-        (0, 2..) => canvas.plain(),
-        _ => canvas.prediction(),
+    let known = match methods {
+        1 => vec![canvas.prediction()],
+        _ => vec![canvas.plain(), canvas.prediction()],
     };
-    let row = |row: usize| {
-        let maps = panels.iter().skip(row).step_by(methods).cloned();
-        std::iter::once(first(row)).chain(maps).collect()
+    let known: Vec<Panel> = known.into_iter().chain(canvas.seen()).collect();
+    let each = known.len().div_ceil(methods);
+    let row = |row: usize| -> Vec<Panel> {
+        let known = known.iter().skip(row * each).take(each).cloned();
+        let known = known.chain(std::iter::repeat_with(Panel::blank)).take(each);
+        known.chain(panels.iter().skip(row).step_by(methods).cloned()).collect()
     };
-    (0..methods).map(row).collect()
+    let rows: Vec<Vec<Panel>> = (0..methods).map(row).collect();
+    let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let parts = (0..most.div_ceil(COLUMNS)).flat_map(|part| {
+        rows.iter().map(move |row| row.iter().skip(part * COLUMNS).take(COLUMNS).cloned().collect())
+    });
+    parts.collect()
 }
 
 impl Drawn {
     fn add_arrays<const D: usize>(
         &mut self,
+        input: &Input<D>,
         map: &Map<D>,
         stem: &str,
         style: &Style,
     ) -> Result<()> {
         let raw = style.raw.then(|| ("raw", map.found.raw().clone()));
-        let heat = style.heat.then(|| ("heat", map.found.heat_map(style.normalize)));
+        let shown = || match style.show {
+            Show::Signed => map.found.signed_map(),
+            Show::Positive { normalize, .. } => map.found.heat_map(normalize),
+        };
+        let heat = style.heat.then(|| ("heat", on_image(shown(), input)));
         for (kind, tensor) in raw.into_iter().chain(heat) {
             let name = format!("{stem}.{kind}.npy");
             let values: Vec<f32> = here(&tensor)?.into_data().iter::<f32>().collect();
@@ -253,18 +411,18 @@ impl Rows {
     /// A device that is lost.
     pub fn draw<const D: usize>(
         &mut self,
-        of: (&Input<D>, &Observation<D>, &Model),
+        scene: Scene<D>,
         question: &Question<D>,
         answer: &Answer<D>,
         style: &Style,
         what: &str,
     ) -> Result<Drawn> {
-        let (drawn, panels) = draw_maps(of, question, answer, style)?;
+        let (drawn, panels) = draw_maps(scene, question, answer, style, None)?;
         for Panels { canvas, mut maps } in panels {
             maps.iter_mut().for_each(|map| map.caption = format!("{what}: {}", map.caption));
             let first = if self.rows.is_empty() { canvas.plain() } else { canvas.prediction() };
             maps.insert(0, first);
-            self.legend = canvas.legend();
+            self.legend = canvas.legend() + style.show.legend();
             self.rows.push(maps);
         }
         Ok(drawn)
@@ -295,10 +453,11 @@ pub struct SetReport {
 /// # Errors
 /// Sets that make no sense here; an empty one if it is the only one.
 pub fn draw_sets<const D: usize>(
-    (input, seen, model): (&Input<D>, &Observation<D>, &Model),
+    scene: Scene<D>,
     sets: &Sets<D>,
     colormap: Colormap,
 ) -> Result<(Vec<SetReport>, File)> {
+    let Scene { seen, model, .. } = scene;
     let prediction = seen.prediction();
     let size = if sets.figures.len() > COLUMNS { Size::Small } else { Size::InFigure };
     let (mut panels, mut rows) = (vec![], vec![]);
@@ -308,28 +467,44 @@ pub fn draw_sets<const D: usize>(
         if pixels == 0 && sets.figures.len() == 1 {
             seen.target(set, *class)?;
         }
-        let canvas = Canvas::new(input, prediction, *class, &weights, 0)?;
+        let canvas = Canvas::new(scene, *class, &weights, 0)?;
         let caption = format!("{}\n{pixels} pixels", set.name());
         panels.push(canvas.set(&weights, colormap, &caption, size));
         rows.push(SetReport { set: set.name(), class: *class, pixels });
     }
     let first = sets.figures.first().map_or(0, |figure| figure.class);
     let title = match sets.figures.iter().all(|figure| figure.class == first) {
-        true => format!("{}, blue outline: prediction", model.class_title(first)),
-        false => "blue outline: prediction".into(),
+        true => format!("{}, violet outline: prediction", model.class_title(first)),
+        false => "violet outline: prediction".into(),
     };
     let panels: Vec<Vec<Panel>> = panels.chunks(COLUMNS).map(<[Panel]>::to_vec).collect();
     Ok((rows, png("pixels.png", &figure(&title, &panels))?))
 }
 
-/// The predicted class of each pixel as `prediction.npy`; 1 or 0 of binary networks.
+/// The predicted class of each pixel as `prediction.npy`, on the image's own pixels; 1 or 0 of binary
+/// networks.
 ///
 /// # Errors
 /// A device that is lost.
-pub fn draw_prediction<const D: usize>(seen: &Observation<D>) -> Result<File> {
+pub fn draw_prediction<const D: usize>(input: &Input<D>, seen: &Observation<D>) -> Result<File> {
     let labels = guarded(|| Ok::<_, CamError>(seen.prediction().labels().into_data()))?;
-    let shape = labels.shape().to_vec();
-    npy("prediction.npy", &shape, &labels.iter::<i32>().collect::<Vec<_>>())
+    let mut shape = labels.shape().to_vec();
+    let mut labels: Vec<i32> = labels.iter::<i32>().collect();
+    if let Some(Placement { image, resized, input }) = input.placement() {
+        let on_output = labels.iter().map(|label| *label as u32).collect::<Vec<_>>();
+        let on_output = GroundTruth::from_labels(on_output, &shape[2..])?;
+        let on_image = on_output.resized(input)?.fitted(resized, 0)?.resized(image)?;
+        labels = on_image.labels().iter().map(|label| *label as i32).collect();
+        shape[2..].copy_from_slice(&image);
+    }
+    npy("prediction.npy", &shape, &labels)
+}
+
+/// A map at the size of the network's input on the image's own pixels.
+fn on_image<const D: usize>(map: Tensor<D>, input: &Input<D>) -> Tensor<D> {
+    let Some(Placement { image, resized, .. }) = input.placement() else { return map };
+    let cropped = map.narrow(D - 2, 0, resized[0]).narrow(D - 1, 0, resized[1]);
+    upsample(cropped, &image)
 }
 
 /// A picture as a file.

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::annotations::{AnnotationFiles, Annotations, fitted};
+use crate::annotations::{AnnotationFiles, Annotations, Place};
 use crate::ask::{Asked, Targets, ask};
 use crate::draw::File;
 use crate::explain::is_lost;
 use crate::network::{Model, Source};
-use crate::read::bytes_of;
+use crate::read::{Input, bytes_of};
 use crate::write::Folder;
 
 /// Everything that decides what is measured, beside the contents of files, by name.
@@ -30,6 +30,8 @@ pub struct Measured {
     pub image: String,
     /// SHA-256 of everything that the numbers depend on: see [`Contents`].
     pub contents: String,
+    /// How its annotation was understood.
+    pub notes: Vec<String>,
     /// One for each class and pixel set.
     pub answers: Vec<Judged>,
 }
@@ -138,22 +140,23 @@ fn rows<const D: usize>(
     Ok((image.run(&targets.pixels, &requests, region, steps)?, failures))
 }
 
-/// The pixels that are known to cause the prediction, from a mask that is nonzero there; it is resized
-/// to the network's input, by nearest pixel, only if that is asked for.
+/// The pixels that are known to cause the prediction, from a mask that is nonzero there; whatever was
+/// done to the image is done to it. It is resized to the image, by nearest pixel, only if that is asked
+/// for.
 ///
 /// # Errors
 /// A file that cannot be read or has another size.
-pub fn region<const D: usize>(
-    path: &Path,
-    resize: bool,
-    seen: &Observation<D>,
-) -> Result<Vec<bool>> {
+pub fn region<const D: usize>(path: &Path, resize: bool, input: &Input<D>) -> Result<Vec<bool>> {
     let name = || format!("cannot use {}", path.display());
     let mask = GroundTruth::from_image(path).with_context(name)?;
-    let size = &seen.prediction().input_shape()[2..];
-    let file = path.display().to_string();
-    let names = [file.as_str(), "the network's input", "--region-resize"];
-    let mask = fitted(mask, size, resize, names)?;
+    let place = Place {
+        placement: input.placement(),
+        size: &input.tensor.dims()[2..],
+        what: "the network's input",
+        resize,
+        option: "--region-resize",
+    };
+    let mask = place.put(mask, 0).with_context(name)?;
     Ok(mask.labels().iter().map(|&label| label != 0).collect())
 }
 
@@ -210,14 +213,16 @@ pub fn known(path: &Path, image: &Path, contents: &str) -> Option<Measured> {
     (found.contents == contents).then_some(Measured { image, ..found })
 }
 
-/// A folder holds the results of one set of settings.
+/// A folder holds the results of one set of settings; those of a run that measured nothing do not
+/// count.
 ///
 /// # Errors
 /// If it holds those of others.
 pub fn same_settings(out: &Folder, settings: &Settings) -> Result<()> {
     const FILE: &str = "settings.json";
     let path = out.path(FILE);
-    if !path.exists() {
+    let measured = fs::read_dir(out.path("images")).is_ok_and(|mut kept| kept.next().is_some());
+    if !path.exists() || !measured {
         let bytes = serde_json::to_vec_pretty(settings)?;
         return out.write(&File { name: FILE.into(), bytes });
     }

@@ -38,6 +38,20 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let path = Path::new(text);
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+        match &*extension.to_ascii_lowercase() {
+            "pt" | "pth" | "ckpt" => {
+                return Err("PyTorch files hold weights, not the network: export it with \
+                            torch.onnx.export(model, example, \"net.onnx\"), see docs/onnx.md"
+                    .into());
+            }
+            "h5" | "keras" | "pb" => {
+                return Err("it must be exported as an .onnx file, with tf2onnx or Keras 3's \
+                            model.export: see docs/onnx.md"
+                    .into());
+            }
+            _ => {}
+        }
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
             return Ok(Self::Onnx(path.to_path_buf()));
         }
@@ -76,6 +90,18 @@ pub struct Preparation {
 }
 
 impl Preparation {
+    /// An option that was given and is for image files only.
+    fn image_option(&self) -> Option<&'static str> {
+        let given = [
+            (self.channels.is_some(), "--channels"),
+            (self.scale.is_some(), "--scale"),
+            (!self.mean.is_empty(), "--mean"),
+            (!self.std.is_empty(), "--std"),
+            (self.size.is_some(), "--size"),
+        ];
+        given.into_iter().find_map(|(given, option)| given.then_some(option))
+    }
+
     fn change(&self, recipe: &mut Recipe) {
         recipe.channels = self.channels.or(recipe.channels);
         recipe.scale = self.scale.unwrap_or(recipe.scale);
@@ -100,6 +126,10 @@ pub struct Model {
     pub classes: Vec<String>,
     /// What the user should know about how the file was understood.
     pub notes: Vec<String>,
+    /// The same about image files, which arrays are not.
+    pub(crate) image_note: Option<String>,
+    /// An option that was given and is for image files only.
+    pub(crate) image_option: Option<&'static str>,
     kind: Kind,
 }
 
@@ -148,6 +178,8 @@ impl Source {
             weights: weights.unwrap_or_else(|| "embedded".into()),
             classes: known.class_names().iter().map(ToString::to_string).collect(),
             notes: vec![],
+            image_note: None,
+            image_option: None,
             kind: Kind::Known(known),
         }
     }
@@ -168,12 +200,13 @@ impl Source {
         if let Some(last) = file.skipped().first() {
             notes.push(format!("class scores: `{}`, before {last}", file.scores()));
         }
-        if !has_card && self.onnx.mean.is_empty() && self.onnx.scale.is_none() && file.rank() == 4 {
-            notes.push(format!(
+        let unsaid = !has_card && self.onnx.mean.is_empty() && self.onnx.scale.is_none();
+        let image_note = unsaid.then(|| {
+            format!(
                 "images are divided by 255: say otherwise with --mean, --std, --scale or in {}",
                 beside.display()
-            ));
-        }
+            )
+        });
         self.onnx.change(&mut card.input);
         let channels = file.channels();
         if card.input.channels.is_none() && channels == Some(1) {
@@ -200,6 +233,8 @@ impl Source {
             weights: path.display().to_string(),
             classes: card.classes.clone(),
             notes,
+            image_note,
+            image_option: self.onnx.image_option(),
             kind: Kind::Onnx { card: Box::new(card), operators, input },
         };
         Ok((model, network))

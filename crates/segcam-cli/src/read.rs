@@ -1,13 +1,15 @@
 //! The first step: what a file holds becomes the network's input.
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use half::f16;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
-use npyz::{DType, NpyFile, Order, TypeChar};
+use npyz::{DType, NpyFile, Order, TypeChar, TypeStr};
 use segcam::burn::tensor::{Device, Tensor, TensorData};
+use segcam::models::Placement;
 
 use crate::network::Model;
 
@@ -20,15 +22,17 @@ pub struct Input<const D: usize> {
     pub tensor: Tensor<D>,
     /// What lies under its maps, if it came from an image file.
     pub picture: Option<Picture>,
+    /// How it was understood.
+    pub notes: Vec<String>,
 }
 
 /// What lies under a map.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// The picture as people see it.
+    /// The picture as people see it: at the image's size, or at the network's.
     pub image: RgbImage,
-    /// Whether it shows all of the input, at another size. Otherwise its pixels are the input's.
-    pub resized: bool,
+    /// Where the image's pixels went.
+    pub placement: Placement,
 }
 
 /// The bytes of a file.
@@ -59,12 +63,22 @@ pub fn read<const D: usize>(
     device: &Device,
 ) -> Result<Input<D>> {
     let npy = name.len() > 4 && name.as_bytes()[name.len() - 4..].eq_ignore_ascii_case(b".npy");
-    let input = if npy { array(bytes, device) } else { picture(bytes, model, device) };
-    let (tensor, picture) = input.with_context(|| format!("cannot use {name}"))?;
-    Ok(Input { name: name.to_string(), tensor, picture })
+    let input = if npy { array(bytes, model, device) } else { picture(bytes, model, device) };
+    let (tensor, picture, notes) = input.with_context(|| format!("cannot use {name}"))?;
+    Ok(Input { name: name.to_string(), tensor, picture, notes })
 }
 
 impl<const D: usize> Input<D> {
+    /// Its name as figures say it: that of the file, without folders.
+    pub fn short_name(&self) -> &str {
+        self.name.rsplit(['/', '\\']).next().unwrap_or(&self.name)
+    }
+
+    /// Where the pixels of an image file went; arrays are taken as they are.
+    pub fn placement(&self) -> Option<Placement> {
+        self.picture.as_ref().map(|picture| picture.placement)
+    }
+
     /// A picture as the network wants it.
     ///
     /// # Errors
@@ -75,24 +89,27 @@ impl<const D: usize> Input<D> {
         model: &Model,
         device: &Device,
     ) -> Result<Self> {
-        let (tensor, picture) = prepared(image, model, device)?;
-        Ok(Self { name: name.to_string(), tensor, picture })
+        let (tensor, picture, notes) = prepared(image, model, device)?;
+        Ok(Self { name: name.to_string(), tensor, picture, notes })
     }
 }
 
-type Read<const D: usize> = Result<(Tensor<D>, Option<Picture>)>;
+type Found<const D: usize> = Result<(Tensor<D>, Option<Picture>, Vec<String>)>;
 
-fn prepared<const D: usize>(image: &DynamicImage, model: &Model, device: &Device) -> Read<D> {
+fn prepared<const D: usize>(image: &DynamicImage, model: &Model, device: &Device) -> Found<D> {
     let prepared = model.prepare(image, device)?;
     let shape: Option<[usize; D]> = prepared.input.dims().as_slice().try_into().ok();
     let shape = shape.context(VOLUMES)?;
-    let picture = Picture { image: prepared.picture, resized: prepared.resized };
-    Ok((prepared.input.reshape(shape), Some(picture)))
+    let picture = Picture { image: prepared.picture, placement: prepared.placement };
+    let grey = "the image is grey: its brightness goes into all three channels";
+    let notes = model.image_note.clone().into_iter();
+    let notes = notes.chain(prepared.replicated.then(|| grey.into())).collect();
+    Ok((prepared.input.reshape(shape), Some(picture), notes))
 }
 
 const VOLUMES: &str = "the network takes volumes: give a .npy array [N, C, D, H, W]";
 
-fn picture<const D: usize>(bytes: &[u8], model: &Model, device: &Device) -> Read<D> {
+fn picture<const D: usize>(bytes: &[u8], model: &Model, device: &Device) -> Found<D> {
     ensure!(D == 4, VOLUMES);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let known = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff];
@@ -106,22 +123,24 @@ fn picture<const D: usize>(bytes: &[u8], model: &Model, device: &Device) -> Read
     prepared(&image, model, device)
 }
 
-/// A float32 array of the network's rank; of an image it may lack the side of the batch.
-fn array<const D: usize>(bytes: &[u8], device: &Device) -> Read<D> {
+/// An array of the network's rank; of an image it may lack the side of the batch.
+fn array<const D: usize>(bytes: &[u8], model: &Model, device: &Device) -> Found<D> {
+    if let Some(option) = model.image_option {
+        bail!("{option} is for image files: an array is taken as it is");
+    }
     let npy = NpyFile::new(bytes).context("it is no .npy array")?;
-    let float32 = match npy.dtype() {
-        DType::Plain(kind) => kind.type_char() == TypeChar::Float && kind.size_field() == 4,
-        _ => false,
+    let DType::Plain(kind) = npy.dtype() else {
+        bail!("the array must hold one real number in each place, it holds {}", npy.dtype().descr())
     };
-    ensure!(float32, "the array must be float32, it is {}", npy.dtype().descr());
     let shape: Vec<usize> = npy.shape().iter().map(|&side| side as usize).collect();
     // Before memory is taken on the word of the header.
-    let needed = npy.shape().iter().try_fold(4u64, |size, &side| size.checked_mul(side));
+    let needed =
+        npy.shape().iter().try_fold(kind.size_field(), |size, &side| size.checked_mul(side));
     let given = bytes.len();
     let whole = needed.is_some_and(|needed| needed < given as u64);
     ensure!(whole, "the array is cut off: {given} bytes are too few for shape {shape:?}");
     let order = npy.order();
-    let values = npy.into_vec::<f32>().context("the array is cut off")?;
+    let values = single_precision(npy, &kind)?;
     let values = if order == Order::Fortran { in_c_order(&values, &shape) } else { values };
     let batch = if D == 4 && shape.len() == 3 { vec![1] } else { vec![] };
     let whole: [usize; D] = [batch, shape].concat().try_into().map_err(|shape| {
@@ -131,7 +150,32 @@ fn array<const D: usize>(bytes: &[u8], device: &Device) -> Read<D> {
         };
         anyhow!("the network takes {wanted}, the array has shape {shape:?}")
     })?;
-    Ok((Tensor::from_data(TensorData::new(values, whole), device), None))
+    Ok((Tensor::from_data(TensorData::new(values, whole), device), None, vec![]))
+}
+
+/// The numbers of an array, whatever real type they have.
+fn single_precision<R: Read>(npy: NpyFile<R>, kind: &TypeStr) -> Result<Vec<f32>> {
+    macro_rules! values {
+        ($number:ty, $convert:expr) => {
+            npy.into_vec::<$number>().map(|values| values.into_iter().map($convert).collect())
+        };
+    }
+    let values = match (kind.type_char(), kind.size_field()) {
+        (TypeChar::Float, 4) => npy.into_vec::<f32>(),
+        (TypeChar::Float, 8) => values!(f64, |value| value as f32),
+        (TypeChar::Float, 2) => values!(f16, f16::to_f32),
+        (TypeChar::Bool, _) => values!(bool, |value| f32::from(u8::from(value))),
+        (TypeChar::Uint, 1) => values!(u8, f32::from),
+        (TypeChar::Uint, 2) => values!(u16, f32::from),
+        (TypeChar::Uint, 4) => values!(u32, |value| value as f32),
+        (TypeChar::Uint, 8) => values!(u64, |value| value as f32),
+        (TypeChar::Int, 1) => values!(i8, f32::from),
+        (TypeChar::Int, 2) => values!(i16, f32::from),
+        (TypeChar::Int, 4) => values!(i32, |value| value as f32),
+        (TypeChar::Int, 8) => values!(i64, |value| value as f32),
+        _ => bail!("the array must hold real numbers, it holds {kind}"),
+    };
+    values.context("the array is cut off")
 }
 
 /// From first index fastest, as medical images are often stored, to last index fastest.

@@ -1,6 +1,7 @@
 //! What was found, in numbers: `report.json`.
 
 use anyhow::Result;
+use segcam::annotations::Confusion;
 use segcam::{Certificate, Observation, device_name};
 use serde::Serialize;
 
@@ -33,7 +34,9 @@ pub struct Report {
     pub class_chosen: &'static str,
     /// Pixels predicted as each class, for each image of the batch.
     pub predicted_pixels: Vec<Vec<usize>>,
-    /// Scale of the heat maps.
+    /// What of the maps is drawn: `signed` or `positive`.
+    pub show: &'static str,
+    /// Which of their values has full colour.
     pub normalize: String,
     /// Their colours.
     pub colormap: String,
@@ -43,6 +46,8 @@ pub struct Report {
     pub device: String,
     /// Of a volume, the slice in the pictures, for each image of the batch.
     pub slices: Option<Vec<usize>>,
+    /// With an annotation, what it says of the prediction of each class that was asked about.
+    pub judged: Vec<JudgedReport>,
     /// One for each map.
     pub maps: Vec<MapReport>,
     /// What could not be explained, and why.
@@ -63,17 +68,19 @@ impl Report {
             command: vec![],
             model: model.name.clone(),
             weights: model.weights.clone(),
-            notes: model.notes.clone(),
+            notes: [&model.notes[..], &input.notes].concat(),
             input: input.name.clone(),
             input_shape: input.tensor.dims().to_vec(),
             classes: seen.prediction().classes(),
             class_chosen: question.class_chosen,
             predicted_pixels: question.predicted_pixels.clone(),
-            normalize: style.normalize.to_string(),
-            colormap: style.colormap.to_string(),
+            show: style.show.name(),
+            normalize: style.show.normalize().to_string(),
+            colormap: style.show.colormap().to_string(),
             engine: seen.engine().to_string(),
             device: device_name(&input.tensor.device()),
             slices: (D == 5).then(Vec::new),
+            judged: vec![],
             maps: vec![],
             failures: vec![],
             files: vec![],
@@ -83,6 +90,8 @@ impl Report {
     /// Takes note of what was drawn, and hands on the files.
     pub fn add(&mut self, drawn: Drawn) -> Vec<File> {
         self.maps.extend(drawn.maps);
+        let known = |judged: &JudgedReport| self.judged.iter().any(|j| j.class == judged.class);
+        self.judged.extend(drawn.judged.filter(|judged| !known(judged)));
         self.failures.extend(drawn.failures);
         self.files.extend(drawn.figures);
         self.slices.iter_mut().for_each(|slices| slices.extend(&drawn.slices));
@@ -104,6 +113,37 @@ impl Report {
     /// What serde says.
     pub fn json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)?)
+    }
+}
+
+/// A class's prediction beside the annotation. Pixels that are left out do not count.
+#[derive(Debug, Serialize)]
+pub struct JudgedReport {
+    /// The class.
+    pub class: usize,
+    /// What it is called, if that is known.
+    pub class_name: Option<String>,
+    /// `2·tp / (2·tp + fp + fn)`; `null` if the class is neither predicted nor annotated.
+    pub dice: Option<f64>,
+    /// Predicted and annotated.
+    pub true_positives: usize,
+    /// Predicted, not annotated.
+    pub false_positives: usize,
+    /// Annotated, not predicted.
+    pub false_negatives: usize,
+}
+
+impl JudgedReport {
+    /// Of these numbers of pixels.
+    pub fn new(class: usize, model: &Model, counts: &Confusion) -> Self {
+        Self {
+            class,
+            class_name: model.classes.get(class).cloned(),
+            dice: counts.dice(),
+            true_positives: counts.true_positives,
+            false_positives: counts.false_positives,
+            false_negatives: counts.false_negatives,
+        }
     }
 }
 
@@ -145,12 +185,14 @@ pub struct MapReport {
     pub pixels: Vec<usize>,
     /// The explained score: the class's logits summed over the pixel set.
     pub score: Vec<f64>,
-    /// `positive`, `all-zero` or `all-negative`.
+    /// `positive`, `all-negative`, `all-zero` or `rounding`.
     pub status: Vec<String>,
     /// Smallest values of the signed map.
     pub raw_min: Vec<f64>,
     /// Largest values.
     pub raw_max: Vec<f64>,
+    /// How large a value can be through rounding alone.
+    pub rounding: Vec<f64>,
     /// With `--certify`.
     pub certificate: Option<CertificateReport>,
     /// The time that it took.
@@ -175,6 +217,7 @@ impl MapReport {
             status: found.status().iter().map(ToString::to_string).collect(),
             raw_min: found.range().iter().map(|range| range.0).collect(),
             raw_max: found.range().iter().map(|range| range.1).collect(),
+            rounding: found.rounding().to_vec(),
             certificate: certificate.as_ref().map(CertificateReport::from),
             seconds: *seconds,
             files: vec![],

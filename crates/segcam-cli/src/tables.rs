@@ -99,7 +99,8 @@ impl Evaluation {
         failures: Vec<LeftOut>,
     ) -> Self {
         let questions = questions(methods, seed, &images);
-        let (notes, files) = (model.notes.clone(), vec![]);
+        let files = vec![];
+        let notes = [model.notes.clone(), of_annotations(&images)].concat();
         Self { settings, notes, images, questions, failures, files }
     }
 
@@ -133,6 +134,32 @@ impl Evaluation {
         files.push(file("evaluation.json", serde_json::to_vec_pretty(self)?));
         Ok(files)
     }
+}
+
+/// How annotations were understood, each way once, with an image.
+fn of_annotations(images: &[Measured]) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let mut kinds: Vec<(&str, &str, usize)> = vec![];
+    for image in images {
+        for note in &image.notes {
+            match kinds.iter_mut().find(|(known, ..)| *known == note) {
+                Some((.., count)) => *count += 1,
+                None => kinds.push((note, &image.image, 1)),
+            }
+        }
+    }
+    let mut lines: Vec<String> = kinds
+        .iter()
+        .take(SHOWN)
+        .map(|(note, image, count)| match count {
+            1 => format!("{image}: {note}"),
+            _ => format!("{note} ({count} images)"),
+        })
+        .collect();
+    if kinds.len() > SHOWN {
+        lines.push(format!("and {} more such notes in evaluation.json", kinds.len() - SHOWN));
+    }
+    lines
 }
 
 /// Every class and pixel set in the order in which they came, with the rows of all images.

@@ -1,10 +1,11 @@
 //! The last step: files are written, each whole or not at all.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use tempfile::{Builder, NamedTempFile};
 
 use crate::draw::File;
@@ -38,6 +39,42 @@ impl Folder {
         let folder = Self { path: path.to_path_buf(), new };
         folder.temporary()?;
         Ok(folder)
+    }
+
+    /// Removes what an earlier run of ours wrote, as its `report.json` lists it, and nothing else: its
+    /// pictures would be taken for those of this run.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn clear_earlier_run(&self) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Maps {
+            files: Vec<String>,
+        }
+        #[derive(Deserialize)]
+        struct Earlier {
+            #[serde(rename = "segcam")]
+            _version: String,
+            files: Vec<String>,
+            maps: Vec<Maps>,
+        }
+        let path = self.path("report.json");
+        let Ok(bytes) = fs::read(&path) else { return Ok(()) };
+        let Ok(earlier) = serde_json::from_slice::<Earlier>(&bytes) else { return Ok(()) };
+        let of_maps = earlier.maps.into_iter().flat_map(|map| map.files);
+        for name in earlier.files.into_iter().chain(of_maps) {
+            // Whoever wrote the report: only files of this folder.
+            if Path::new(&name).file_name().is_none_or(|file| file != name.as_str()) {
+                continue;
+            }
+            match fs::remove_file(self.path(&name)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot replace {name}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Where a file of this name lies.

@@ -22,7 +22,7 @@ pub struct Certificate {
     /// What the map adds up to.
     pub map: f64,
     /// Share of the map's absolute values in cells that no explained pixel can depend on, whatever
-    /// the image; `None` with the tape engine, and for a map of zeros.
+    /// the image; `None` with the tape engine, and for a map of zeros or of nothing but rounding.
     pub impossible: Option<f64>,
 }
 
@@ -84,7 +84,7 @@ impl<const D: usize> Observation<D> {
                 Some(shares) => shares.node,
                 None => self.share_of_layer(target, layer)?,
             };
-            let cells = map.raw().clone().abs();
+            let cells = map.signal().abs();
             let all = sum(cells.clone());
             let impossible = match certifier.filter(|_| all > 0.0) {
                 Some(certifier) => {

@@ -10,6 +10,8 @@ use crate::{CamError, EngineKind, Explanation, Quantity, Target, guarded};
 pub struct ExplanationData {
     /// The signed map at layer resolution, `[N, 1, …]`.
     pub raw: TensorData,
+    /// How large rounding can be in each image's map.
+    pub rounding: Vec<f64>,
     /// The explained layer.
     pub layer: String,
     /// Name of the method.
@@ -52,6 +54,7 @@ impl<const D: usize> Explanation<D> {
         guarded(|| {
             Ok(ExplanationData {
                 raw: self.raw().to_data(),
+                rounding: self.rounding().to_vec(),
                 layer: self.layer().to_string(),
                 method: self.method().to_string(),
                 classes: target.classes().to_vec(),
@@ -94,7 +97,8 @@ impl<const D: usize> Explanation<D> {
             let target =
                 Target::of_values(data.classes, weights, data.pixel_set, data.whole_image)?;
             let (layer, method) = (data.layer, data.method);
-            Ok(Self::restored(raw, layer, target, method, data.score, input_shape, data.engine))
+            let map = (raw, data.rounding);
+            Ok(Self::restored(map, layer, target, method, data.score, input_shape, data.engine))
         })
     }
 }

@@ -5,6 +5,10 @@ use crate::checks::finite;
 use crate::observation::Identity;
 use crate::{CamError, EngineKind, Observation, Quantity, Target, upsample};
 
+/// How many units in the last place of the largest sum of magnitudes rounding can add up to: see
+/// [`Explanation::rounding`].
+const ULPS: f64 = 64.0;
+
 /// What one map says about its image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -16,6 +20,9 @@ pub enum MapStatus {
     AllZero,
     /// No cell supports the class and some speak against it: the heat map is empty.
     AllNegative,
+    /// No value is larger than what [rounding](Explanation::rounding) can leave of terms that cancel:
+    /// the map says nothing, and the heat map is empty.
+    Rounding,
 }
 
 impl std::fmt::Display for MapStatus {
@@ -24,6 +31,7 @@ impl std::fmt::Display for MapStatus {
             Self::Positive => "positive",
             Self::AllZero => "all-zero",
             Self::AllNegative => "all-negative",
+            Self::Rounding => "rounding",
         })
     }
 }
@@ -35,9 +43,12 @@ impl std::fmt::Display for MapStatus {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Normalize {
-    /// Divide by the layer's largest value: 0 stays 0, and a value times that largest value is the
-    /// map's own unit.
+    /// Divide by the layer's largest absolute value: weak evidence for the class looks weak beside
+    /// strong evidence against it. 0 stays 0.
     #[default]
+    MaxAbs,
+    /// Divide by the layer's largest value, as papers do: 0 stays 0, and whatever speaks for the class
+    /// most is 1, however little that is.
     Max,
     /// Stretch the heat map from its smallest value to its largest onto `[0, 1]`, as
     /// pytorch-grad-cam does. The zero is lost when every cell is positive.
@@ -49,6 +60,7 @@ pub enum Normalize {
 impl std::fmt::Display for Normalize {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::MaxAbs => "max-abs",
             Self::Max => "max",
             Self::MinMax => "min-max",
             Self::None => "none",
@@ -61,6 +73,7 @@ impl std::fmt::Display for Normalize {
 pub struct Explanation<const D: usize = 4> {
     raw: Tensor<D>,
     range: Vec<(f64, f64)>,
+    rounding: Vec<f64>,
     layer: String,
     target: Target<D>,
     method: String,
@@ -72,7 +85,8 @@ pub struct Explanation<const D: usize = 4> {
 }
 
 impl<const D: usize> Explanation<D> {
-    /// The map of an existing layer.
+    /// The map of an existing layer. `magnitudes`: the map that the same method makes of absolute
+    /// values.
     pub(crate) fn new(
         seen: &Observation<D>,
         method: String,
@@ -80,10 +94,14 @@ impl<const D: usize> Explanation<D> {
         target: &Target<D>,
         score: Vec<f64>,
         raw: Tensor<D>,
+        magnitudes: Option<Tensor<D>>,
     ) -> Result<Self, CamError> {
         finite(&raw, || Quantity::Map(method.clone()))?;
+        let range = extremes(&raw);
+        let rounding = magnitudes.map_or_else(|| vec![0.0; range.len()], |all| rounding(&all));
         Ok(Self {
-            range: extremes(&raw),
+            range,
+            rounding,
             layer: layer.to_string(),
             target: target.clone(),
             method,
@@ -99,7 +117,7 @@ impl<const D: usize> Explanation<D> {
     /// From values that were kept.
     #[cfg(feature = "serde")]
     pub(crate) fn restored(
-        raw: Tensor<D>,
+        (raw, rounding): (Tensor<D>, Vec<f64>),
         layer: String,
         target: Target<D>,
         method: String,
@@ -108,10 +126,23 @@ impl<const D: usize> Explanation<D> {
         engine: EngineKind,
     ) -> Self {
         let (range, device, observation) = (extremes(&raw), raw.device(), Identity::default());
-        Self { raw, range, layer, target, method, score, input_shape, engine, device, observation }
+        Self {
+            raw,
+            range,
+            rounding,
+            layer,
+            target,
+            method,
+            score,
+            input_shape,
+            engine,
+            device,
+            observation,
+        }
     }
 
-    /// The same explanation with another map, and what was done added to the method's name.
+    /// The same explanation with another map, and what was done added to the method's name. An average
+    /// has no more rounding than what it is of.
     pub(crate) fn averaged(self, raw: Tensor<D>, how: &str) -> Self {
         let method = format!("{}+{how}", self.method);
         Self { range: extremes(&raw), raw, method, ..self }
@@ -129,14 +160,45 @@ impl<const D: usize> Explanation<D> {
         &self.raw
     }
 
+    /// The raw map, all zero for images of which it is nothing but [rounding](MapStatus::Rounding).
+    pub fn signal(&self) -> Tensor<D> {
+        self.kept(self.raw.clone(), |status| status != MapStatus::Rounding)
+    }
+
+    /// `map` for images of such status, zeros for others.
+    fn kept(&self, map: Tensor<D>, keep: impl Fn(MapStatus) -> bool) -> Tensor<D> {
+        let status = self.status();
+        if status.iter().all(|status| keep(*status)) {
+            return map;
+        }
+        let images = status.into_iter().enumerate().map(|(sample, status)| {
+            let image = map.clone().narrow(0, sample, 1);
+            if keep(status) { image } else { image.zeros_like() }
+        });
+        Tensor::cat(images.collect(), 0)
+    }
+
     /// Whether each image's map has anything to show.
     pub fn status(&self) -> Vec<MapStatus> {
-        let status = |&(low, high): &(f64, f64)| match (low < 0.0, high > 0.0) {
-            (_, true) => MapStatus::Positive,
-            (true, false) => MapStatus::AllNegative,
-            (false, false) => MapStatus::AllZero,
+        let status = |(&(low, high), &rounding): (&(f64, f64), &f64)| match (low, high) {
+            (0.0, 0.0) => MapStatus::AllZero,
+            _ if high.max(-low) <= rounding => MapStatus::Rounding,
+            _ if high > rounding => MapStatus::Positive,
+            _ => MapStatus::AllNegative,
         };
-        self.range.iter().map(status).collect()
+        self.range.iter().zip(&self.rounding).map(status).collect()
+    }
+
+    /// How large a value of each image's map can be through rounding alone, in units of the score; 0
+    /// where that is not known.
+    ///
+    /// Where averaged gradients cancel, as they do in front of an InstanceNorm or a GroupNorm, their
+    /// sum is zero in exact arithmetic, and what is left is noise. Its size follows the magnitudes
+    /// that were added: `64 ε · max |A|·|g|`, where the map that the same method makes of absolute
+    /// values stands for `|A|·|g|`, and ε is the spacing of the number type. It is known for methods
+    /// that weight with gradients.
+    pub fn rounding(&self) -> &[f64] {
+        &self.rounding
     }
 
     /// Smallest and largest raw value of each image's map.
@@ -144,15 +206,28 @@ impl<const D: usize> Explanation<D> {
         &self.range
     }
 
-    /// The map as people look at it, `[N, 1, …]` at input resolution: ReLU, normalise, upsample.
+    /// Evidence for and against as people look at it, `[N, 1, …]` at input resolution: the map divided
+    /// by its largest absolute value, so that it lies in `[-1, 1]` and 0 stays 0, and upsampled.
+    pub fn signed_map(&self) -> Tensor<D> {
+        let signal = self.signal();
+        let scale = largest(&signal.clone().abs());
+        upsample(signal / scale, &self.input_shape[2..])
+    }
+
+    /// The map as people look at it, `[N, 1, …]` at input resolution: ReLU, normalise, upsample. It is
+    /// empty wherever the [status](Self::status) is not positive.
     ///
     /// [`Normalize::MinMax`] normalises again after upsampling, as pytorch-grad-cam does, so that
     /// the result spans `[0, 1]`. Upsampling is bi- or trilinear with half-pixel centres.
     pub fn heat_map(&self, normalize: Normalize) -> Tensor<D> {
-        let positive = relu(self.raw.clone());
+        let positive = self.kept(relu(self.raw.clone()), |status| status == MapStatus::Positive);
         let size = &self.input_shape[2..];
         match normalize {
             Normalize::None => upsample(positive, size),
+            Normalize::MaxAbs => {
+                let scale = largest(&self.raw.clone().abs());
+                upsample(positive / scale, size)
+            }
             Normalize::Max => {
                 let scale = largest(&positive);
                 upsample(positive / scale, size)
@@ -222,6 +297,14 @@ fn reduce<const D: usize>(map: &Tensor<D>, by: impl Fn(Tensor<2>) -> Tensor<2>) 
     let mut shape = [1; D];
     shape[0] = map.dims()[0];
     by(map.clone().reshape([shape[0] as i32, -1])).reshape(shape)
+}
+
+/// What rounding can leave of magnitudes that cancel, for each image.
+fn rounding<const D: usize>(magnitudes: &Tensor<D>) -> Vec<f64> {
+    let epsilon = magnitudes.dtype().finfo().map_or(0.0, |info| info.epsilon);
+    let largest =
+        extremes(magnitudes).into_iter().map(|(low, high)| ULPS * epsilon * high.max(-low));
+    largest.map(|rounding| if rounding.is_finite() { rounding } else { 0.0 }).collect()
 }
 
 /// Smallest and largest value of each image.

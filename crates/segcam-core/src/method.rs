@@ -26,7 +26,8 @@ use crate::{CamError, Perturbation};
 ///
 /// References, boxes and `Arc`s of methods are methods.
 pub trait CamMethod<const D: usize = 4>: Send + Sync {
-    /// The raw signed map, before any ReLU or normalisation.
+    /// The raw signed map, before any ReLU or normalisation. Gradients are first combined as
+    /// absolute values, to know how large [rounding](crate::Explanation::rounding) can be.
     ///
     /// # Shapes
     /// - `activations`: `[N, C, …]` at layer resolution

@@ -186,7 +186,7 @@ impl<const D: usize> Observation<D> {
         shape[2..].copy_from_slice(sides);
         expect_shape("the map", &raw, shape)?;
         let score = self.score(target)?;
-        guarded(|| Explanation::new(self, method.to_string(), layer, target, score, raw))
+        guarded(|| Explanation::new(self, method.to_string(), layer, target, score, raw, None))
     }
 
     pub(crate) fn pass(&self) -> &dyn Pass<D> {

@@ -236,9 +236,12 @@ impl<const D: usize> Observation<D> {
         let Request { method, layer, target } = request;
         let mut shape = found.activations.dims();
         shape[1] = 1;
+        let magnitudes = matches!(method.uses(), Uses::Gradients).then(|| {
+            method.combine(found.activations.clone().abs(), found.gradients.clone().abs())
+        });
         let raw = method.combine(found.activations.clone(), found.gradients.clone());
         expect_shape("the method's map", &raw, shape)?;
-        let map = Explanation::new(self, request.name(), layer, target, score, raw);
+        let map = Explanation::new(self, request.name(), layer, target, score, raw, magnitudes);
         if let Err(CamError::NonFinite { .. }) = map {
             finite(&found.activations, || Quantity::Activations(layer.to_string()))?;
             finite(&found.gradients, || Quantity::Gradients(layer.to_string()))?;

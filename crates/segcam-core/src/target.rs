@@ -58,7 +58,8 @@ impl<const D: usize> Target<D> {
             }
             channels.push((against, -share));
         }
-        let weights = set.weights(prediction, class)?.inner();
+        // Networks compute in single precision or in another one.
+        let weights = set.weights(prediction, class)?.inner().cast(prediction.logits().dtype());
         expect_shape("the pixel set's weights", &weights, prediction.shape())?;
         finite(&weights, || Quantity::PixelSet(set.name()))?;
         let why = || set.why_empty(prediction, class);

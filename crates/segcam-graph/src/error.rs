@@ -60,7 +60,9 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let cause = text.and_then(|text| text.split_once("Caused by:")).map(|(_, cause)| cause);
-        let mut lines = cause.or(text).unwrap_or("unknown panic").lines().map(str::trim);
-        lines.find(|line| !line.is_empty()).unwrap_or("unknown panic").to_string()
+        let lines = cause.or(text).unwrap_or("unknown panic").lines().map(str::trim);
+        // LibTorch adds where in its own code it was.
+        let said = lines.take_while(|line| !line.starts_with("Exception raised from"));
+        said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
     })
 }

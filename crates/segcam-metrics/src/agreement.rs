@@ -32,7 +32,7 @@ pub fn agreement<const D: usize>(
         let reason = "it needs maps of two layers or more";
         return Err(MetricError::Undefined { metric: "agreement", reason });
     }
-    let values = |map: &Explanation<D>| read(upsample(map.raw().clone(), &map.input_shape()[2..]));
+    let values = |map: &Explanation<D>| read(upsample(map.signal(), &map.input_shape()[2..]));
     let values: Vec<Vec<f64>> = maps.iter().map(values).collect::<Result<_, _>>()?;
     let count = maps.len();
     let mut pairs: Vec<Vec<Result<f64, MetricError>>> = vec![vec![]; count];

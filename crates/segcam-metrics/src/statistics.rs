@@ -6,6 +6,9 @@ use crate::values::{expect_finite, expect_length};
 
 /// Draws of the bootstrap.
 const DRAWS: usize = 10_000;
+/// Of three images more than 2.5 % of the draws are three times the same one: the ends of a 95 %
+/// interval would be the smallest and the largest value.
+const FEWEST_OF_INTERVAL: usize = 5;
 
 /// A mean over images and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -14,7 +17,8 @@ pub struct Summary {
     pub images: usize,
     /// The mean.
     pub mean: f64,
-    /// 95 % interval of the mean, bootstrap over images; `None` for a single image.
+    /// 95 % interval of the mean, bootstrap over images; `None` for fewer than five, of which the
+    /// bootstrap can say little.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -40,7 +44,7 @@ pub struct Comparison {
 ///
 /// # Example
 /// ```
-/// let summary = segcam_metrics::summary(&[0.2, 0.4, 0.3, 0.5], 7)?;
+/// let summary = segcam_metrics::summary(&[0.2, 0.4, 0.3, 0.5, 0.35], 7)?;
 /// assert!((summary.mean - 0.35).abs() < 1e-12);
 /// assert!(summary.interval.is_some_and(|(low, high)| low < 0.35 && 0.35 < high));
 /// # Ok::<(), segcam_metrics::MetricError>(())
@@ -51,7 +55,7 @@ pub fn summary(values: &[f64], seed: u64) -> Result<Summary, MetricError> {
     let few = MetricError::TooFew { what: "a mean", wanted: 1, given: images };
     let interval = match images {
         0 => return Err(few),
-        1 => None,
+        1..FEWEST_OF_INTERVAL => None,
         _ => Some(interval(values, seed).ok_or(few)?),
     };
     Ok(Summary { images, mean: values.iter().sum::<f64>() / images as f64, interval })

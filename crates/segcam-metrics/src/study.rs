@@ -53,9 +53,7 @@ impl Study {
 
     /// Mean and interval of a metric; `None` where it has no value in any image.
     pub fn summary(&self, method: &str, layer: &str, metric: Metric) -> Option<Summary> {
-        let values: Vec<f64> =
-            self.values(method, layer, metric).into_iter().map(|(_, value)| value).collect();
-        summary(&values, self.seed).ok()
+        summary(&self.values(method, layer, metric), self.seed).ok()
     }
 
     /// One method minus another at the same layer, over the images where both have a value.
@@ -69,17 +67,23 @@ impl Study {
         first: &str,
         second: &str,
     ) -> Result<Comparison, MetricError> {
-        let others = self.values(second, layer, metric);
+        let others = self.of_images(second, layer, metric);
         let pair = |(image, value): (&str, f64)| {
             let other = others.iter().find(|(other, _)| *other == image)?;
             Some((value, other.1))
         };
-        let first = self.values(first, layer, metric);
+        let first = self.of_images(first, layer, metric);
         let (a, b): (Vec<f64>, Vec<f64>) = first.into_iter().filter_map(pair).unzip();
         comparison(&a, &b, self.seed)
     }
 
-    fn values(&self, method: &str, layer: &str, metric: Metric) -> Vec<(&str, f64)> {
+    /// A metric's value of each image that has one.
+    pub fn values(&self, method: &str, layer: &str, metric: Metric) -> Vec<f64> {
+        let of_images = self.of_images(method, layer, metric).into_iter();
+        of_images.map(|(_, value)| value).collect()
+    }
+
+    fn of_images(&self, method: &str, layer: &str, metric: Metric) -> Vec<(&str, f64)> {
         let rows = self.rows.iter().filter(|(_, row)| row.method == method && row.layer == layer);
         rows.filter_map(|(image, row)| Some((image.as_str(), *row.values.get(&metric)?))).collect()
     }

@@ -11,9 +11,9 @@ pub(crate) fn read<F: Element, const D: usize>(tensor: Tensor<D>) -> Result<Vec<
     guarded(|| Ok(tensor.into_data().iter::<F>().collect()))
 }
 
-/// The raw map's values.
+/// The raw map's values; zeros if it is nothing but rounding.
 pub(crate) fn values_of<const D: usize>(map: &Explanation<D>) -> Result<Vec<f64>, MetricError> {
-    read(map.raw().clone())
+    read(map.signal())
 }
 
 /// The map has values, all of them finite, and the region as many.

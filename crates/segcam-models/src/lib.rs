@@ -17,7 +17,7 @@ mod weights;
 pub use card::{Card, CardError};
 pub use espnet::{EspNet, EspNetConfig};
 pub use meshnet::{MeshNet, MeshNetConfig};
-pub use preprocess::{Channels, Prepared, Preprocess, PreprocessError, Recipe};
+pub use preprocess::{Channels, Placement, Prepared, Preprocess, PreprocessError, Recipe};
 pub use pretrained::{Network, Pretrained};
 pub use unet::{UNet, UNetConfig, Upsampling};
 pub use weights::{Misfit, WeightsError, load_weights};

@@ -105,6 +105,15 @@ impl Canvas {
         }
     }
 
+    /// A small dot, for one of the values whose mean is a marker.
+    pub(crate) fn dot(&mut self, (x, y): (i32, i32), look: usize) {
+        let points = (0..12).map(|i| {
+            let (sin, cos) = (TAU * f64::from(i) / 12.0).sin_cos();
+            (x + (5.0 * sin).round() as i32, y - (5.0 * cos).round() as i32)
+        });
+        self.shapes.push(Shape::Fill(points.collect(), color(look).mix(0.55)));
+    }
+
     /// A line through values and the band of their intervals.
     pub(crate) fn curve(&mut self, spots: &[Spot], look: usize) {
         let lows = spots.iter().map(|spot| (spot.x, spot.low));

@@ -47,12 +47,14 @@ pub struct Series {
 }
 
 /// A value with its interval. What is not finite is not drawn.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Point {
     /// The value.
     pub value: f64,
     /// The ends of the interval.
     pub interval: Option<(f64, f64)>,
+    /// What the value is the mean of: drawn as dots where there is no interval.
+    pub values: Vec<f64>,
 }
 
 /// Charts side by side under a title and a common legend.
@@ -61,7 +63,7 @@ pub struct Point {
 /// ```
 /// use segcam_render::{Chart, Point, Series, charts};
 ///
-/// let points = [0.2, 0.3].map(|value| Some(Point { value, interval: Some((0.1, 0.4)) }));
+/// let points = [0.2, 0.3].map(|value| Some(Point { value, interval: Some((0.1, 0.4)), values: vec![] }));
 /// let chart = Chart {
 ///     title: "road (higher is better)".into(),
 ///     places: vec!["mid".into(), "dec1".into()],
@@ -203,12 +205,18 @@ impl<'a> Sheet<'a> {
         let apart = if chart.joined { 0.0 } else { (0.8 / chart.series.len() as f64).min(0.2) };
         for (i, series) in chart.series.iter().enumerate() {
             let side = apart * (i as f64 - (chart.series.len() - 1) as f64 / 2.0);
-            let spot = |(place, point): (usize, Option<Point>)| {
-                let [value, low, high] = point?.heights().map(y);
-                Some(Spot { x: x(place as f64 + side), value, low, high })
-            };
-            let spots: Vec<_> = series.drawable(chart).enumerate().map(spot).collect();
-            self.series(&spots, look(&self.series, &series.name), chart.joined);
+            let look = look(&self.series, &series.name);
+            let mut spots = vec![];
+            for (place, point) in series.drawable(chart).enumerate() {
+                let x = x(place as f64 + side);
+                spots.push(point.map(|point| {
+                    let dots = point.dots().iter().map(|value| (x, y(*value)));
+                    dots.for_each(|dot| self.canvas.dot(dot, look));
+                    let [value, low, high] = point.ends().map(y);
+                    Spot { x, value, low, high }
+                }));
+            }
+            self.series(&spots, look, chart.joined);
         }
     }
 
@@ -248,7 +256,8 @@ impl Axis {
     /// Some room around all values; `None` without points.
     fn new(chart: &Chart) -> Option<Self> {
         let points = chart.series.iter().flat_map(|series| series.drawable(chart)).flatten();
-        let mut values: Vec<f64> = points.flat_map(|point| point.heights()).collect();
+        let mut values: Vec<f64> =
+            points.flat_map(|point| [&point.ends()[..], point.dots()].concat()).collect();
         if !values.is_empty() {
             values.extend(chart.drawable_lines().map(|line| line.1));
         }
@@ -312,16 +321,22 @@ impl Series {
     /// Its points at the places of a chart, without what is not finite.
     fn drawable(&self, chart: &Chart) -> impl Iterator<Item = Option<Point>> {
         self.points.iter().take(chart.places.len()).map(|point| {
-            let point = point.filter(|point| drawable(point.value))?;
-            let interval = point.interval.filter(|(low, high)| drawable(*low) && drawable(*high));
-            Some(Point { interval, ..point })
+            let mut point = point.clone().filter(|point| drawable(point.value))?;
+            point.interval = point.interval.filter(|(low, high)| drawable(*low) && drawable(*high));
+            point.values.retain(|value| drawable(*value));
+            Some(point)
         })
     }
 }
 
 impl Point {
+    /// The single values, where there is no interval.
+    fn dots(&self) -> &[f64] {
+        if self.interval.is_none() { &self.values } else { &[] }
+    }
+
     /// Its value and the ends of its interval.
-    fn heights(&self) -> [f64; 3] {
+    fn ends(&self) -> [f64; 3] {
         let (low, high) = self.interval.unwrap_or((self.value, self.value));
         [self.value, low, high]
     }
@@ -371,8 +386,9 @@ mod tests {
     use super::*;
 
     fn chart(values: &[f64]) -> Chart {
-        let point =
-            |value: &f64| Some(Point { value: *value, interval: Some((value - 0.1, *value)) });
+        let point = |value: &f64| {
+            Some(Point { value: *value, interval: Some((value - 0.1, *value)), values: vec![] })
+        };
         Chart {
             title: "Metric".into(),
             places: values.iter().map(f64::to_string).collect(),
@@ -395,7 +411,7 @@ mod tests {
         for value in [0.0, 1.0, -3e7, 1e-300, 9e99] {
             let mut chart = chart(&[]);
             (chart.places, chart.lines) = (vec!["x".into()], Vec::new());
-            chart.series[0].points = vec![Some(Point { value, interval: None })];
+            chart.series[0].points = vec![Some(Point { value, ..Point::default() })];
             let axis = Axis::new(&chart).expect("has a value");
             assert!((2..10).contains(&axis.ticks().len()), "{value}");
             assert!(axis.depth(value) > 0.1 && axis.depth(value) < 0.9, "{value}");
@@ -409,7 +425,7 @@ mod tests {
         bad.places.push("2".into());
         bad.lines.push(("edges".into(), f64::NAN));
         let points = &mut bad.series[0].points;
-        points.push(Some(Point { value: f64::INFINITY, interval: None }));
+        points.push(Some(Point { value: f64::INFINITY, ..Point::default() }));
         let (good, axis) = (Axis::new(&good).expect("values"), Axis::new(&bad).expect("values"));
         assert_eq!((axis.low, axis.high), (good.low, good.high));
         assert!(charts("", &[bad.clone(), Chart { joined: true, ..bad }]).width() > 0);

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use colorgrad::{Gradient, GradientBuilder, LinearGradient, preset};
+use colorgrad::{BlendMode, Color, Gradient, GradientBuilder, LinearGradient, preset};
 use image::Rgb;
 use segcam_core::UnknownName;
 
@@ -28,11 +28,21 @@ pub enum Colormap {
     Turbo,
     /// The rainbow of many papers; it invents edges. For comparison only.
     Jet,
+    /// Two hues that colour-blind readers tell apart: blue to pale cyan below the middle, orange to
+    /// pale yellow above it, each as light as the other at the same distance from the dark middle.
+    /// Perceptually uniform on both sides. For values that speak for or against.
+    BlueOrange,
 }
 
 impl Colormap {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Viridis, Self::Magma, Self::Inferno, Self::Turbo, Self::Jet];
+    pub const ALL: [Self; 6] =
+        [Self::Viridis, Self::Magma, Self::Inferno, Self::Turbo, Self::Jet, Self::BlueOrange];
+
+    /// Whether its middle means nothing, and its two sides opposite things.
+    pub fn is_diverging(self) -> bool {
+        self == Self::BlueOrange
+    }
 
     /// Colours of `values`; values outside `[0, 1]` take the nearest end.
     pub fn colors(self, values: impl IntoIterator<Item = f32>) -> Vec<Rgb<u8>> {
@@ -42,6 +52,7 @@ impl Colormap {
             Self::Inferno => Box::new(preset::inferno()),
             Self::Turbo => Box::new(preset::turbo()),
             Self::Jet => Box::new(jet()),
+            Self::BlueOrange => Box::new(blue_orange()),
         };
         let color = |value: f32| {
             let [r, g, b, _] = gradient.at(value.clamp(0.0, 1.0)).to_rgba8();
@@ -60,6 +71,32 @@ fn jet() -> LinearGradient {
         .expect("six colours at six places")
 }
 
+/// Lightness rises evenly from the middle to both ends; made in Oklab, where equal distances look
+/// equal (Ottosson 2020).
+fn blue_orange() -> LinearGradient {
+    // Lightness, chroma, and the hue in degrees below and above the middle.
+    const SIDE: [(f32, f32, [f32; 2]); 4] = [
+        (0.92, 0.09, [205.0, 100.0]),
+        (0.76, 0.15, [238.0, 68.0]),
+        (0.60, 0.16, [252.0, 50.0]),
+        (0.44, 0.11, [262.0, 38.0]),
+    ];
+    let color = |side: usize| {
+        move |&(lightness, chroma, hues): &(f32, f32, [f32; 2])| {
+            Color::from_oklcha(lightness, chroma, hues[side].to_radians(), 1.0)
+        }
+    };
+    let middle = Color::from_oklcha(0.28, 0.0, 0.0, 1.0);
+    let below = SIDE.iter().map(color(0));
+    let above = SIDE.iter().rev().map(color(1));
+    let colors: Vec<Color> = below.chain([middle]).chain(above).collect();
+    GradientBuilder::new()
+        .colors(&colors)
+        .mode(BlendMode::Oklab)
+        .build()
+        .expect("nine colours at even places")
+}
+
 impl fmt::Display for Colormap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -68,6 +105,7 @@ impl fmt::Display for Colormap {
             Self::Inferno => "inferno",
             Self::Turbo => "turbo",
             Self::Jet => "jet",
+            Self::BlueOrange => "blue-orange",
         })
     }
 }
@@ -77,5 +115,37 @@ impl FromStr for Colormap {
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         UnknownName::find("colour map", name, &Self::ALL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lightness and place in Oklab.
+    fn oklab(color: &Rgb<u8>) -> [f32; 3] {
+        let [r, g, b] = color.0;
+        let [l, a, b, _] = Color::from_rgba8(r, g, b, 255).to_oklaba();
+        [l, a, b]
+    }
+
+    #[test]
+    fn opposite_values_look_equally_strong_and_equal_steps_equal() {
+        let colors = Colormap::BlueOrange.colors((0..=64).map(|i| i as f32 / 64.0));
+        let places: Vec<[f32; 3]> = colors.iter().map(oklab).collect();
+        for (below, above) in places.iter().zip(places.iter().rev()) {
+            assert!((below[0] - above[0]).abs() < 0.02, "{below:?} {above:?}");
+        }
+        let steps = places.windows(2).map(|pair| {
+            let squares = (0..3).map(|i| (pair[0][i] - pair[1][i]).powi(2));
+            squares.sum::<f32>().sqrt()
+        });
+        let steps: Vec<f32> = steps.collect();
+        let mean = steps.iter().sum::<f32>() / steps.len() as f32;
+        for (at, step) in steps.iter().enumerate() {
+            assert!((0.6..1.6).contains(&(step / mean)), "step {at}: {step} of {mean}");
+        }
+        // Lightness rises on either side.
+        assert!(places[..33].windows(2).all(|pair| pair[0][0] > pair[1][0]));
     }
 }

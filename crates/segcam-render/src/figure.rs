@@ -38,15 +38,33 @@ pub struct Panel {
     pub bar: Option<Bar>,
 }
 
-/// Panels side by side, row below row, under a title. Long captions are broken into lines.
+impl Panel {
+    /// A place in a row that stays empty.
+    pub fn blank() -> Self {
+        Self { image: RgbImage::new(0, 0), caption: String::new(), bar: None }
+    }
+}
+
+/// Panels side by side, row below row, under a title. Panels of one column are aligned; long captions
+/// are broken into lines.
 pub fn figure(title: &str, rows: &[Vec<Panel>]) -> RgbImage {
     let font = font();
-    let rows: Vec<Vec<Drawn>> =
-        rows.iter().map(|row| row.iter().map(|panel| Drawn::new(panel, &font)).collect()).collect();
-    let title = wrapped(title, rows_width(&rows), TITLE, &font);
+    let columns: Vec<u32> = (0..rows.iter().map(Vec::len).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter().filter_map(|row| row.get(column)).map(panel_width).max().unwrap_or(0)
+        })
+        .collect();
+    let mut drawn: Vec<Vec<Drawn>> = vec![];
+    for row in rows {
+        let panels = row.iter().zip(&columns);
+        drawn.push(panels.map(|(panel, room)| Drawn::new(panel, *room, &font)).collect());
+    }
+    let rows = drawn;
+    let inner = columns.iter().map(|width| width + MARGIN).sum::<u32>().saturating_sub(MARGIN);
+    let title = wrapped(title, inner, TITLE, &font);
     let title_height = title.len() as u32 * (LINE + 10);
     let height = MARGIN + title_height + rows.iter().map(|row| row_height(row)).sum::<u32>();
-    let width = rows_width(&rows) + 2 * MARGIN;
+    let width = inner + 2 * MARGIN;
 
     let mut canvas = RgbImage::from_pixel(width, height, PAPER);
     for (i, line) in title.iter().enumerate() {
@@ -55,18 +73,13 @@ pub fn figure(title: &str, rows: &[Vec<Panel>]) -> RgbImage {
     let mut top = MARGIN + title_height;
     for row in &rows {
         let mut left = MARGIN;
-        for panel in row {
+        for (panel, width) in row.iter().zip(&columns) {
             panel.draw(&mut canvas, left, top, &font);
-            left += panel.width() + MARGIN;
+            left += width + MARGIN;
         }
         top += row_height(row);
     }
     canvas
-}
-
-fn rows_width(rows: &[Vec<Drawn>]) -> u32 {
-    let width = |row: &Vec<Drawn>| row.iter().map(|panel| panel.width() + MARGIN).sum::<u32>();
-    rows.iter().map(width).max().unwrap_or(0).saturating_sub(MARGIN)
 }
 
 fn row_height(row: &[Drawn]) -> u32 {
@@ -86,14 +99,9 @@ struct Drawn<'a> {
 }
 
 impl<'a> Drawn<'a> {
-    fn new(panel: &'a Panel, font: &FontRef) -> Self {
-        let room = panel_width(panel);
+    fn new(panel: &'a Panel, room: u32, font: &FontRef) -> Self {
         let lines = panel.caption.lines().flat_map(|line| wrapped(line, room, TEXT, font));
         Self { panel, caption: lines.collect() }
-    }
-
-    fn width(&self) -> u32 {
-        panel_width(self.panel)
     }
 
     /// A colour bar needs a line of text even where the picture is flatter.

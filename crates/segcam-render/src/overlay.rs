@@ -6,31 +6,57 @@ use crate::{Colormap, Plane};
 const SOLID_FROM: f32 = 0.35;
 /// A mask smaller than this many pixels in both directions gets a ring.
 const TINY: usize = 10;
+/// How dark the edge of an outline is.
+const EDGE: f32 = 0.55;
 /// How much of the picture is covered at most.
 const MOST: f32 = 0.9;
 
-/// Lays heat in `[0, 1]` over a picture, the more opaque the hotter.
+/// Lays heat over a picture, the more opaque the stronger. Heat lies in `[0, 1]`; under a
+/// [diverging](Colormap::is_diverging) map in `[-1, 1]`, and what is below zero speaks against.
 /// Where `heat` does not reach, the picture stays as it is.
 pub fn overlay(picture: &RgbImage, heat: &Plane, colormap: Colormap) -> RgbImage {
-    let colors = colormap.colors(heat.values().iter().copied());
+    let place = |&value: &f32| if colormap.is_diverging() { (value + 1.0) / 2.0 } else { value };
+    let colors = colormap.colors(heat.values().iter().map(place));
     let mut image = picture.clone();
     for (x, y, pixel) in image.enumerate_pixels_mut() {
         let (y, x) = (y as usize, x as usize);
         if y >= heat.height() || x >= heat.width() {
             continue;
         }
-        let cover = MOST * (heat.at(y, x) / SOLID_FROM).clamp(0.0, 1.0);
+        let heat_here = heat.at(y, x);
+        let strength = if colormap.is_diverging() { heat_here.abs() } else { heat_here };
+        let cover = MOST * (strength / SOLID_FROM).clamp(0.0, 1.0);
         let color = colors[y * heat.width() + x];
-        for (below, above) in pixel.0.iter_mut().zip(color.0) {
-            *below = (f32::from(*below) * (1.0 - cover) + f32::from(above) * cover).round() as u8;
-        }
+        mix(pixel, color, cover);
     }
     image
 }
 
-/// Draws the [border](Plane::border) of a mask, and a ring around one that is too small to see.
+/// Mixes a colour into the members (above 0) of a mask: 0 changes nothing, 1 covers the picture.
+pub fn tint(image: &mut RgbImage, mask: &Plane, color: Rgb<u8>, cover: f32) {
+    for (x, y, pixel) in image.enumerate_pixels_mut() {
+        let (y, x) = (y as usize, x as usize);
+        if y < mask.height() && x < mask.width() && mask.at(y, x) > 0.0 {
+            mix(pixel, color, cover);
+        }
+    }
+}
+
+fn mix(below: &mut Rgb<u8>, above: Rgb<u8>, cover: f32) {
+    for (below, above) in below.0.iter_mut().zip(above.0) {
+        *below = (f32::from(*below) * (1.0 - cover) + f32::from(above) * cover).round() as u8;
+    }
+}
+
+/// Draws the [border](Plane::border) of a mask with a dark edge outside, so that it stands out on
+/// bright colours, and a ring around one that is too small to see.
 pub fn outline(image: &mut RgbImage, mask: &Plane, color: Rgb<u8>) {
     let border = mask.border();
+    for (y, x) in mask.rim() {
+        if let Some(pixel) = image.get_pixel_mut_checked(x as u32, y as u32) {
+            mix(pixel, Rgb([0; 3]), EDGE);
+        }
+    }
     for &(y, x) in &border {
         if let Some(pixel) = image.get_pixel_mut_checked(x as u32, y as u32) {
             *pixel = color;

@@ -50,8 +50,8 @@ impl Plane {
         Self::from_fn(height, width, |y, x| self.at(y, x))
     }
 
-    /// To another size `[H, W]`: each new pixel is the largest of the old ones it covers, or the one
-    /// it lies in. Nothing is lost when a mask shrinks.
+    /// To another size `[H, W]`: each new pixel is the one with the largest absolute value of the old
+    /// ones it covers, or the one it lies in. Nothing is lost when a mask shrinks.
     pub fn cover(&self, [height, width]: [usize; 2]) -> Self {
         if (height, width) == (self.height(), self.width) {
             return self.clone();
@@ -63,7 +63,7 @@ impl Plane {
         Self::from_fn(height, width, |y, x| {
             covered(y, height, self.height())
                 .flat_map(|y| covered(x, width, self.width).map(move |x| self.at(y, x)))
-                .fold(f32::NEG_INFINITY, f32::max)
+                .fold(0.0, |most: f32, value| if value.abs() > most.abs() { value } else { most })
         })
     }
 
@@ -83,6 +83,21 @@ impl Plane {
         (0..self.values.len())
             .map(|i| (i / self.width, i % self.width))
             .filter(|&(y, x)| inside(y, x) && !surrounded(y, x))
+            .collect()
+    }
+
+    /// Rows and columns of the pixels outside, next to a member.
+    pub(crate) fn rim(&self) -> Vec<(usize, usize)> {
+        let member = |y: usize, x: usize| {
+            y < self.height() && x < self.width && self.values[y * self.width + x] > 0.0
+        };
+        let beside = |y: usize, x: usize| {
+            let (up, left) = (y.wrapping_sub(1), x.wrapping_sub(1));
+            member(up, x) || member(y + 1, x) || member(y, left) || member(y, x + 1)
+        };
+        (0..self.values.len())
+            .map(|i| (i / self.width, i % self.width))
+            .filter(|&(y, x)| !member(y, x) && beside(y, x))
             .collect()
     }
 

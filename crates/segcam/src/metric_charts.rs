@@ -2,7 +2,8 @@ use segcam_metrics::{Metric, Study};
 use segcam_render::{Chart, Point, Series};
 
 /// One chart for each metric of a study, for [`render::charts`](crate::render::charts): layers side by
-/// side, a colour for each method, 95 % intervals over images, and controls as dashed lines.
+/// side, a colour for each method, 95 % intervals over images (or the single values, of fewer than five
+/// images), and controls as dashed lines.
 ///
 /// # Example
 /// ```
@@ -23,7 +24,8 @@ pub fn metric_charts(study: &Study, metrics: &[Metric]) -> Vec<Chart> {
     let places = unique(maps.iter().map(|map| map.1));
     let point = |method: &str, layer: &str, metric| {
         let found = study.summary(method, layer, metric)?;
-        Some(Point { value: found.mean, interval: found.interval })
+        let values = study.values(method, layer, metric);
+        Some(Point { value: found.mean, interval: found.interval, values })
     };
     let series = |method: &String, metric| Series {
         name: method.clone(),

@@ -65,10 +65,11 @@ pub(crate) fn run(data: &Path, out: &Path) -> Result<()> {
         let method = seg_name(&method.name());
         let point = |values: &Vec<Vec<f64>>| {
             let found = summary(&values[at], 0).ok()?;
-            Some(Point { value: found.mean, interval: found.interval })
+            Some(Point { value: found.mean, interval: found.interval, values: vec![] })
         };
         let points: Vec<Option<Point>> = found.iter().map(point).collect();
-        let cell = |point: &Option<Point>| point.map_or("–".into(), |point| short(point.value));
+        let cell =
+            |point: &Option<Point>| point.as_ref().map_or("–".into(), |point| short(point.value));
         let cells: Vec<String> = points.iter().map(cell).collect();
         println!("| {method} | {layer} | {} |", cells.join(" | "));
         series.push(Series { name: format!("{method} at {layer}"), points });

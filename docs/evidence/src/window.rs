@@ -61,7 +61,7 @@ fn print(study: &Study, metric: Metric) {
 fn chart(study: &Study, metric: Metric) -> Chart {
     let point = |layer: &str, window: usize| {
         let found = study.summary(&name(window), layer, metric)?;
-        Some(Point { value: found.mean, interval: found.interval })
+        Some(Point { value: found.mean, interval: found.interval, values: vec![] })
     };
     let series = |layer: &&str| Series {
         name: layer.to_string(),

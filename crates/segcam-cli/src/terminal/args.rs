@@ -1,18 +1,20 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use segcam::burn::tensor::Device;
+use segcam::burn::tensor::activation::softmax;
 use segcam::metrics::Metric;
-use segcam::models::Channels;
+use segcam::models::{Channels, Pretrained};
 use segcam::render::Colormap;
 use segcam::{
-    AnyMethod, DeviceError, Fusion, Normalize, Smoothing, UnknownName, best_device, device,
+    AnyMethod, CamError, DeviceError, Fusion, Normalize, Prediction, Smoothing, UnknownName,
+    best_device, device, guarded,
 };
-use segcam_cli::annotations::{AnnotationFiles, Labels};
+use segcam_cli::annotations::{AnnotationFiles, Ignore, Labels};
 use segcam_cli::ask::{Asked, without_repeats};
-use segcam_cli::draw::Style;
+use segcam_cli::draw::{Show, Style};
 use segcam_cli::explain::How;
 use segcam_cli::measure::Settings;
 use segcam_cli::network::{Model, Name, Preparation, Source};
@@ -107,9 +109,9 @@ impl DeviceArg {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct NetworkArgs {
-    /// Network: a name, see `segcam models`, or an .onnx file
-    #[arg(long, value_name = "NAME|FILE", default_value = "nuclei-unet")]
-    model: Name,
+    /// Network: a name, see `segcam models`, or an .onnx file [default: nuclei-unet]
+    #[arg(long, value_name = "NAME|FILE")]
+    model: Option<Name>,
 
     /// Weights of a network with a name: .safetensors, .pth or .pt; nuclei-unet brings its own
     #[arg(long, value_name = "FILE")]
@@ -120,6 +122,11 @@ pub(crate) struct NetworkArgs {
 
     #[command(flatten)]
     pub(crate) device: DeviceArg,
+}
+
+/// The mean over all pixels of the probability of the predicted class.
+fn confidence<const D: usize>(prediction: &Prediction<D>) -> f32 {
+    softmax(prediction.logits(), 1).max_dim(1).mean().into_scalar()
 }
 
 const ONNX: &str = "Options for .onnx files (or in net.toml beside net.onnx)";
@@ -138,7 +145,7 @@ struct OnnxArgs {
     channels: Option<Channels>,
 
     /// Factor of pixel values from 0 to 255 [default: 1/255]
-    #[arg(long, help_heading = ONNX, value_name = "F")]
+    #[arg(long, help_heading = ONNX, value_name = "F", value_parser = scale)]
     scale: Option<f32>,
 
     /// Mean of each channel after scaling, or one for all [default: 0]
@@ -163,6 +170,11 @@ fn channels(text: &str) -> Result<Channels, UnknownName> {
     }
 }
 
+fn scale(text: &str) -> Result<f32, String> {
+    let scale = text.parse().ok().filter(|scale: &f32| scale.is_finite() && *scale > 0.0);
+    scale.ok_or_else(|| "give a number above 0".into())
+}
+
 fn size(text: &str) -> Result<[usize; 2], String> {
     let side = |text: &str| text.parse().ok().filter(|&side: &usize| (1..=1 << 16).contains(&side));
     let sides =
@@ -181,7 +193,8 @@ impl NetworkArgs {
             (!std.is_empty(), "--std"),
             (size.is_some(), "--size"),
         ];
-        match (&self.model, given.into_iter().find(|(given, _)| *given)) {
+        let name = self.model.clone().unwrap_or(Name::Known(Pretrained::NucleiUNet));
+        match (&name, given.into_iter().find(|(given, _)| *given)) {
             (Name::Known(known), Some((_, option))) => {
                 bail!("{option} is for .onnx files: {known} has its own")
             }
@@ -198,7 +211,22 @@ impl NetworkArgs {
             std: std.clone(),
             size: *size,
         };
-        Ok(Source { name: self.model.clone(), weights: self.weights.clone(), onnx })
+        Ok(Source { name, weights: self.weights.clone(), onnx })
+    }
+
+    /// Which network was taken without a word, and how sure it is of what it sees.
+    pub(crate) fn default_note<const D: usize>(
+        &self,
+        prediction: &Prediction<D>,
+    ) -> Result<Option<String>, CamError> {
+        if self.model.is_some() {
+            return Ok(None);
+        }
+        let sure = guarded(|| Ok::<_, CamError>(confidence(prediction)))?;
+        Ok(Some(format!(
+            "no --model: taken was nuclei-unet, which knows fluorescence images of cell nuclei; the mean \
+             probability of what it predicts is {sure:.2}"
+        )))
     }
 }
 
@@ -296,14 +324,24 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "WHAT", num_args = 1.., value_delimiter = ',')]
     pub(crate) save: Vec<Save>,
 
-    /// Scale of the heat maps: max (divide by the largest value), min-max (stretch from smallest to
-    /// largest, as pytorch-grad-cam) or none (keep the map's unit)
-    #[arg(long, value_name = "HOW", value_parser = normalize, default_value = "max")]
-    normalize: Normalize,
+    /// Draw evidence for and against the class in two hues; the strongest of either has full colour
+    /// (default)
+    #[arg(long, conflicts_with_all = ["positive", "normalize"])]
+    signed: bool,
 
-    /// Colours: viridis, magma, inferno, turbo or jet
-    #[arg(long, value_name = "NAME", default_value_t)]
-    pub(crate) colormap: Colormap,
+    /// Draw evidence for the class only, beside the strongest for or against
+    #[arg(long)]
+    positive: bool,
+
+    /// Draw evidence for the class only, and scale it: max-abs (divide by the largest absolute value,
+    /// as --positive), max (by the largest value, as papers do), min-max (stretch from smallest to
+    /// largest, as pytorch-grad-cam) or none (keep the map's unit)
+    #[arg(long, value_name = "HOW", value_parser = normalize)]
+    normalize: Option<Normalize>,
+
+    /// Colours of evidence for the class only: inferno, viridis, magma, turbo or jet
+    #[arg(long, value_name = "NAME", conflicts_with = "signed")]
+    colormap: Option<Colormap>,
 }
 
 /// What is asked of the network.
@@ -397,14 +435,19 @@ impl ExplainArgs {
         How { certify: self.certify, smooth: self.smooth.clone() }
     }
 
-    pub(crate) fn style(&self) -> Style {
-        Style {
-            normalize: self.normalize,
-            colormap: self.colormap,
-            fuse: self.fuse,
-            raw: self.save.contains(&Save::Raw),
-            heat: self.save.contains(&Save::Heat),
-        }
+    pub(crate) fn style(&self) -> Result<Style> {
+        let one_sided = self.colormap.filter(|colormap| !colormap.is_diverging());
+        let show = if self.positive || self.normalize.is_some() || one_sided.is_some() {
+            if let (Some(both), None) = (self.colormap, one_sided) {
+                bail!("{both} has colours for and against: drop it, or --positive and --normalize");
+            }
+            let colormap = one_sided.unwrap_or_default();
+            Show::Positive { normalize: self.normalize.unwrap_or_default(), colormap }
+        } else {
+            Show::Signed
+        };
+        let saved = |what| self.save.contains(&what);
+        Ok(Style { show, fuse: self.fuse, raw: saved(Save::Raw), heat: saved(Save::Heat) })
     }
 }
 
@@ -439,7 +482,7 @@ impl EvaluateArgs {
             ("classes", json!(asked.classes)),
             ("methods", json!(asked.methods)),
             ("pixels", json!(asked.pixels)),
-            ("sets", json!(self.question.sets.files())),
+            ("sets", json!(self.question.sets.files()?)),
             ("metrics", json!(self.metrics())),
             ("region", json!(self.region)),
             ("region_resize", json!(self.region_resize)),
@@ -458,16 +501,19 @@ pub(crate) struct SetArgs {
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
 
-    /// What the annotation's labels are, if not the network's class numbers: cityscapes (label ids,
-    /// …_labelIds.png) or cityscapes-colours (…_color.png), for a network of train ids
+    /// What the annotation's labels are, if not the network's class numbers: FROM:TO,FROM:TO,…
+    /// (others stay), cityscapes (label ids, …_labelIds.png) or cityscapes-colours (…_color.png), for a
+    /// network of train ids
     #[arg(long, value_name = "WHAT", value_parser = labels, requires = "truth")]
     truth_map: Option<Labels>,
 
-    /// Label of annotated pixels to leave out
-    #[arg(long, value_name = "LABEL", default_value_t = 255)]
-    ignore: u32,
+    /// Label of annotated pixels to leave out, or `none` [default: 255, but 0 and one other label
+    /// alone are background and foreground of a network of two classes]
+    #[arg(long, value_name = "LABEL", value_parser = ignore)]
+    ignore: Option<Ignore>,
 
-    /// Resize the annotation to the network's output, by nearest pixel
+    /// Resize an annotation of another size to the image, by nearest pixel. One of the image's size
+    /// needs nothing: what is done to the image is done to it
     #[arg(long, requires = "truth")]
     truth_resize: bool,
 
@@ -477,14 +523,18 @@ pub(crate) struct SetArgs {
 }
 
 impl SetArgs {
-    pub(crate) fn files(&self) -> AnnotationFiles {
-        AnnotationFiles {
+    pub(crate) fn files(&self) -> Result<AnnotationFiles> {
+        let truth_map = self.truth_map.clone().unwrap_or(Labels::Classes);
+        if truth_map == Labels::CityscapesColours && self.ignore.is_some() {
+            bail!("--ignore is for labels, not for colours: drop it");
+        }
+        Ok(AnnotationFiles {
             truth: self.truth.clone(),
-            truth_map: self.truth_map.unwrap_or(Labels::Classes),
-            ignore: self.ignore,
+            truth_map,
+            ignore: self.ignore.unwrap_or_default(),
             truth_resize: self.truth_resize,
             instances: self.instances.clone(),
-        }
+        })
     }
 }
 
@@ -526,14 +576,36 @@ fn fusion(text: &str) -> Result<Fusion, UnknownName> {
 }
 
 fn normalize(text: &str) -> Result<Normalize, UnknownName> {
-    UnknownName::find("scale", text, &[Normalize::Max, Normalize::MinMax, Normalize::None])
+    UnknownName::find(
+        "scale",
+        text,
+        &[Normalize::MaxAbs, Normalize::Max, Normalize::MinMax, Normalize::None],
+    )
 }
 
-fn labels(text: &str) -> Result<Labels, UnknownName> {
+fn labels(text: &str) -> Result<Labels, String> {
     match text {
         "cityscapes" => Ok(Labels::Cityscapes),
         "cityscapes-colours" => Ok(Labels::CityscapesColours),
-        _ => Err(UnknownName::new("kind of labels", text, ["cityscapes", "cityscapes-colours"])),
+        list if list.contains(':') => {
+            let pairs = list.split(',').map(|pair| {
+                let (from, to) = pair.split_once(':')?;
+                Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
+            });
+            let pairs: Option<BTreeMap<u32, u32>> = pairs.collect();
+            pairs.map(Labels::Listed).ok_or_else(|| "give whole numbers: 128:1,255:2".into())
+        }
+        _ => {
+            let known = ["FROM:TO,…", "cityscapes", "cityscapes-colours"];
+            Err(UnknownName::new("kind of labels", text, known).to_string())
+        }
+    }
+}
+
+fn ignore(text: &str) -> Result<Ignore, String> {
+    match text {
+        "none" => Ok(Ignore::Nothing),
+        label => label.parse().map(Ignore::Label).map_err(|_| "give a label or `none`".into()),
     }
 }
 
@@ -564,7 +636,7 @@ fn smoothing(text: &str) -> Result<Smoothing, String> {
 pub(crate) enum Save {
     /// `<method>.<layer>.raw.npy`: float32 [N,1,h,w], signed, at layer resolution
     Raw,
-    /// `<method>.<layer>.heat.npy`: float32 [N,1,H,W], at input resolution
+    /// `<method>.<layer>.heat.npy`: float32 [N,1,H,W], what is drawn, on the image's own pixels
     Heat,
     /// `prediction.npy`: int32 [N,1,H,W], the predicted class of each pixel (binary networks: 1 or 0)
     Prediction,

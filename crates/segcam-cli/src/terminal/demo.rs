@@ -7,7 +7,7 @@ use segcam::models::{Network, Pretrained};
 use segcam::{PixelSet, PredictedClass};
 use segcam_cli::annotations::Annotations;
 use segcam_cli::ask::{Asked, Figure, Question, ask};
-use segcam_cli::draw::{Rows, Style, png};
+use segcam_cli::draw::{Rows, Scene, Style, png};
 use segcam_cli::explain::How;
 use segcam_cli::network::Model;
 use segcam_cli::nuclei::Nuclei;
@@ -54,13 +54,15 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
 
     let style = Style::default();
     let report = Report::new((&input, &seen, &model), &question, &style);
+    out.clear_earlier_run()?;
     let mut run = Run { report, out, talk };
     let mut rows = Rows::default();
     let mut whats = ["one nucleus", "every nucleus"].into_iter();
     let how = How { certify: true, smooth: None };
     let (_, stopped) = run.explain(seen, &question, &how, |seen, answer| {
         let what = whats.next().unwrap_or_default();
-        rows.draw((&input, seen, &model), &question, answer, &style, what)
+        let scene = Scene { input: &input, seen, model: &model, truth: None };
+        rows.draw(scene, &question, answer, &style, what)
     })?;
     let ids = nuclei.instances();
     // For `segcam pixels` and `segcam explain`: which nucleus a pixel belongs to, if to any.

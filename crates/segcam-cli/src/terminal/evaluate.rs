@@ -44,6 +44,15 @@ pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
         bail!("none of {} images could be used; {image}: {error}", images.len());
     }
     let methods = &args.question.asked().methods;
+    if measured.iter().flat_map(|image| &image.answers).all(|answer| answer.rows.is_empty()) {
+        let answers =
+            measured.iter().flat_map(|image| image.answers.iter().map(move |a| (image, a)));
+        let mut reasons = answers.filter_map(|(image, answer)| {
+            let failed = answer.failures.first().map(|map| &map.error);
+            Some(format!("{}: {}", image.image, answer.error.as_ref().or(failed)?))
+        });
+        bail!("nothing could be measured; {}", reasons.next().unwrap_or_default());
+    }
     let mut evaluation = Evaluation::new(&model, settings, methods, args.seed, measured, failures);
     for file in evaluation.files(&model, &metrics)? {
         out.write(&file)?;
@@ -142,7 +151,7 @@ impl All<'_> {
     ) -> Result<Measured> {
         let Self { args, model, device, .. } = self;
         let bytes = read::bytes_of(path)?;
-        let files = args.question.sets.files().of_image(path)?;
+        let files = args.question.sets.files()?.of_image(path)?;
         let region = args.region.as_ref().map(|region| beside(region, path)).transpose()?;
         let contents = self.contents.of_image(&bytes, &files, region.as_deref())?;
         if let Some(known) = known(&self.kept.path(file), path, &contents) {
@@ -150,9 +159,9 @@ impl All<'_> {
         }
         let image = path.display().to_string();
         let input: Input<D> = read::read(&image, &bytes, model, device)?;
-        let seen = explainer.observe(input.tensor)?;
-        let region = region.map(|region| measure::region(&region, args.region_resize, &seen));
-        let (asked, annotations) = (args.question.asked(), files.read()?);
+        let seen = explainer.observe(input.tensor.clone())?;
+        let region = region.map(|region| measure::region(&region, args.region_resize, &input));
+        let (asked, annotations) = (args.question.asked(), files.read(&input, &seen)?);
         let answers = measure(
             (&seen, model),
             &asked,
@@ -161,10 +170,14 @@ impl All<'_> {
             &self.protocol,
             progress,
         )?;
-        let bytes = serde_json::to_vec(&Measured { image, contents, answers })?;
+        let default = args.network.default_note(seen.prediction())?;
+        let notes = annotations.notes.into_iter().chain(input.notes).chain(default).collect();
+        let bytes = serde_json::to_vec(&Measured { image, contents, notes, answers })?;
         // What a later run will read.
-        let measured = serde_json::from_slice(&bytes)?;
-        self.kept.write(&File { name: file.into(), bytes })?;
+        let measured: Measured = serde_json::from_slice(&bytes)?;
+        if measured.answers.iter().any(|answer| !answer.rows.is_empty()) {
+            self.kept.write(&File { name: file.into(), bytes })?;
+        }
         Ok(measured)
     }
 }

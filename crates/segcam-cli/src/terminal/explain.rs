@@ -1,8 +1,9 @@
 use anyhow::{Context, Result, bail};
 use segcam::{CamError, Observation};
 use segcam_cli::ask::{Question, ask};
-use segcam_cli::draw::{Drawn, draw, draw_prediction, failure};
+use segcam_cli::draw::{Drawn, Overview, Scene, draw, draw_prediction, failure};
 use segcam_cli::explain::{Answer, How, explain};
+use segcam_cli::network::class_title;
 use segcam_cli::read::{self, Input};
 use segcam_cli::report::{Failure, MapReport, Report};
 use segcam_cli::with_explainer;
@@ -15,21 +16,31 @@ use super::{Finished, Talk, say, table};
 pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
     let device = args.network.device.open()?;
     let (model, network) = args.network.source()?.open(&device)?;
-    let style = args.style();
+    let style = args.style()?;
     with_explainer!(network, explainer => {
         let input: Input<_> = read::open(&args.input, &model, &device)?;
         let seen = talk.wait("forward pass", || explainer.observe(input.tensor.clone()));
         let seen = seen.with_context(|| input.name.clone())?;
-        let annotations = args.question.sets.files().read()?;
+        let annotations = args.question.sets.files()?.read(&input, &seen)?;
         let question = ask(&args.question.asked(), &annotations, &model, &seen)?;
         let out = Folder::create(&args.out)?;
-        let report = Report::new((&input, &seen, &model), &question, &style);
+        out.clear_earlier_run()?;
+        let mut report = Report::new((&input, &seen, &model), &question, &style);
+        report.notes.extend(args.network.default_note(seen.prediction())?);
+        report.notes.extend(annotations.notes.iter().cloned());
         let mut run = Run { report, out, talk };
+        let mut overview = Overview::default();
         let (seen, stopped) = run.explain(seen, &question, &args.how(), |seen, answer| {
-            draw((&input, seen, &model), &question, answer, &style)
+            let truth = annotations.truth.as_ref();
+            let scene = Scene { input: &input, seen, model: &model, truth };
+            draw(scene, &question, answer, &style, &mut overview)
         })?;
+        for file in overview.files()? {
+            run.out.write(&file)?;
+            run.report.files.push(file.name);
+        }
         if stopped.is_none() && args.save.contains(&Save::Prediction) {
-            let prediction = draw_prediction(&seen)?;
+            let prediction = draw_prediction(&input, &seen)?;
             run.out.write(&prediction)?;
             run.report.files.push(prediction.name);
         }
@@ -126,6 +137,14 @@ fn print(report: &Report, out: &Folder) -> Result<()> {
     say(format!("{} on {} {:?}", report.model, report.input, report.input_shape))?;
     say(format!("class: {}; engine: {}", report.class_chosen, report.engine))?;
     report.notes.iter().try_for_each(say)?;
+    for judged in &report.judged {
+        let class = class_title(judged.class, judged.class_name.as_deref());
+        let dice = judged.dice.map_or("no such pixels".into(), |dice| format!("Dice {dice:.3}"));
+        let (missed, wrong) = (judged.false_negatives, judged.false_positives);
+        say(format!(
+            "{class} beside the annotation: {dice}, {missed} missed, {wrong} false alarms"
+        ))?;
+    }
     let header = [
         "image",
         "class",
@@ -140,7 +159,10 @@ fn print(report: &Report, out: &Folder) -> Result<()> {
     ];
     let rows = report.maps.iter().flat_map(|map| (0..map.pixels.len()).map(|at| row(map, at)));
     say(table(&header, rows, 5..9).trim_fmt())?;
-    for file in report.files.iter().filter(|file| file.starts_with("compare")) {
+    // Of very many figures the sheets that show them side by side.
+    let sheets = report.files.iter().any(|file| file.starts_with("overview"));
+    let shown = if sheets { "overview" } else { "compare" };
+    for file in report.files.iter().filter(|file| file.starts_with(shown)) {
         say(out.path(file).display())?;
     }
     Ok(())

@@ -58,7 +58,8 @@ impl Talk {
         let length = steps as u64;
         let bar =
             if self == Self::Quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}")
+        {
             bar.set_style(style);
         }
         bar

@@ -1,7 +1,7 @@
 use anyhow::{Context, Result};
 use segcam::vocabulary;
 use segcam_cli::ask::{Asked, ask_sets};
-use segcam_cli::draw::draw_sets;
+use segcam_cli::draw::{Scene, draw_sets};
 use segcam_cli::read::{self, Input};
 use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;
@@ -22,9 +22,15 @@ pub(crate) fn run(args: &PixelsArgs, talk: Talk) -> Result<()> {
     let (drawn, picture) = with_explainer!(network, explainer => {
         let input: Input<_> = read::open(path, &model, &device)?;
         let seen = explainer.observe(input.tensor.clone()).with_context(|| input.name.clone())?;
-        let annotations = args.sets.files().read()?;
+        let annotations = args.sets.files()?.read(&input, &seen)?;
         let sets = ask_sets(&asked, &annotations, &model, &seen)?;
-        draw_sets((&input, &seen, &model), &sets, args.colormap)?
+        if talk == Talk::Tables {
+            args.network.default_note(seen.prediction())?.iter().try_for_each(say)?;
+            annotations.notes.iter().try_for_each(say)?;
+        }
+        let truth = annotations.truth.as_ref();
+        let scene = Scene { input: &input, seen: &seen, model: &model, truth };
+        draw_sets(scene, &sets, args.colormap)?
     });
     let out = Folder::create(&args.out)?;
     out.write(&picture)?;

@@ -49,7 +49,9 @@ fn arrays_have_the_documented_shapes_and_agree_with_the_report() {
     assert_eq!(shape, [1, 1, 5, 6]);
     let (shape, heat) = read_npy(&out.join("seg-hires-grad-cam.mid.heat.npy"));
     assert_eq!(shape, [1, 1, 40, 48]);
-    assert!(heat.iter().all(|value| (0.0..=1.0).contains(value)));
+    // What the picture shows: evidence for and against.
+    assert!(heat.iter().all(|value| (-1.0..=1.0).contains(value)));
+    assert!(heat.iter().any(|value| *value < 0.0));
     let report = json(&out.join("report.json"));
     let map = &report["maps"][0];
     let largest = raw.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -198,11 +200,20 @@ fn several_classes_and_sets_get_a_figure_each() {
     let commas = arguments.replace("0 nucleus", "0,nucleus");
     let again: serde_json::Value = serde_json::from_str(&works(path, &commas)).expect("JSON");
     assert_eq!(without(&["command"], again), without(&["command"], report));
-    for class in [0, 1] {
-        for set in [1, 2] {
-            assert!(path.join(format!("out/compare.class{class}.set{set}.png")).exists());
+    for class in ["background", "nucleus"] {
+        for set in ["class", "box-0_0_24_24"] {
+            assert!(path.join(format!("out/compare.{class}.{set}.png")).exists());
         }
     }
+    // What that run wrote goes away with the next one; what is not of it stays.
+    fs::write(path.join("out/notes.txt"), "mine").expect("written");
+    works(path, "explain --input spots.png --layer mid --out out");
+    let left: Vec<String> = fs::read_dir(path.join("out"))
+        .expect("a folder")
+        .map(|file| file.expect("a file").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert!(left.contains(&"notes.txt".to_string()), "{left:?}");
+    assert!(!left.iter().any(|name| name.contains("background")), "{left:?}");
     // What cannot be explained is said, and the rest is done.
     let arguments = "explain --input spots.png --class all --layer mid --json --out all \
                      --pixels class-!class class";
@@ -222,7 +233,8 @@ fn annotations_of_another_size_or_with_other_labels_get_one_line() {
     };
     truth(40, 1).save(path.join("good.png")).expect("saved");
     truth(20, 1).save(path.join("small.png")).expect("saved");
-    truth(40, 7).save(path.join("other.png")).expect("saved");
+    let other = GrayImage::from_fn(48, 40, |x, _| Luma([if x < 24 { 7 } else { x as u8 % 2 }]));
+    other.save(path.join("other.png")).expect("saved");
     RgbImage::new(48, 40).save(path.join("colour.png")).expect("saved");
     fs::write(path.join("text.png"), "no image").expect("written");
     let explain = "explain --input spots.png --layer mid --out out --pixels";
@@ -266,7 +278,11 @@ fn each_object_gets_its_own_map_and_certificates_are_reported() {
         let impossible = certificate["impossible"].as_f64().expect("a number");
         assert!(!hires || impossible == 0.0, "{certificate}");
     }
-    assert!(path.join("segcam-out/compare.part2.png").exists());
+    let figure = format!("segcam-out/compare.{}.png", name.replace(['@', ','], "_"));
+    assert!(path.join(&figure).exists(), "{figure}");
+    for sheet in ["seg-grad-cam.mid", "seg-hires-grad-cam.dec1"] {
+        assert!(path.join(format!("segcam-out/overview.{sheet}.png")).exists(), "{sheet}");
+    }
     let labels = GrayImage::from_fn(48, 40, |x, _| Luma([if x < 24 { 3 } else { 9 }]));
     labels.save(path.join("ids.png")).expect("saved");
     let arguments =
@@ -321,11 +337,15 @@ fn a_map_that_fails_is_one_failed_map() {
         assert!(said.contains(words), "{said}");
     }
     let out = path.join("segcam-out");
-    for file in ["grad-cam.mid.set1.png", "grad-cam.mid.set1.raw.npy", "compare.set1.png"] {
+    for file in [
+        "grad-cam.mid.pixel-10_10.png",
+        "grad-cam.mid.pixel-10_10.raw.npy",
+        "compare.pixel-10_10.png",
+    ] {
         assert!(out.join(file).exists(), "{file}");
     }
-    assert!(out.join("seg-grad-cam.mid.set2.png").exists(), "the other figure");
-    assert!(!out.join("seg-grad-cam.mid.set1.png").exists());
+    assert!(out.join("seg-grad-cam.mid.class.png").exists(), "the other figure");
+    assert!(!out.join("seg-grad-cam.mid.pixel-10_10.png").exists());
     let report = json(&out.join("report.json"));
     assert_eq!(report["maps"].as_array().map(Vec::len), Some(3));
     assert_eq!(report["failures"].as_array().map(Vec::len), Some(1));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use segcam::burn::tensor::Device;
-use segcam::models::{Pretrained, load_weights};
+use segcam::models::{Pretrained, UNetConfig, Upsampling, load_weights};
 use segcam_tests::real_data;
 use serde_json::Value;
 use tempfile::tempdir;
@@ -36,6 +36,15 @@ fn the_program_gives_the_golden_maps_of_an_onnx_file() {
         ),
     );
     compare_with_golden(folder.path(), &golden, [("mid", mid), ("dec1", dec1)]);
+}
+
+/// `small.onnx`: a random network for grey images of 40 rows and 48 columns.
+pub(crate) fn write_small(folder: &Path) {
+    let config = UNetConfig::new(1, 2).with_widths(vec![4, 8]).with_batch_norm(false);
+    let config = config.with_upsampling(Upsampling::Nearest);
+    let unet = segcam_tests::seeded_net(5, |device| config.init(device));
+    let onnx = segcam_tests::to_onnx(&unet, [1, 1, 40, 48], ["mid", "dec1"]);
+    fs::write(folder.join("small.onnx"), onnx).expect("written");
 }
 
 #[test]
@@ -88,12 +97,13 @@ fn an_onnx_file_is_explained_on_an_image() {
             .expect("JSON");
     assert_eq!(report["maps"][0]["class_name"], "b");
     assert_eq!(report["notes"], serde_json::json!([]));
+    let grey = works(path, "explain --model net.onnx --input gray.png --class b --pixels all");
+    assert!(grey.contains("its brightness goes into all three channels"), "{grey}");
     let said = works(path, "explain --model argmax.onnx --input photo.png --out out");
     assert!(said.contains("before ArgMax"), "{said}");
 
     for (arguments, says) in [
-        ("--model net.onnx --input gray.png", &["colour"][..]),
-        ("--model net.onnx --input photo.png --mean 1,2", &["mean", "3 channel"]),
+        ("--model net.onnx --input photo.png --mean 1,2", &["mean", "3 channel"][..]),
         ("--model net.onnx --input photo.png --std 0", &["std"]),
         ("--model net.onnx --input photo.png --size 9", &["512x1024"]),
         ("--model net.onnx --input photo.png --weights a.pth", &["drop --weights"]),

@@ -43,5 +43,5 @@ fn space<const D: usize>() -> Vec<usize> {
 /// `a / b`, and 0 where `b` is 0: what has no share in anything gets none.
 fn ratio<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     let nothing = b.clone().equal_elem(0.0);
-    a / b.mask_fill(nothing.clone(), 1.0) * nothing.bool_not().float()
+    (a / b.mask_fill(nothing.clone(), 1.0)).mask_fill(nothing, 0.0)
 }

@@ -28,9 +28,6 @@ pub enum Preprocess {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PreprocessError {
-    /// A grey image for a network that looks at colours.
-    #[error("the network takes colour images, this one is grey")]
-    NeedsColor,
     /// The image has see-through pixels, whose colour means nothing.
     #[error("the image has transparent pixels: flatten it onto a background first")]
     Transparent,
@@ -59,18 +56,38 @@ pub enum PreprocessError {
 pub struct Prepared {
     /// `[1, C, H, W]`.
     pub input: Tensor<4>,
-    /// The picture that lies under the input, its top left corner on the input's. It may be
-    /// smaller where the input was padded.
+    /// What people see: the image, or what the network sees where that says more.
     pub picture: RgbImage,
-    /// Whether the input was resized: the picture then shows all of it at another size.
-    pub resized: bool,
+    /// Where the image's pixels went.
+    pub placement: Placement,
+    /// Whether the image is grey, and its brightness is in all channels of a network for colours.
+    pub replicated: bool,
+}
+
+/// Where the pixels of an image went on their way to the network: it is resized, and then padded at
+/// the bottom and right. Whatever belongs to the image's pixels goes the same way. Sizes are `[H, W]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// Size of the image.
+    pub image: [usize; 2],
+    /// Its size before it was padded.
+    pub resized: [usize; 2],
+    /// Size of the network's input.
+    pub input: [usize; 2],
+}
+
+impl Placement {
+    /// Of an image whose pixels are the network's input.
+    pub fn same(size: [usize; 2]) -> Self {
+        Self { image: size, resized: size, input: size }
+    }
 }
 
 impl Preprocess {
     /// Prepares `image` for the network.
     ///
     /// # Errors
-    /// Colours the network cannot use, transparent pixels, a network that takes no images.
+    /// Transparent pixels, and a network that takes no images.
     pub fn apply(self, image: &DynamicImage, device: &Device) -> Result<Prepared, PreprocessError> {
         expect_opaque(image)?;
         let gray = || image.to_luma32f().into_raw();
@@ -84,7 +101,9 @@ impl Preprocess {
                 // 16-bit microscopes use a small part of their range: show what the network sees.
                 let shown = gray_image(&values, image.width(), image.height());
                 let picture = DynamicImage::ImageLuma8(shown).into_rgb8();
-                return Ok(Prepared { input: tensor(values, 1), picture, resized: false });
+                let placement = Placement::same([height, width]);
+                let input = tensor(values, 1);
+                return Ok(Prepared { input, picture, placement, replicated: false });
             }
             Self::Plain if image.color().has_color() => {
                 tensor(planes(&image.to_rgb32f(), [0, 1, 2]), 3)
@@ -103,7 +122,9 @@ impl Preprocess {
             }
             Self::Street => return street(image, device),
         };
-        Ok(Prepared { input, picture: image.to_rgb8(), resized: false })
+        let [_, _, rows, columns] = input.dims();
+        let placement = Placement { input: [rows, columns], ..Placement::same([height, width]) };
+        Ok(Prepared { input, picture: image.to_rgb8(), placement, replicated: false })
     }
 }
 
@@ -154,7 +175,8 @@ fn street(image: &DynamicImage, device: &Device) -> Result<Prepared, PreprocessE
         std: vec![45.319_22, 46.152_893, 44.914_833],
         size: Some([height as usize, width as usize]),
     };
-    let Prepared { input, picture, .. } = recipe.apply(image, device)?;
-    let picture = imageops::resize(&picture, width, height, imageops::FilterType::Triangle);
-    Ok(Prepared { input: input / 255.0, picture, resized: false })
+    let prepared = recipe.apply(image, device)?;
+    let picture =
+        imageops::resize(&prepared.picture, width, height, imageops::FilterType::Triangle);
+    Ok(Prepared { input: prepared.input / 255.0, picture, ..prepared })
 }

@@ -3,7 +3,7 @@ use image::DynamicImage;
 use segcam_core::upsample;
 use serde::{Deserialize, Serialize};
 
-use super::{Prepared, PreprocessError, expect_opaque, planes};
+use super::{Placement, Prepared, PreprocessError, expect_opaque, planes};
 
 /// The channels that a network takes, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,10 +54,10 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Prepares `image`.
+    /// Prepares `image`. The brightness of a grey one goes into each of three channels.
     ///
     /// # Errors
-    /// Colours asked of a grey image, transparent pixels, numbers that do not fit the channels.
+    /// Transparent pixels, and numbers that do not fit the channels.
     pub fn apply(
         &self,
         image: &DynamicImage,
@@ -67,7 +67,6 @@ impl Recipe {
         let channels = self.channels.unwrap_or(Channels::Rgb);
         let (values, count) = match channels {
             Channels::Gray => (image.to_luma32f().into_raw(), 1),
-            _ if !image.color().has_color() => return Err(PreprocessError::NeedsColor),
             Channels::Rgb => (planes(&image.to_rgb32f(), [0, 1, 2]), 3),
             Channels::Bgr => (planes(&image.to_rgb32f(), [2, 1, 0]), 3),
         };
@@ -95,6 +94,9 @@ impl Recipe {
             Some(size) => upsample(input, &size),
             None => input,
         };
-        Ok(Prepared { input, picture: image.to_rgb8(), resized: size.is_some() })
+        let resized = size.unwrap_or([height, width]);
+        let placement = Placement { image: [height, width], ..Placement::same(resized) };
+        let replicated = count == 3 && !image.color().has_color();
+        Ok(Prepared { input, picture: image.to_rgb8(), placement, replicated })
     }
 }

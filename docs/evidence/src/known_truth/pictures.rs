@@ -100,5 +100,5 @@ pub(super) fn bias_chart(study: &Study, out: &Path) -> Result<()> {
 fn point(found: &[&Found]) -> Option<Point> {
     let shares = found.iter().filter_map(|found| Some((found.image, found.share?)));
     let summary = over_images(&by_image(shares))?;
-    Some(Point { value: summary.mean, interval: summary.interval })
+    Some(Point { value: summary.mean, interval: summary.interval, values: vec![] })
 }

@@ -1,0 +1,210 @@
+//! Annotations: what is done to the image is done to them, and what their labels mean.
+
+use std::fs;
+use std::path::Path;
+
+use image::{DynamicImage, GrayImage, Luma, imageops};
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::{fails, folder_with_image, npy, read_npy, spots, works};
+
+fn report(folder: &Path, arguments: &str) -> Value {
+    serde_json::from_str(&works(folder, &format!("{arguments} --json"))).expect("JSON")
+}
+
+fn notes(report: &Value) -> String {
+    report["notes"].to_string()
+}
+
+/// The bright spots, as many tools write a mask.
+fn mask(of: impl Fn(bool, u32) -> u8) -> GrayImage {
+    let image = spots(48, 40);
+    GrayImage::from_fn(48, 40, |x, y| Luma([of(image.get_pixel(x, y).0[0] > 100, x)]))
+}
+
+#[test]
+fn masks_of_0_and_255_have_a_foreground() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    mask(|inside, _| u8::from(inside)).save(path.join("one.png")).expect("saved");
+    mask(|inside, _| if inside { 255 } else { 0 }).save(path.join("white.png")).expect("saved");
+    mask(|inside, _| if inside { 7 } else { 0 }).save(path.join("seven.png")).expect("saved");
+    let void = |inside: bool, x| if x < 4 { 255 } else { u8::from(inside) };
+    mask(void).save(path.join("void.png")).expect("saved");
+    mask(|_, _| 255).save(path.join("all.png")).expect("saved");
+    let three = |inside: bool, x| if x < 4 { 255 } else { 128 * u8::from(inside) };
+    mask(three).save(path.join("three.png")).expect("saved");
+
+    let of = |truth: &str| {
+        report(path, &format!("explain --input spots.png --layer mid --truth {truth} --pixels tp"))
+    };
+    let one = of("one.png");
+    let dice = one["judged"][0]["dice"].as_f64().expect("a number");
+    assert!(dice > 0.8, "{dice}");
+    for (file, label) in [("white.png", "255"), ("seven.png", "7")] {
+        let same = of(file);
+        assert_eq!(same["judged"], one["judged"]);
+        assert!(notes(&same).contains(&format!("label {label} is the foreground")));
+    }
+    let left_out = of("void.png");
+    assert!(notes(&left_out).contains("160 of 1920 pixels are left out"), "{}", notes(&left_out));
+    assert_eq!(of("void.png --ignore 255")["judged"], left_out["judged"]);
+    assert_eq!(of("three.png --truth-map 128:1 --ignore 255")["judged"], left_out["judged"]);
+    assert_eq!(of("three.png --truth-map 128:1")["judged"], left_out["judged"]);
+    assert_eq!(of("white.png --truth-map 255:1")["judged"], one["judged"]);
+
+    let explain = "explain --input spots.png --layer mid --pixels tp --truth";
+    for (arguments, says) in [
+        ("all.png", &["every pixel has label 255", "--ignore 255", "--truth-map 255:1"][..]),
+        ("three.png", &["[0, 128, 255]", "--truth-map"]),
+        ("white.png --ignore 255", &["empty"]),
+        ("white.png --ignore none", &["255", "2 classes"]),
+        ("one.png --ignore two", &["none"]),
+        ("one.png --truth-map 1:x", &["128:1,255:2"]),
+        ("one.png --truth-map city", &["cityscapes"]),
+    ] {
+        fails(path, &format!("{explain} {arguments}"), says);
+    }
+}
+
+/// A table without rows is no result.
+#[test]
+fn an_evaluation_that_measures_nothing_fails_and_does_not_block_the_next() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    mask(|_, x| u8::from(x > 46)).save(path.join("elsewhere.png")).expect("saved");
+    mask(|inside, _| if inside { 255 } else { 0 }).save(path.join("white.png")).expect("saved");
+    let evaluate = "evaluate --input spots.png --layer mid --pixels tp --metric leak --out out";
+    let says = ["nothing could be measured", "spots.png", "empty"];
+    fails(path, &format!("{evaluate} --truth elsewhere.png"), &says);
+    let said = works(path, &format!("{evaluate} --truth white.png"));
+    assert!(said.contains("label 255 is the foreground"), "{said}");
+}
+
+/// The retina's network wants sides that are multiples of 4: images are padded, and so are masks.
+#[test]
+fn masks_of_drive_and_of_the_data_science_bowl_need_no_options() {
+    let Some(data) = segcam_tests::real_data("retina_unet") else { return };
+    let folder = tempdir().expect("a folder");
+    let weights = data.join("unet_drive.safetensors");
+    for (image, wanted) in [("01", 0.8308), ("02", 0.8544), ("08", 0.7825)] {
+        let file = |folder: &str| data.join(folder).join(format!("{image}.png"));
+        let report = report(
+            folder.path(),
+            &format!(
+                "explain --model retina-unet --weights {} --input {} --truth {} --pixels fn \
+                 --layer mid --method seg-grad-cam --save heat,prediction --out out",
+                weights.display(),
+                file("images").display(),
+                file("manual").display(),
+            ),
+        );
+        let dice = report["judged"][0]["dice"].as_f64().expect("a number");
+        assert!((dice - wanted).abs() < 2e-3, "{image}: {dice}");
+        let missed = report["judged"][0]["false_negatives"].as_u64().expect("a number");
+        assert_eq!(report["maps"][0]["pixels"][0].as_u64(), Some(missed));
+        if image == "01" {
+            assert_eq!(missed, 4526);
+        }
+        // Arrays lie on the image.
+        let (shape, _) = read_npy(&folder.path().join("out/seg-grad-cam.mid.heat.npy"));
+        assert_eq!(shape, [1, 1, 584, 565]);
+        let bytes = fs::read(folder.path().join("out/prediction.npy")).expect("read");
+        assert_eq!(npyz::NpyFile::new(&bytes[..]).expect("an array").shape(), [1, 1, 584, 565]);
+    }
+    let Some(data) = segcam_tests::real_data("nuclei_dsb2018") else { return };
+    let name = "001_003cee89.png";
+    let [image, mask] = ["images", "masks"].map(|kind| data.join(kind).join(name));
+    let report = report(
+        folder.path(),
+        &format!(
+            "explain --input {} --truth {} --pixels tp --layer mid",
+            image.display(),
+            mask.display()
+        ),
+    );
+    let dice = report["judged"][0]["dice"].as_f64().expect("a number");
+    assert!(dice > 0.7, "{dice}");
+}
+
+/// What a recipe resizes: the same network, weights and pixels, but an image and a mask of twice the
+/// size.
+#[test]
+fn masks_are_resized_with_the_image() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    let large = imageops::resize(&spots(48, 40), 96, 80, imageops::FilterType::Nearest);
+    large.save(path.join("large.png")).expect("saved");
+    let white = mask(|inside, _| if inside { 255 } else { 0 });
+    let white = imageops::resize(&white, 96, 80, imageops::FilterType::Nearest);
+    white.save(path.join("white.png")).expect("saved");
+    crate::onnx::write_small(path);
+    let explain = "explain --model small.onnx --size 40x48 --class 1 --layer auto --input large.png \
+                   --truth white.png --pixels truth --save heat,prediction --out out";
+    let found = report(path, explain);
+    let small = mask(|inside, _| u8::from(inside));
+    let members = small.pixels().filter(|pixel| pixel.0[0] == 1).count() as u64;
+    assert_eq!(found["maps"][0]["pixels"][0].as_u64(), Some(members));
+    assert_eq!(found["input_shape"], serde_json::json!([1, 1, 40, 48]));
+    let bytes = fs::read(path.join("out/prediction.npy")).expect("read");
+    assert_eq!(npyz::NpyFile::new(&bytes[..]).expect("an array").shape(), [1, 1, 80, 96]);
+    let picture = image::open(path.join("out/compare.png")).expect("a picture");
+    assert!(picture.width() > 500);
+}
+
+#[test]
+fn arrays_of_every_real_type_are_read() {
+    use npyz::WriterBuilder;
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    let image: Vec<u8> = spots(48, 40).into_raw();
+    let floats: Vec<f32> = image.iter().map(|value| f32::from(*value)).collect();
+    npy(&path.join("f4.npy"), &[1, 40, 48], &floats);
+    macro_rules! write {
+        ($($name:literal, $kind:ty);*) => {$({
+            let file = fs::File::create(path.join(concat!($name, ".npy"))).expect("created");
+            let options = npyz::WriteOptions::<$kind>::new().default_dtype().shape(&[1, 40, 48]);
+            let mut writer = options.writer(file).begin_nd().expect("header");
+            writer.extend(image.iter().map(|value| *value as $kind)).expect("values");
+            writer.finish().expect("finished");
+        })*};
+    }
+    write!("f8", f64; "u1", u8; "u2", u16; "u4", u32; "u8", u64; "i2", i16; "i4", i32; "i8", i64);
+    let score = |file: &str| {
+        let arguments = format!("explain --input {file}.npy --class 1 --pixels all --layer mid");
+        report(path, &arguments)["maps"][0]["score"].clone()
+    };
+    let wanted = score("f4");
+    for name in ["f8", "u1", "u2", "u4", "u8", "i2", "i4", "i8"] {
+        assert_eq!(score(name), wanted, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_said_is_said_by_the_program() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let said = report(path, "explain --input spots.png --layer mid");
+    assert!(notes(&said).contains("no --model: taken was nuclei-unet"), "{}", notes(&said));
+    let said = report(path, "explain --model nuclei-unet --input spots.png --layer mid");
+    assert_eq!(said["notes"], serde_json::json!([]));
+
+    crate::onnx::write_small(path);
+    DynamicImage::ImageLuma8(spots(48, 40)).to_rgb8().save(path.join("rgb.png")).expect("saved");
+    let small = "explain --model small.onnx --class 1 --pixels all --layer auto --input";
+    let said = report(path, &format!("{small} spots.png"));
+    assert!(notes(&said).contains("divided by 255"), "{}", notes(&said));
+    npy(&path.join("array.npy"), &[1, 40, 48], &[0.5; 40 * 48]);
+    let said = report(path, &format!("{small} array.npy"));
+    assert!(!notes(&said).contains("divided"), "{}", notes(&said));
+    for (arguments, says) in [
+        (format!("{small} array.npy --mean 0.5"), &["--mean", "image files"][..]),
+        (format!("{small} spots.png --scale 0"), &["above 0"]),
+        (format!("{small} spots.png --channels rgb"), &["takes 1 channel", "has 3"]),
+        ("explain --model net.pt --input spots.png".into(), &["torch.onnx.export"]),
+        ("explain --model net.keras --input spots.png".into(), &["tf2onnx"]),
+    ] {
+        fails(path, &arguments, says);
+    }
+}
