@@ -154,6 +154,9 @@ fn a_long_run_can_be_cancelled() {
     assert!(found[..2].iter().all(Result::is_ok), "{found:?}");
     assert!(found[2..].iter().all(|map| matches!(map, Err(CamError::Cancelled))), "{found:?}");
     assert!(matches!(seen.explain(&HiResCam, "mid", 1), Err(CamError::Cancelled)));
+    assert!(matches!(seen.observe_again(seen.input()), Err(CamError::Cancelled)));
+    let untrained = seen.with_random_weights(None, 0).expect("a graph");
+    assert!(matches!(untrained.observe(seen.input()), Err(CamError::Cancelled)));
     assert_eq!(kept.raw().dims(), [1, 1, 4, 6]);
 }
 

@@ -16,7 +16,7 @@ const MOST_PIXELS: usize = 1 << 28;
 impl GroundTruth {
     /// Reads a label image: the gray values of a PNG or TIFF of 8 or 16 bits, or the *indices* of a
     /// PNG with a palette, whatever its colours. PNGs of 1, 2 and 4 bits are read too, as the whole
-    /// numbers they hold.
+    /// numbers they hold, and RGB ones whose pixels are all grey.
     ///
     /// # Errors
     /// If the file is no such image, or has more than 2²⁸ pixels.
@@ -87,14 +87,24 @@ fn from_png(path: &Path, file: impl BufRead + Seek) -> Result<GroundTruth, Annot
     let mut reader = decoder.read_info().map_err(undecodable(path))?;
     // The decoder transforms nothing unless told to: palettes stay indices, bits stay packed.
     let (colour, depth) = reader.output_color_type();
-    if !matches!(colour, ColorType::Grayscale | ColorType::Indexed) {
-        return Err(not_labels(path, &colour));
-    }
+    // Some tools write grey values as colours.
+    let samples = match (colour, depth) {
+        (ColorType::Grayscale | ColorType::Indexed, _) => 1,
+        (ColorType::Rgb, BitDepth::Eight | BitDepth::Sixteen) => 3,
+        _ => return Err(not_labels(path, &colour)),
+    };
     let mut bytes = vec![0; reader.output_buffer_size().unwrap_or_default()];
     let frame = reader.next_frame(&mut bytes).map_err(undecodable(path))?;
     let size = [frame.height as usize, frame.width as usize];
     let rows = bytes.chunks(frame.line_size).take(size[0]);
-    let labels: Vec<u32> = rows.flat_map(|row| unpacked(row, depth, size[1])).collect();
+    let mut labels: Vec<u32> =
+        rows.flat_map(|row| unpacked(row, depth, samples * size[1])).collect();
+    if samples == 3 {
+        if labels.chunks(3).any(|pixel| pixel[0] != pixel[1] || pixel[0] != pixel[2]) {
+            return Err(not_labels(path, &colour));
+        }
+        labels = labels.into_iter().step_by(3).collect();
+    }
     GroundTruth::from_labels(labels, size)
 }
 

@@ -126,6 +126,9 @@ fn colour_coded_masks() {
     RgbImage::from_pixel(2, 1, Rgb([153, 153, 153])).save(&path).expect("a file");
     let poles = GroundTruth::from_colours(&path, &cityscapes_colours()).expect("poles");
     assert_eq!(poles.labels(), [5, 5]);
+    // Grey values that were saved as colours.
+    let grey = GroundTruth::from_image(&path).expect("grey");
+    assert_eq!((grey.labels(), grey.size()), (&[153, 153][..], &[1, 2][..]));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Pictures of maps and pixel sets, and what lies under them.
 
+use std::sync::OnceLock;
+
 use image::{DynamicImage, Rgb, RgbImage, imageops};
 use segcam::annotations::{
     Confusion, FalseNegatives, FalsePositives, GroundTruth, TruePositives, Truth,
@@ -132,7 +134,9 @@ impl<const D: usize> Drawing<D> {
 /// What lies under the maps of one image of the batch, and the outlines on top of them.
 pub(crate) struct Canvas<const D: usize> {
     picture: RgbImage,
+    /// What lies under maps, at the sizes that panels have.
     backdrop: RgbImage,
+    backdrops: [OnceLock<RgbImage>; 3],
     predicted: Tensor<D>,
     explained: Tensor<D>,
     /// What the network sees, where that is something else.
@@ -214,6 +218,7 @@ impl<const D: usize> Canvas<D> {
         Ok(Self {
             picture,
             backdrop,
+            backdrops: Default::default(),
             predicted,
             explained,
             seen,
@@ -287,7 +292,7 @@ impl<const D: usize> Canvas<D> {
     pub(crate) fn map(&self, drawing: &Drawing<D>, size: Size) -> Panel {
         let colormap = drawing.colormap;
         let heat = self.heat(&drawing.heat, size);
-        let mut image = overlay(&self.resized(&self.backdrop, size), &heat, colormap);
+        let mut image = overlay(self.backdrop(size), &heat, colormap);
         self.outlines(&mut image, &drawing.explained, size);
         let status = drawing.status[self.sample];
         let (low, high) = drawing.scale[self.sample];
@@ -311,7 +316,7 @@ impl<const D: usize> Canvas<D> {
 
     /// The place of a map that there is not.
     pub(crate) fn missing(&self, caption: &str, size: Size) -> Panel {
-        Panel { image: self.resized(&self.backdrop, size), caption: caption.into(), bar: None }
+        Panel { image: self.backdrop(size).clone(), caption: caption.into(), bar: None }
     }
 
     /// A pixel set on the dimmed picture, with the outline of the predicted class.
@@ -323,7 +328,7 @@ impl<const D: usize> Canvas<D> {
         size: Size,
     ) -> Panel {
         let weights = self.heat(weights, size);
-        let mut image = overlay(&self.resized(&self.backdrop, size), &weights, colormap);
+        let mut image = overlay(self.backdrop(size), &weights, colormap);
         self.outlines(&mut image, &self.explained, size);
         Panel { image, caption: format!("{caption}{}", self.slice_name()), bar: None }
     }
@@ -358,6 +363,10 @@ impl<const D: usize> Canvas<D> {
 
     fn scaled(&self, side: usize, size: Size) -> usize {
         ((side as f64 * self.scale(size)).round() as usize).max(1)
+    }
+
+    fn backdrop(&self, size: Size) -> &RgbImage {
+        self.backdrops[size as usize].get_or_init(|| self.resized(&self.backdrop, size))
     }
 
     fn resized(&self, picture: &RgbImage, size: Size) -> RgbImage {

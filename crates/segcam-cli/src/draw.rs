@@ -7,6 +7,7 @@ use anyhow::Result;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{EncodableLayout, ImageBuffer, Pixel, PixelWithColorType};
 use npyz::WriterBuilder;
+use rayon::prelude::*;
 use segcam::annotations::{Confusion, GroundTruth};
 use segcam::burn::tensor::Tensor;
 use segcam::core::upsample;
@@ -278,25 +279,34 @@ fn draw_maps<const D: usize>(
         let canvas = Canvas::new(scene, class, explained, sample)?;
         drawn.slices.extend(canvas.slice());
         let number = in_batch(sample, input);
-        let mut panels = vec![];
-        for (map, drawing) in drawings.iter().enumerate() {
+        let title = |report: &MapReport| {
+            let (pixels, set) = (report.pixels[sample], &report.pixel_set);
+            let (image, class) = (input.short_name(), model.class_title(class));
+            format!("{image}: {class}, {pixels} pixels of set {set}")
+        };
+        let part_of = overview.as_ref().and(answer.figure.part_of.as_ref());
+        let made = drawings.par_iter().enumerate().map(|(map, drawing)| {
             let panel = |size| match drawing {
                 Ok((_, drawing)) => canvas.map(drawing, size),
                 Err(caption) => canvas.missing(caption, size),
             };
-            panels.push(panel(Size::InFigure));
-            if let (Some(overview), Some(whole)) = (&mut overview, &answer.figure.part_of) {
-                let part = (answer.figure, whole.as_str());
-                overview.add(scene, question, part, (map, &number), panel(Size::Small));
-            }
-            if let Ok((at, _)) = drawing {
-                let report = &mut drawn.maps[*at];
-                let (pixels, set) = (report.pixels[sample], &report.pixel_set);
-                let (image, class) = (input.short_name(), model.class_title(class));
-                let title = format!("{image}: {class}, {pixels} pixels of set {set}");
+            let file = drawing.as_ref().ok().map(|(at, _)| {
                 let name = question.stem(answer.figure, map) + &number + ".png";
-                drawn.files.push(png(&name, &figure(&title, &[vec![panel(Size::Alone)]]))?);
-                report.files.insert(sample, name);
+                png(&name, &figure(&title(&drawn.maps[*at]), &[vec![panel(Size::Alone)]]))
+            });
+            let small = part_of.map(|_| panel(Size::Small));
+            Ok((panel(Size::InFigure), small, file.transpose()?))
+        });
+        let made: Vec<(Panel, Option<Panel>, Option<File>)> = made.collect::<Result<_>>()?;
+        let mut panels = vec![];
+        for (map, (panel, small, file)) in made.into_iter().enumerate() {
+            panels.push(panel);
+            if let (Some(overview), Some(whole), Some(small)) = (&mut overview, part_of, small) {
+                overview.add(scene, question, (answer.figure, whole), (map, &number), small);
+            }
+            if let (Ok((at, _)), Some(file)) = (&drawings[map], file) {
+                drawn.maps[*at].files.insert(sample, file.name.clone());
+                drawn.files.push(file);
             }
         }
         for (method, drawing) in fused.iter().flatten() {
@@ -477,6 +487,7 @@ pub fn draw_sets<const D: usize>(
         true => format!("{}, violet outline: prediction", model.class_title(first)),
         false => "violet outline: prediction".into(),
     };
+    let title = if scene.truth.is_some() { title + ", green: annotation" } else { title };
     let panels: Vec<Vec<Panel>> = panels.chunks(COLUMNS).map(<[Panel]>::to_vec).collect();
     Ok((rows, png("pixels.png", &figure(&title, &panels))?))
 }
@@ -518,7 +529,7 @@ where
     C: Deref<Target = [P::Subpixel]>,
 {
     let mut bytes = Cursor::new(vec![]);
-    let (kind, filter) = (CompressionType::Default, FilterType::Adaptive);
+    let (kind, filter) = (CompressionType::Fast, FilterType::Adaptive);
     image.write_with_encoder(PngEncoder::new_with_quality(&mut bytes, kind, filter))?;
     Ok(File { name: name.to_string(), bytes: bytes.into_inner() })
 }

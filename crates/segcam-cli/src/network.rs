@@ -217,7 +217,8 @@ impl Source {
         }
         let open = if file.rank() == 4 { 64 } else { 32 };
         let sides = file.size().iter().map(|side| side.unwrap_or(open));
-        let input = [1, channels.unwrap_or(3)].into_iter().chain(sides).collect();
+        let first = [file.batch().unwrap_or(1), channels.unwrap_or(3)];
+        let input = first.into_iter().chain(sides).collect();
         fn operators<const D: usize>(model: &OnnxModel<D>) -> Vec<(String, String)> {
             model.operators().map(|(a, b)| (a.to_string(), b.to_string())).collect()
         }

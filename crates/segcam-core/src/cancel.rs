@@ -1,8 +1,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Stops a long run from another thread: give a clone to [`Observation::with_cancel`].
+use crate::CamError;
+
+/// Stops a long run from another thread: give a clone to [`Explainer::with_cancel`] or
+/// [`Observation::with_cancel`].
 ///
+/// [`Explainer::with_cancel`]: crate::Explainer::with_cancel
 /// [`Observation::with_cancel`]: crate::Observation::with_cancel
 ///
 /// # Example
@@ -27,6 +31,10 @@ impl Cancel {
     /// soon as its current pass is over. There is no way back.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn expect_going_on(&self) -> Result<(), CamError> {
+        if self.is_cancelled() { Err(CamError::Cancelled) } else { Ok(()) }
     }
 
     /// Whether [`cancel`](Self::cancel) was called.

@@ -83,6 +83,10 @@ impl<const D: usize> Explanation<D> {
         let [raw, weights] = [("the map", &data.raw), ("the target's pixels", &data.weights)]
             .map(|(what, values)| shape(what, values.shape()));
         let (raw_shape, weights_shape) = (raw?, weights?);
+        if data.rounding.len() != input_shape[0] {
+            let (wanted, given) = (vec![input_shape[0]], vec![data.rounding.len()]);
+            return Err(CamError::ShapeMismatch { what: "the rounding", wanted, given });
+        }
         guarded(|| {
             let raw = Tensor::from_data(data.raw, device);
             let weights: Tensor<D> = Tensor::from_data(data.weights, device);

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor};
 
 use crate::checks::finite;
 use crate::{
-    CamError, Engine, Graph, GraphEngine, Observation, Prediction, Quantity, SegmentationModel,
-    guarded,
+    CamError, Cancel, Engine, Graph, GraphEngine, Observation, Prediction, Quantity,
+    SegmentationModel, guarded,
 };
 
 /// Explains one network. The network is held in inference mode.
@@ -15,7 +15,8 @@ use crate::{
 /// explainer.
 #[derive(Clone)]
 pub struct Explainer<const D: usize = 4> {
-    engine: Arc<dyn Engine<D>>,
+    pub(crate) engine: Arc<dyn Engine<D>>,
+    pub(crate) cancel: Cancel,
 }
 
 impl<const D: usize> Explainer<D> {
@@ -32,11 +33,13 @@ impl<const D: usize> Explainer<D> {
 
     /// Takes an engine that already holds its network.
     pub fn with_engine(engine: impl Engine<D> + 'static) -> Self {
-        Self::of(Arc::new(engine))
+        Self { engine: Arc::new(engine), cancel: Cancel::default() }
     }
 
-    pub(crate) fn of(engine: Arc<dyn Engine<D>>) -> Self {
-        Self { engine }
+    /// Whatever is asked, of observations, too, ends with [`CamError::Cancelled`] once `cancel` says
+    /// so.
+    pub fn with_cancel(self, cancel: &Cancel) -> Self {
+        Self { cancel: cancel.clone(), ..self }
     }
 
     /// The network in inference mode; `None` if it is not an `M`.
@@ -76,6 +79,7 @@ impl<const D: usize> Explainer<D> {
     /// A shape the network does not take, NaN or infinity in the input or the logits, two layers of
     /// one name, and what the network itself reports.
     pub fn observe(&self, input: Tensor<D>) -> Result<Observation<D>, CamError> {
+        self.cancel.expect_going_on()?;
         let shape = input.dims();
         if shape.contains(&0) {
             return Err(CamError::EmptyInput { shape: shape.to_vec() });
@@ -97,7 +101,7 @@ impl<const D: usize> Explainer<D> {
             return Err(CamError::ShapeMismatch { what: "the network's output", wanted, given });
         }
         let prediction = Prediction::new(forward.logits.clone(), shape);
-        Ok(Observation::new(self.engine.clone(), input.inner(), forward, pass, prediction))
+        Ok(Observation::new(self.clone(), input.inner(), forward, pass, prediction))
     }
 }
 

@@ -6,21 +6,20 @@ use burn::tensor::Tensor;
 use crate::checks::expect_shape;
 use crate::error::closest;
 use crate::{
-    CamError, Cancel, Engine, EngineKind, Explainer, Explanation, Forward, Layer, OnPixels, Pass,
+    CamError, Cancel, EngineKind, Explainer, Explanation, Forward, Layer, OnPixels, Pass,
     Prediction, Request, Target, guarded,
 };
 
 /// A finished forward pass: what the network predicted, and the layers that can explain it. Threads
 /// may share it.
 pub struct Observation<const D: usize = 4> {
-    engine: Arc<dyn Engine<D>>,
+    explainer: Explainer<D>,
     input: Tensor<D>,
     forward: Forward<D>,
     pass: Box<dyn Pass<D>>,
     prediction: Prediction<D>,
     identity: Identity,
     progress: Option<Box<Progress>>,
-    cancel: Cancel,
 }
 
 type Progress = dyn Fn(usize, usize) + Send + Sync;
@@ -37,14 +36,14 @@ impl PartialEq for Identity {
 
 impl<const D: usize> Observation<D> {
     pub(crate) fn new(
-        engine: Arc<dyn Engine<D>>,
+        explainer: Explainer<D>,
         input: Tensor<D>,
         forward: Forward<D>,
         pass: Box<dyn Pass<D>>,
         prediction: Prediction<D>,
     ) -> Self {
-        let (identity, cancel) = (Identity::default(), Cancel::default());
-        Self { engine, input, forward, pass, prediction, identity, progress: None, cancel }
+        let identity = Identity::default();
+        Self { explainer, input, forward, pass, prediction, identity, progress: None }
     }
 
     /// The input, `[N, C, …]`.
@@ -86,7 +85,7 @@ impl<const D: usize> Observation<D> {
 
     /// Whatever is asked ends with [`CamError::Cancelled`] once `cancel` says so.
     pub fn with_cancel(self, cancel: &Cancel) -> Self {
-        Self { cancel: cancel.clone(), ..self }
+        Self { explainer: self.explainer.with_cancel(cancel), ..self }
     }
 
     /// Another input through the same network.
@@ -94,8 +93,7 @@ impl<const D: usize> Observation<D> {
     /// # Errors
     /// Those of [`Explainer::observe`].
     pub fn observe_again(&self, input: Tensor<D>) -> Result<Self, CamError> {
-        let seen = Explainer::of(self.engine.clone()).observe(input)?;
-        Ok(seen.with_cancel(&self.cancel))
+        self.explainer.observe(input)
     }
 
     /// The same network with random weights from its end back to the layer `after`, or everywhere:
@@ -125,8 +123,9 @@ impl<const D: usize> Observation<D> {
         {
             return Err(self.unknown_layer(after));
         }
-        let graph = self.engine.as_graph().ok_or(CamError::FixedWeights)?;
-        Ok(Explainer::of(graph.with_random_weights(after, seed)))
+        let graph = self.explainer.engine.as_graph().ok_or(CamError::FixedWeights)?;
+        let engine = graph.with_random_weights(after, seed);
+        Ok(Explainer { engine, ..self.explainer.clone() })
     }
 
     /// The map of `layer` that says where the score of `class` comes from: over the whole image, or
@@ -204,7 +203,7 @@ impl<const D: usize> Observation<D> {
     }
 
     pub(crate) fn expect_going_on(&self) -> Result<(), CamError> {
-        if self.cancel.is_cancelled() { Err(CamError::Cancelled) } else { Ok(()) }
+        self.explainer.cancel.expect_going_on()
     }
 
     /// The layer of this name, if it can be explained.

@@ -79,6 +79,11 @@ impl OnnxFile {
         self.program.input_shape.len()
     }
 
+    /// Images that a batch must have, if the file fixes that.
+    pub fn batch(&self) -> Option<usize> {
+        self.program.input_shape[0]
+    }
+
     /// Channels that the input must have, if the file fixes them.
     pub fn channels(&self) -> Option<usize> {
         self.program.input_shape[1]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use segcam::models::{Network, Pretrained};
 use segcam::render::{Bar, Colormap, Panel, Plane, figure, overlay};
-use segcam::{Normalize, PredictedClass, SegHiResGradCam};
+use segcam::{PredictedClass, SegHiResGradCam};
 
 fn main() -> Result<(), Box<dyn Error>> {
     match std::env::args().collect::<Vec<_>>().as_slice() {
@@ -28,12 +28,13 @@ fn draw(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
     let map = seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1)?;
 
     let [_, _, height, width] = map.input_shape();
-    let heat = Plane::from_tensor(&map.heat_map(Normalize::Max), 0, [height, width]);
-    let colormap = Colormap::default();
+    let heat = Plane::from_tensor(&map.signed_map(), 0, [height, width]);
+    let (colormap, (low, high)) = (Colormap::BlueOrange, map.range()[0]);
+    let strongest = high.max(-low);
     let panel = Panel {
         image: overlay(&prepared.picture, &heat, colormap),
         caption: format!("{} at {}", map.method(), map.layer()),
-        bar: Some(Bar { colormap, low: 0.0, high: map.range()[0].1 }),
+        bar: Some(Bar { colormap, low: -strongest, high: strongest }),
     };
     figure("Why nuclei?", &[vec![panel]]).save(to)?;
     Ok(())

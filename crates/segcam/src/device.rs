@@ -16,6 +16,15 @@ const DEVICES: [(&str, &str); 8] = [
     ("remote:ws://host:port", "remote"),
 ];
 
+/// What people type first, and what they mean.
+const ALIASES: [(&str, &str); 5] = [
+    ("cpu", "flex"),
+    ("cuda", "libtorch:cuda"),
+    ("gpu", "wgpu"),
+    ("metal", "wgpu"),
+    ("mps", "wgpu"),
+];
+
 /// Why there is no device of a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -68,6 +77,8 @@ pub fn device_names() -> Vec<&'static str> {
 /// | `remote:ws://host:port` | `remote` | the first device of a burn-remote server |
 /// | `ndarray` | `ndarray` | the CPU, slowly |
 ///
+/// `cpu` is `flex`, `cuda` and `cuda:0` are `libtorch:cuda:0`, and `gpu`, `metal` and `mps` are `wgpu`.
+///
 /// # Errors
 /// [`DeviceError`]: an unknown name, a feature that is not enabled, a device that is not there.
 ///
@@ -81,6 +92,8 @@ pub fn device_names() -> Vec<&'static str> {
 /// ```
 pub fn device(name: &str) -> Result<Device, DeviceError> {
     let (kind, place) = split(name);
+    let alias = ALIASES.iter().find_map(|(alias, meant)| (*alias == kind).then_some(*meant));
+    let kind = alias.unwrap_or(kind);
     let Some((_, feature)) = DEVICES.iter().find(|(known, _)| split(known).0 == kind) else {
         let known = DEVICES.iter().map(|(name, _)| *name);
         return Err(UnknownName::new("device", name, known).into());

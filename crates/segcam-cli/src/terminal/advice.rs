@@ -7,7 +7,10 @@ use segcam::pixels::SpecError;
 pub(crate) fn in_words(error: &Error) -> String {
     let mut words: Vec<String> = vec![];
     for cause in error.chain() {
-        let cause = cause.to_string();
+        let mut cause = cause.to_string();
+        if ["unexpected end of file", "failed to fill whole buffer"].contains(&&*cause) {
+            cause = "the file is cut off".into();
+        }
         // Those who wrap an error often say what it says.
         match words.last_mut() {
             Some(last) if last.ends_with(&cause) => {}

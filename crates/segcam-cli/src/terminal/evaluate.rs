@@ -90,7 +90,8 @@ fn images(path: &Path) -> Result<Vec<PathBuf>> {
     };
     images.sort();
     images.dedup();
-    ensure!(!images.is_empty(), "{} names no images", path.display());
+    let what = if path.is_dir() { "the folder holds no files" } else { "the list names no images" };
+    ensure!(!images.is_empty(), "{}: {what}", path.display());
     Ok(images)
 }
 

@@ -235,7 +235,7 @@ fn annotations_of_another_size_or_with_other_labels_get_one_line() {
     truth(20, 1).save(path.join("small.png")).expect("saved");
     let other = GrayImage::from_fn(48, 40, |x, _| Luma([if x < 24 { 7 } else { x as u8 % 2 }]));
     other.save(path.join("other.png")).expect("saved");
-    RgbImage::new(48, 40).save(path.join("colour.png")).expect("saved");
+    RgbImage::from_pixel(48, 40, Rgb([9, 0, 0])).save(path.join("colour.png")).expect("saved");
     fs::write(path.join("text.png"), "no image").expect("written");
     let explain = "explain --input spots.png --layer mid --out out --pixels";
     for (arguments, says) in [

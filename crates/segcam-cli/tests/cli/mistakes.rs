@@ -53,6 +53,8 @@ fn wrong_words_get_one_line() {
         #[cfg(not(feature = "remote"))]
         ("serve", &["feature `remote`"]),
         ("explain --input spots.png --device flux", &["did you mean `flex`"]),
+        #[cfg(not(feature = "tch"))]
+        ("explain --input spots.png --device cuda", &["--features tch"]),
         ("explain --input spots.png --colormap virdis", &["viridis"]),
         ("explain --input spots.png --normalize huge", &["huge", "min-max"]),
         ("explain --input spots.png --save all", &["all", "raw"]),
@@ -99,7 +101,7 @@ fn bad_images_get_one_line() {
         .into_bytes();
     fs::write(path.join("huge.npy"), huge).expect("written");
     for (input, says) in [
-        ("cut.png", &["cut.png"][..]),
+        ("cut.png", &["cut.png", "cut off"][..]),
         ("empty.png", &["empty.png", "PNG, JPEG or TIFF"]),
         ("garbage.png", &["garbage.png", "PNG, JPEG or TIFF"]),
         ("1x1.png", &["at least 8×8", "1×1"]),
