@@ -12,7 +12,7 @@ use segcam::annotations::{Confusion, GroundTruth};
 use segcam::burn::tensor::Tensor;
 use segcam::core::upsample;
 use segcam::models::Placement;
-use segcam::render::{Colormap, Panel, figure};
+use segcam::render::{Colormap, Panel};
 use segcam::{CamError, Fusion, Normalize, Observation, guarded};
 use serde::Serialize;
 
@@ -20,6 +20,7 @@ use crate::ask::{Figure, Question, Sets, file_name};
 use crate::canvas::{Canvas, Drawing, Size, here, title};
 use crate::explain::{Answer, Map, is_lost};
 use crate::network::Model;
+use crate::print::Print;
 use crate::read::Input;
 use crate::report::{Failure, JudgedReport, MapReport};
 
@@ -31,6 +32,8 @@ const COLUMNS: usize = 6;
 pub struct Style {
     /// What of a map.
     pub show: Show,
+    /// How figures become files.
+    pub print: Print,
     /// How the layers of each method are fused into one more heat map.
     pub fuse: Option<Fusion>,
     /// Whether there are arrays of the signed maps.
@@ -116,7 +119,7 @@ pub struct File {
 pub struct Drawn {
     /// Pictures and arrays.
     pub files: Vec<File>,
-    /// Which of them are figures of all maps together.
+    /// Which of them are figures of several maps.
     pub figures: Vec<String>,
     /// What the report says of each map.
     pub maps: Vec<MapReport>,
@@ -161,7 +164,7 @@ impl Overview {
         (map, number): (usize, &str),
         panel: Panel,
     ) {
-        let name = format!("overview.{}{part_of}{number}.png", question.map_file(map));
+        let name = format!("overview.{}{part_of}{number}", question.map_file(map));
         let found = self.sheets.iter().position(|sheet| sheet.name == name);
         let at = found.unwrap_or_else(|| {
             let (class, image) = (scene.model.class_title(figure.class), scene.input.short_name());
@@ -187,14 +190,15 @@ impl Overview {
     ///
     /// # Errors
     /// A picture that is too large.
-    pub fn files(&self) -> Result<Vec<File>> {
-        let several = self.sheets.iter().filter(|sheet| sheet.panels.len() > 1);
-        several
-            .map(|Sheet { name, title, panels }| {
-                let rows: Vec<Vec<Panel>> = panels.chunks(COLUMNS).map(<[_]>::to_vec).collect();
-                png(name, &figure(title, &rows))
-            })
-            .collect()
+    pub fn files(&self, print: &Print) -> Result<Vec<File>> {
+        let mut files = vec![];
+        for Sheet { name, title, panels } in &self.sheets {
+            if panels.len() > 1 {
+                let rows = panels.chunks(COLUMNS).map(<[Panel]>::to_vec).collect();
+                files.extend(print.files(name, title, rows)?);
+            }
+        }
+        Ok(files)
     }
 }
 
@@ -212,13 +216,14 @@ pub fn draw<const D: usize>(
     let (mut drawn, all) = draw_maps(scene, question, answer, style, Some(overview))?;
     let figure_of = answer.figure;
     for (number, Panels { canvas, maps }) in all.into_iter().enumerate() {
-        let name = figure_of.file("compare") + &in_batch(number, scene.input) + ".png";
+        let name = figure_of.file("compare") + &in_batch(number, scene.input);
         let class = scene.model.class_title(figure_of.class);
         let title = format!("{class}, pixel set {}; {}", figure_of.pixels.name(), canvas.legend());
         let title = format!("{}: {title}{}", scene.input.short_name(), style.show.legend());
         let rows = in_rows(&canvas, maps, question.methods.len());
-        drawn.files.push(png(&name, &figure(&title, &rows))?);
-        drawn.figures.push(name);
+        let files = style.print.files(&name, &title, rows)?;
+        drawn.figures.extend(files.iter().map(|file| file.name.clone()));
+        drawn.files.extend(files);
     }
     Ok(drawn)
 }
@@ -290,31 +295,36 @@ fn draw_maps<const D: usize>(
                 Ok((_, drawing)) => canvas.map(drawing, size),
                 Err(caption) => canvas.missing(caption, size),
             };
-            let file = drawing.as_ref().ok().map(|(at, _)| {
-                let name = question.stem(answer.figure, map) + &number + ".png";
-                png(&name, &figure(&title(&drawn.maps[*at]), &[vec![panel(Size::Alone)]]))
+            let files = drawing.as_ref().ok().map(|(at, _)| {
+                let name = question.stem(answer.figure, map) + &number;
+                let rows = vec![vec![panel(Size::Alone)]];
+                style.print.files(&name, &title(&drawn.maps[*at]), rows)
             });
             let small = part_of.map(|_| panel(Size::Small));
-            Ok((panel(Size::InFigure), small, file.transpose()?))
+            Ok((panel(Size::InFigure), small, files.transpose()?.unwrap_or_default()))
         });
-        let made: Vec<(Panel, Option<Panel>, Option<File>)> = made.collect::<Result<_>>()?;
+        let made: Vec<(Panel, Option<Panel>, Vec<File>)> = made.collect::<Result<_>>()?;
         let mut panels = vec![];
-        for (map, (panel, small, file)) in made.into_iter().enumerate() {
+        for (map, (panel, small, files)) in made.into_iter().enumerate() {
             panels.push(panel);
             if let (Some(overview), Some(whole), Some(small)) = (&mut overview, part_of, small) {
                 overview.add(scene, question, (answer.figure, whole), (map, &number), small);
             }
-            if let (Ok((at, _)), Some(file)) = (&drawings[map], file) {
-                drawn.maps[*at].files.insert(sample, file.name.clone());
-                drawn.files.push(file);
+            if let Ok((at, _)) = &drawings[map] {
+                // Pictures come before arrays.
+                let first = sample * files.len();
+                let names = files.iter().map(|file| file.name.clone());
+                drawn.maps[*at].files.splice(first..first, names);
+                drawn.files.extend(files);
             }
         }
         for (method, drawing) in fused.iter().flatten() {
-            let name = answer.figure.file(method) + &number + ".png";
+            let name = answer.figure.file(method) + &number;
             let panel = canvas.map(drawing, Size::Alone);
             let title = format!("{}: {}", input.short_name(), model.class_title(class));
-            let picture = figure(&title, &[vec![panel]]);
-            drawn.files.push(png(&name, &picture)?);
+            let files = style.print.files(&name, &title, vec![vec![panel]])?;
+            drawn.figures.extend(files.iter().map(|file| file.name.clone()));
+            drawn.files.extend(files);
             panels.push(canvas.map(drawing, Size::InFigure));
         }
         all.push(Panels { canvas, maps: panels });
@@ -442,8 +452,8 @@ impl Rows {
     ///
     /// # Errors
     /// A picture that is too large.
-    pub fn figure(&self, name: &str, title: &str) -> Result<File> {
-        png(name, &figure(&format!("{title} {}", self.legend), &self.rows))
+    pub fn files(&self, name: &str, title: &str, print: &Print) -> Result<Vec<File>> {
+        print.files(name, &format!("{title} {}", self.legend), self.rows.clone())
     }
 }
 
@@ -466,7 +476,8 @@ pub fn draw_sets<const D: usize>(
     scene: Scene<D>,
     sets: &Sets<D>,
     colormap: Colormap,
-) -> Result<(Vec<SetReport>, File)> {
+    print: &Print,
+) -> Result<(Vec<SetReport>, Vec<File>)> {
     let Scene { seen, model, .. } = scene;
     let prediction = seen.prediction();
     let size = if sets.figures.len() > COLUMNS { Size::Small } else { Size::InFigure };
@@ -489,7 +500,7 @@ pub fn draw_sets<const D: usize>(
     };
     let title = if scene.truth.is_some() { title + ", green: annotation" } else { title };
     let panels: Vec<Vec<Panel>> = panels.chunks(COLUMNS).map(<[Panel]>::to_vec).collect();
-    Ok((rows, png("pixels.png", &figure(&title, &panels))?))
+    Ok((rows, print.files("pixels", &title, panels)?))
 }
 
 /// The predicted class of each pixel as `prediction.npy`, on the image's own pixels; 1 or 0 of binary

@@ -18,6 +18,7 @@ use segcam_cli::draw::{Show, Style};
 use segcam_cli::explain::How;
 use segcam_cli::measure::Settings;
 use segcam_cli::network::{Model, Name, Preparation, Source};
+use segcam_cli::print::Print;
 use serde_json::json;
 
 use super::Talk;
@@ -339,9 +340,46 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "HOW", value_parser = normalize)]
     normalize: Option<Normalize>,
 
+    #[command(flatten)]
+    pub(crate) print: PrintArgs,
+
     /// Colours of evidence for the class only: inferno, viridis, magma, turbo or jet
     #[arg(long, value_name = "NAME", conflicts_with = "signed")]
     colormap: Option<Colormap>,
+}
+
+/// How figures become files.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct PrintArgs {
+    /// Width of figures on paper: 85mm, 170mm or another; letters have 7 points there, and PNG files
+    /// know their dots per inch
+    #[arg(long, value_name = "MM", value_parser = millimetres)]
+    figure_width: Option<f64>,
+
+    /// Also write figures as SVG, with real text
+    #[arg(long)]
+    svg: bool,
+}
+
+impl PrintArgs {
+    pub(crate) fn print(&self, input: &str) -> Print {
+        // Where the program lies is nobody's business.
+        let words = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned());
+        let command: Vec<String> = std::iter::once("segcam".to_string()).chain(words).collect();
+        let about = [
+            ("Software", format!("segcam {}", env!("CARGO_PKG_VERSION"))),
+            ("Source", input.to_string()),
+            ("Comment", command.join(" ")),
+        ];
+        let about = about.map(|(keyword, text)| (keyword.to_string(), text)).to_vec();
+        Print { millimetres: self.figure_width, svg: self.svg, about }
+    }
+}
+
+fn millimetres(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("mm").unwrap_or(text).trim().parse().ok();
+    let fits = |width: &f64| (20.0..=2000.0).contains(width);
+    number.filter(fits).ok_or_else(|| "give millimetres from 20 to 2000: 85mm, 170mm".into())
 }
 
 /// What is asked of the network.
@@ -447,7 +485,8 @@ impl ExplainArgs {
             Show::Signed
         };
         let saved = |what| self.save.contains(&what);
-        Ok(Style { show, fuse: self.fuse, raw: saved(Save::Raw), heat: saved(Save::Heat) })
+        let print = self.print.print(&self.input.display().to_string());
+        Ok(Style { show, print, fuse: self.fuse, raw: saved(Save::Raw), heat: saved(Save::Heat) })
     }
 }
 
@@ -565,6 +604,9 @@ pub(crate) struct PixelsArgs {
     /// Folder for the picture
     #[arg(long, value_name = "DIR", default_value = "segcam-out")]
     pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) print: PrintArgs,
 
     /// Colours: viridis, magma, inferno, turbo or jet
     #[arg(long, value_name = "NAME", default_value_t)]

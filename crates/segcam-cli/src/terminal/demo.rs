@@ -15,7 +15,7 @@ use segcam_cli::read::Input;
 use segcam_cli::report::Report;
 use segcam_cli::write::Folder;
 
-use super::args::DemoArgs;
+use super::args::{DemoArgs, PrintArgs};
 use super::explain::Run;
 use super::{Finished, Talk};
 
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
     });
     let question = Question { figures: figures.collect(), class_chosen: "nucleus", ..question };
 
-    let style = Style::default();
+    let style = Style { print: PrintArgs::default().print(&name), ..Style::default() };
     let report = Report::new((&input, &seen, &model), &question, &style);
     out.clear_earlier_run()?;
     let mut run = Run { report, out, talk };
@@ -68,13 +68,10 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
     // For `segcam pixels` and `segcam explain`: which nucleus a pixel belongs to, if to any.
     let truth =
         GrayImage::from_fn(ids.width(), ids.height(), |x, y| Luma([ids[(x, y)].0[0].min(1) as u8]));
-    let files = [
-        rows.figure("compare.png", "Why are these pixels nuclei?")?,
-        png("input.png", &nuclei.image)?,
-        png("instances.png", &ids)?,
-        png("truth.png", &truth)?,
-    ];
-    for file in files {
+    let compare = rows.files("compare", "Why are these pixels nuclei?", &style.print)?;
+    let files =
+        [png("input.png", &nuclei.image)?, png("instances.png", &ids)?, png("truth.png", &truth)?];
+    for file in compare.into_iter().chain(files) {
         run.out.write(&file)?;
         run.report.files.push(file.name);
     }

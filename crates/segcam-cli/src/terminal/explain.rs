@@ -35,7 +35,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
             let scene = Scene { input: &input, seen, model: &model, truth };
             draw(scene, &question, answer, &style, &mut overview)
         })?;
-        for file in overview.files()? {
+        for file in overview.files(&style.print)? {
             run.out.write(&file)?;
             run.report.files.push(file.name);
         }

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &PixelsArgs, talk: Talk) -> Result<()> {
     let (model, network) = args.network.source()?.open(&device)?;
     let classes = args.class.iter().cloned().collect();
     let asked = Asked { classes, pixels: args.show.clone(), ..Asked::default() };
-    let (drawn, picture) = with_explainer!(network, explainer => {
+    let (drawn, pictures) = with_explainer!(network, explainer => {
         let input: Input<_> = read::open(path, &model, &device)?;
         let seen = explainer.observe(input.tensor.clone()).with_context(|| input.name.clone())?;
         let annotations = args.sets.files()?.read(&input, &seen)?;
@@ -30,15 +30,15 @@ pub(crate) fn run(args: &PixelsArgs, talk: Talk) -> Result<()> {
         }
         let truth = annotations.truth.as_ref();
         let scene = Scene { input: &input, seen: &seen, model: &model, truth };
-        draw_sets(scene, &sets, args.colormap)?
+        draw_sets(scene, &sets, args.colormap, &args.print.print(&input.name))?
     });
     let out = Folder::create(&args.out)?;
-    out.write(&picture)?;
+    pictures.iter().try_for_each(|picture| out.write(picture))?;
     talk.rows(&["set", "class", "pixels"], &drawn, |row| {
         vec![row.set.clone(), row.class.to_string(), row.pixels.to_string()]
     })?;
     if talk == Talk::Tables {
-        say(out.path(&picture.name).display())?;
+        pictures.iter().try_for_each(|picture| say(out.path(&picture.name).display()))?;
     }
     Ok(())
 }
