@@ -90,7 +90,7 @@ fn expect_inside<const D: usize>(
 ) -> Result<(), CamError> {
     let image = prediction.size();
     if place.len() != image.len() {
-        return Err(CamError::SetRank { set: set.name(), wanted: D - 2, given: place.len() });
+        return Err(CamError::SetRank { set: set.name(), wanted: image.len(), given: place.len() });
     }
     if place.iter().zip(&image).any(|(at, side)| at >= side) {
         return Err(CamError::OutsideImage { set: set.name(), image });

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
 use segcam_core::{CamError, PixelSet, Prediction};
-use segcam_pixels::{Contrast, Pixel, PixelAlgebra, Points, Region, Vocabulary};
+use segcam_pixels::{Contrast, Disc, Pixel, PixelAlgebra, Points, Region, Vocabulary};
 
 fn view() -> Prediction {
     Prediction::new(Tensor::zeros([1, 2, 5, 5], &Device::flex()), [1, 1, 5, 5])
@@ -99,6 +99,12 @@ fn sets_that_do_not_fit_the_image_are_errors() {
     assert!(matches!(weights(&Pixel::new([5, 0])), Err(CamError::OutsideImage { .. })));
     assert!(matches!(weights(&Pixel::new([usize::MAX, 0])), Err(CamError::OutsideImage { .. })));
     assert!(matches!(weights(&Pixel::new([1, 2, 3])), Err(CamError::SetRank { wanted: 2, .. })));
+    let rank = |set: &dyn PixelSet| match weights(set) {
+        Err(CamError::SetRank { wanted, given, .. }) => (wanted, given),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(rank(&Pixel::new([1])), (2, 1));
+    assert_eq!(rank(&Disc::new([1, 2, 3], 1.0)), (2, 3));
     assert!(matches!(weights(&Points::new([[1, 1], [1, 5]])), Err(CamError::OutsideImage { .. })));
     assert!(matches!(weights(&Region::new([0, 0], [2, 6])), Err(CamError::OutsideImage { .. })));
     assert!(matches!(read("disc:9,0,2"), CamError::OutsideImage { .. }));
