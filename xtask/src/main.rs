@@ -1,6 +1,7 @@
 //! The project's chores. `cargo xtask check` is what CI runs.
 
 mod backends;
+mod mutants;
 mod peers;
 mod zoo;
 
@@ -12,7 +13,8 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "usage: cargo xtask check
        cargo xtask backends [DEVICE…]
        cargo xtask bench-peers [--quick] [--cost] [--json FILE] [--plot FILE] [--only TEXT]
-       cargo xtask onnx-zoo [--json FILE]";
+       cargo xtask onnx-zoo [--json FILE]
+       cargo xtask mutants [CRATE…]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         Some((task, devices)) if task == "backends" => backends::run(devices),
         Some((task, options)) if task == "bench-peers" => peers::run(options),
         Some((task, options)) if task == "onnx-zoo" => zoo::run(options),
+        Some((task, crates)) if task == "mutants" => mutants::run(crates),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

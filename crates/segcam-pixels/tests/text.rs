@@ -3,7 +3,9 @@
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
 use segcam_core::{CamError, PixelSet, Prediction};
-use segcam_pixels::{Contrast, Disc, Pixel, PixelAlgebra, Points, Region, Vocabulary};
+use segcam_pixels::{
+    Border, ClassIs, Contrast, Disc, Mask, Pixel, PixelAlgebra, Points, Region, Top, Vocabulary,
+};
 
 fn view() -> Prediction {
     Prediction::new(Tensor::zeros([1, 2, 5, 5], &Device::flex()), [1, 1, 5, 5])
@@ -143,11 +145,36 @@ fn empty_sets_say_why() {
 }
 
 #[test]
+fn sets_of_nothing_say_why() {
+    let view = view();
+    let nowhere = Tensor::<4>::zeros([1, 1, 5, 5], &Device::flex());
+    let sets: [(&dyn PixelSet, &str); 7] = [
+        (&Border(0), "its width is 0"),
+        (&ClassIs(1), "no pixel is predicted as class 1"),
+        (&Contrast::with(0), "no pixel is predicted as class 1"),
+        (&Mask::new(nowhere), "zero everywhere"),
+        (&Points::new(Vec::<[usize; 2]>::new()), "no points"),
+        (&Top(0), "it asks for 0 pixels"),
+        (&Region::new([2, 2], [2, 4]), "does not lie beyond its first"),
+    ];
+    for (set, reason) in sets {
+        let name = set.name();
+        assert_eq!(set.weights(&view, 1).expect(&name).sum().into_scalar::<f32>(), 0.0, "{name}");
+        let why = set.why_empty(&view, 1).expect(&name);
+        assert!(why.contains(reason), "{name}: {why}");
+    }
+}
+
+#[test]
 fn a_contrast_stays_one_in_combinations() {
     let set = Contrast::with(3).and(Pixel::new([1, 1]));
     let against = |set: &dyn PixelSet| set.against(&view(), 1).expect("no conflict");
     assert_eq!(against(&set), [(3, 1.0)]);
     let read = Vocabulary::<4>::new().parse("dilate(contrast:3, 2) - border:1").expect("a set");
     assert_eq!(against(&read), [(3, 1.0)]);
+    let read = Vocabulary::<4>::new().parse("!dilate(contrast:3 | all, 2)").expect("a set");
+    assert_eq!(against(&read), [(3, 1.0)]);
+    // What is in parentheses already gets no more of them.
+    assert_eq!(read.name(), "!dilate(contrast:3|all,2)");
     assert_eq!(against(&Vocabulary::new().parse("class").expect("a set")), []);
 }
