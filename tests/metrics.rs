@@ -212,6 +212,15 @@ fn removal_as_pytorch_grad_cam() {
 
     let found = context(&removal, &network, &heat).expect("deletion and insertion");
     same(&found.deletion, "context.0.deletion");
+    let random = Control::Random.heat_map(&network.input(), network.target(), 3);
+    let random = context(&removal, &network, &random).expect("deletion and insertion");
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let [deletion, insertion] =
+        [(&found.deletion, &random.deletion), (&found.insertion, &random.insertion)]
+            .map(|(map, random)| mean(map) - mean(random));
+    assert!(deletion != 0.0 && insertion != 0.0);
+    close(found.deletion_score(&random), deletion, 1e-12);
+    close(found.insertion_score(&random), insertion, 1e-12);
     same(&found.insertion, "context.0.insertion");
 }
 
@@ -403,6 +412,79 @@ fn agreement_of_a_map_with_itself_is_one() {
         close(rho.expect("a value"), 1.0, 1e-12);
     }
     assert!(matches!(agreement(&twice[..1]), Err(MetricError::Undefined { .. })));
+}
+
+/// Each with the mean of its rank correlations with the others.
+#[test]
+fn agreement_is_the_mean_over_the_other_maps() {
+    let (explainer, image) = small();
+    let seen = explainer.observe(image).expect("an observation");
+    let target = frequent(&seen);
+    let maps = ["enc", "mid", "dec"].map(|layer| map(&seen, &HiResCam, layer, &target));
+    let size = &seen.prediction().input_shape()[2..];
+    let values = |map: &Explanation| host(&segcam::core::upsample(map.raw().clone(), size));
+    let values: Vec<Vec<f32>> = maps.iter().map(values).collect();
+    let found = agreement(&maps).expect("three maps");
+    for (at, found) in found.into_iter().enumerate() {
+        let others = (0..3).filter(|other| *other != at);
+        let rho = |other: usize| -> f64 {
+            let [a, b] = [at, other].map(|at| values[at].iter().copied().map(f64::from).collect());
+            let (a, b): (Vec<f64>, Vec<f64>) = (a, b);
+            spearman(&a, &b).expect("a value")
+        };
+        close(found.expect("a value"), others.map(rho).sum::<f64>() / 2.0, 1e-12);
+    }
+}
+
+/// Central differences by loops, of the channel where they are largest; borders have none.
+#[test]
+fn edges_are_central_differences() {
+    let (explainer, _) = small();
+    for (height, width) in [(8, 12), (8, 8)] {
+        let input = noise(21, [1, 2, height, width]);
+        let seen = explainer.observe(input.clone()).expect("an observation");
+        let target = seen.target(&AllPixels, 1).expect("a target");
+        // A side of three has one middle, a side of two has none.
+        for (rows, columns) in [(height, width), (3, width), (2, width), (height, 2), (height, 3)] {
+            let part = input.clone().narrow(2, 0, rows).narrow(3, 0, columns);
+            let values = host(&part);
+            let at = |c: usize, y: usize, x: usize| values[(c * rows + y) * columns + x];
+            let of = |c: usize, y: usize, x: usize| {
+                let down = match y > 0 && y + 1 < rows {
+                    true => at(c, y + 1, x) - at(c, y - 1, x),
+                    false => 0.0,
+                };
+                let right = match x > 0 && x + 1 < columns {
+                    true => at(c, y, x + 1) - at(c, y, x - 1),
+                    false => 0.0,
+                };
+                (down * down + right * right).sqrt()
+            };
+            let wanted = (0..rows * columns).map(|i| (i / columns, i % columns));
+            let wanted = wanted.map(|(y, x)| of(0, y, x).max(of(1, y, x)));
+            let edges = Control::Edges.heat_map(&part, &target, 0);
+            assert_eq!(edges.dims(), [1, 1, rows, columns]);
+            for (given, wanted) in host(&edges).into_iter().zip(wanted) {
+                close(f64::from(given), f64::from(wanted), 1e-6);
+            }
+        }
+    }
+    let names: Vec<&str> = Control::all().iter().map(|control| control.name()).collect();
+    assert_eq!(names, ["random", "edges", "pixel set"]);
+}
+
+#[test]
+fn correlations_need_three_values_that_differ() {
+    for of in [spearman::<f64>, r_squared::<f64>] {
+        close(of(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]).expect("a line"), 1.0, 1e-12);
+        for (a, b) in [
+            (&[1.0, 2.0][..], &[1.0, 2.0][..]),
+            (&[1.0, 1.0, 1.0], &[1.0, 2.0, 3.0]),
+            (&[1.0, 2.0, 3.0], &[2.0, 2.0, 2.0]),
+        ] {
+            assert!(matches!(of(a, b), Err(MetricError::Undefined { .. })), "{a:?} {b:?}");
+        }
+    }
 }
 
 #[test]

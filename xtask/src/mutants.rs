@@ -125,12 +125,14 @@ impl Mutant {
     }
 }
 
-/// Whether the code is built and the tests pass.
+/// Whether the code is built and the tests pass: first those that hold the crate, and if they do not
+/// notice anything, unit tests and examples in the documentation, too.
 fn test(tree: &Path, tests: &[&str]) -> Result<&'static str> {
-    let cargo = |last: &[&str]| -> Result<Option<bool>> {
+    let named: Vec<&str> = tests.iter().flat_map(|test| ["--test", test]).collect();
+    let cargo = |options: &[&str], last: &[&str]| -> Result<Option<bool>> {
         let mut command = Command::new(env!("CARGO"));
         command.current_dir(tree).args(["test", "--workspace", "--quiet"]).args(last);
-        command.args(tests.iter().flat_map(|test| ["--test", test]));
+        command.args(options);
         command.env("CARGO_TARGET_DIR", target()).env("RUST_BACKTRACE", "0");
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let start = Instant::now();
@@ -144,12 +146,15 @@ fn test(tree: &Path, tests: &[&str]) -> Result<&'static str> {
         child.wait()?;
         Ok(None)
     };
-    Ok(match cargo(&["--no-run"])? {
-        Some(true) => match cargo(&[])? {
-            Some(true) => "not caught",
-            Some(false) => "caught",
-            None => "caught, too slow",
-        },
-        _ => "not built",
-    })
+    if cargo(&named, &["--no-run"])? != Some(true) {
+        return Ok("not built");
+    }
+    for options in [&named[..], &["--lib"], &["--doc"]] {
+        match cargo(options, &[])? {
+            Some(true) => {}
+            Some(false) => return Ok("caught"),
+            None => return Ok("caught, too slow"),
+        }
+    }
+    Ok("not caught")
 }
