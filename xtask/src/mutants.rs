@@ -102,8 +102,9 @@ fn of_crate(tree: &Path, package: &str, shard: &str, tests: &[&str]) -> Result<(
         let text = fs::read_to_string(&file)?;
         fs::write(&file, mutant.applied(&text).context(mutant.name.clone())?)?;
         let found = test(tree, tests);
-        run_command(git(tree).args(["checkout", "--quiet", "."]), &[])?;
-        run_command(git(tree).args(["clean", "--quiet", "--force", "-d"]), &[])?;
+        for back in [&["checkout", "--quiet", "."][..], &["clean", "--quiet", "--force", "-d"]] {
+            ensure!(git(tree).args(back).status()?.success(), "git cannot undo {}", mutant.name);
+        }
         let found = found?;
         *counts.entry(found).or_default() += 1;
         println!("{found}: {}", mutant.name);
