@@ -102,22 +102,8 @@ impl GroundTruth {
         if from.len() != to.len() || from.contains(&0) || to.contains(&0) {
             return Err(AnnotationError::Resize { from: from.clone(), to });
         }
-        let image: usize = from.iter().product();
-        // The old index of every new pixel, an axis at a time.
-        let mut sources: Vec<usize> = (0..self.images).map(|number| number * image).collect();
-        let mut stride = image;
-        for (&from, &to) in from.iter().zip(&to) {
-            stride /= from;
-            // ⌊(new + ½) · from / to⌋
-            let along: Vec<usize> =
-                (0..to).map(|new| (2 * new + 1) * from / (2 * to) * stride).collect();
-            sources = sources
-                .iter()
-                .flat_map(|start| along.iter().map(move |step| start + step))
-                .collect();
-        }
-        let labels = sources.into_iter().map(|source| self.labels[source]).collect();
-        Ok(Self { labels, images: self.images, size: to })
+        // ⌊(new + ½) · from / to⌋
+        Ok(self.picked(to, Self::IGNORED, |new, from, to| Some((2 * new + 1) * from / (2 * to))))
     }
 
     /// With more pixels at the end of each side, all of this label, or with fewer of them: as images
@@ -139,21 +125,34 @@ impl GroundTruth {
         if from.len() != to.len() {
             return Err(AnnotationError::Resize { from: from.clone(), to });
         }
-        let image: usize = from.iter().product();
+        Ok(self.picked(to, label, |new, from, _| (new < from).then_some(new)))
+    }
+
+    /// To another size: along each side `source` says which of `from` old pixels a new one of `to` is,
+    /// if any, and `label` is what others get.
+    fn picked(
+        &self,
+        to: Vec<usize>,
+        label: u32,
+        source: impl Fn(usize, usize, usize) -> Option<usize>,
+    ) -> Self {
+        let image: usize = self.size.iter().product();
         // The old index of every new pixel, if there is one, an axis at a time.
         let mut sources: Vec<Option<usize>> =
             (0..self.images).map(|number| Some(number * image)).collect();
         let mut stride = image;
-        for (&from, &to) in from.iter().zip(&to) {
+        for (&from, &to) in self.size.iter().zip(&to) {
             stride = stride.checked_div(from).unwrap_or(0);
-            let along = |start: &Option<usize>| {
+            let along: Vec<Option<usize>> =
+                (0..to).map(|new| Some(source(new, from, to)? * stride)).collect();
+            let further = |start: &Option<usize>| {
                 let start = *start;
-                (0..to).map(move |new| start.filter(|_| new < from).map(|s| s + new * stride))
+                along.iter().map(move |step| Some(start? + (*step)?))
             };
-            sources = sources.iter().flat_map(along).collect();
+            sources = sources.iter().flat_map(further).collect();
         }
         let labels = sources.into_iter().map(|source| source.map_or(label, |at| self.labels[at]));
-        Ok(Self { labels: labels.collect(), images: self.images, size: to })
+        Self { labels: labels.collect(), images: self.images, size: to }
     }
 
     /// That a network of so many classes has every label. A binary network takes any.

@@ -103,16 +103,14 @@ impl AnnotationFiles {
             option: "--truth-resize",
         };
         let mut notes = vec![];
-        let truth = self.truth.as_deref().map(|path| {
-            let read = || {
-                let truth = self.labels(path, prediction.classes(), &mut notes)?;
-                let truth = place.put(truth, GroundTruth::IGNORED)?;
-                truth.check(prediction.classes())?;
-                anyhow::Ok(truth)
-            };
-            ({ read })().with_context(|| cannot_use(path))
-        });
-        let truth = truth.transpose()?;
+        let mut read = |path: &Path| {
+            let truth = self.labels(path, prediction.classes(), &mut notes)?;
+            let truth = place.put(truth, GroundTruth::IGNORED)?;
+            truth.check(prediction.classes())?;
+            anyhow::Ok(truth)
+        };
+        let truth = self.truth.as_deref();
+        let truth = truth.map(|path| read(path).with_context(|| cannot_use(path))).transpose()?;
         let ids = self.instances.as_deref().map(|path| {
             let ids = GroundTruth::from_image(path).map_err(Into::into);
             ids.and_then(|ids| place.put(ids, 0)).with_context(|| cannot_use(path))

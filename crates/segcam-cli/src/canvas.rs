@@ -340,10 +340,10 @@ impl<const D: usize> Canvas<D> {
             true => "white tint: explained pixels",
             false => "white outline: explained pixels",
         };
-        let blue = (!thin(&self.predicted)).then_some("violet: predicted");
+        let violet = (!thin(&self.predicted)).then_some("violet: predicted");
         let annotated = self.judged.as_ref().map(|judged| &judged.annotated);
         let green = annotated.filter(|mask| !thin(mask)).map(|_| "green: annotated");
-        let words: Vec<&str> = [Some(white), blue, green].into_iter().flatten().collect();
+        let words: Vec<&str> = [Some(white), violet, green].into_iter().flatten().collect();
         words.join(", ")
     }
 

@@ -91,7 +91,7 @@ pub struct Preparation {
 
 impl Preparation {
     /// An option that was given and is for image files only.
-    fn image_option(&self) -> Option<&'static str> {
+    pub fn image_option(&self) -> Option<&'static str> {
         let given = [
             (self.channels.is_some(), "--channels"),
             (self.scale.is_some(), "--scale"),

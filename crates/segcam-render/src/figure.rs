@@ -99,16 +99,17 @@ impl Figure {
         for (left, top, picture) in &sheet.pictures {
             imageops::replace(&mut canvas, &**picture, i64::from(*left), i64::from(*top));
         }
+        let font = font();
         for (corner, size, line) in &sheet.texts {
-            text::write(&mut canvas, *corner, *size, &font(), INK, line);
+            text::write(&mut canvas, *corner, *size, &font, INK, line);
         }
         canvas
     }
 
     /// How many pixels of [`to_image`](Self::to_image) a metre has on paper; `None` without a width.
     pub fn pixels_per_metre(&self) -> Option<u32> {
-        let sheet = self.sheet();
-        self.millimetres.map(|width| (1e3 * f64::from(sheet.width) / width).round() as u32)
+        let dots = |width: f64| (1e3 * f64::from(self.sheet().width) / width).round() as u32;
+        self.millimetres.map(dots)
     }
 
     /// As the text of an SVG file, with real text and embedded pictures.

@@ -35,8 +35,7 @@ pub fn overlay(picture: &RgbImage, heat: &Plane, colormap: Colormap) -> RgbImage
 /// Mixes a colour into the members (above 0) of a mask: 0 changes nothing, 1 covers the picture.
 pub fn tint(image: &mut RgbImage, mask: &Plane, color: Rgb<u8>, cover: f32) {
     for (x, y, pixel) in image.enumerate_pixels_mut() {
-        let (y, x) = (y as usize, x as usize);
-        if y < mask.height() && x < mask.width() && mask.at(y, x) > 0.0 {
+        if mask.has(y as usize, x as usize) {
             mix(pixel, color, cover);
         }
     }

@@ -67,11 +67,14 @@ impl Plane {
         })
     }
 
+    /// Whether there is a member (above 0).
+    pub(crate) fn has(&self, y: usize, x: usize) -> bool {
+        y < self.height() && x < self.width && self.values[y * self.width + x] > 0.0
+    }
+
     /// Rows and columns of the members (above 0) next to a pixel outside, or at the edge.
     pub fn border(&self) -> Vec<(usize, usize)> {
-        let inside = |y: usize, x: usize| {
-            y < self.height() && x < self.width && self.values[y * self.width + x] > 0.0
-        };
+        let inside = |y: usize, x: usize| self.has(y, x);
         let surrounded = |y: usize, x: usize| {
             y > 0
                 && x > 0
@@ -88,9 +91,7 @@ impl Plane {
 
     /// Rows and columns of the pixels outside, next to a member.
     pub(crate) fn rim(&self) -> Vec<(usize, usize)> {
-        let member = |y: usize, x: usize| {
-            y < self.height() && x < self.width && self.values[y * self.width + x] > 0.0
-        };
+        let member = |y: usize, x: usize| self.has(y, x);
         let beside = |y: usize, x: usize| {
             let (up, left) = (y.wrapping_sub(1), x.wrapping_sub(1));
             member(up, x) || member(y + 1, x) || member(y, left) || member(y, x + 1)

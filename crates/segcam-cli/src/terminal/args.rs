@@ -134,7 +134,7 @@ const ONNX: &str = "Options for .onnx files (or in net.toml beside net.onnx)";
 
 /// How an image becomes the input of an ONNX network. A card beside the file, `net.toml` for
 /// `net.onnx`, says the same once and for all.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct OnnxArgs {
     /// Tensor that holds the class scores [default: the first output, before softmax, sigmoid and
     /// argmax]
@@ -185,18 +185,12 @@ fn size(text: &str) -> Result<[usize; 2], String> {
 
 impl NetworkArgs {
     pub(crate) fn source(&self) -> Result<Source> {
-        let OnnxArgs { output, channels, scale, mean, std, size } = &self.onnx;
-        let given = [
-            (output.is_some(), "--output"),
-            (channels.is_some(), "--channels"),
-            (scale.is_some(), "--scale"),
-            (!mean.is_empty(), "--mean"),
-            (!std.is_empty(), "--std"),
-            (size.is_some(), "--size"),
-        ];
+        let OnnxArgs { output, channels, scale, mean, std, size } = self.onnx.clone();
+        let onnx = Preparation { output, channels, scale, mean, std, size };
         let name = self.model.clone().unwrap_or(Name::Known(Pretrained::NucleiUNet));
-        match (&name, given.into_iter().find(|(given, _)| *given)) {
-            (Name::Known(known), Some((_, option))) => {
+        let given = onnx.output.as_ref().map(|_| "--output").or(onnx.image_option());
+        match (&name, given) {
+            (Name::Known(known), Some(option)) => {
                 bail!("{option} is for .onnx files: {known} has its own")
             }
             (Name::Onnx(_), _) if self.weights.is_some() => {
@@ -204,14 +198,6 @@ impl NetworkArgs {
             }
             _ => {}
         }
-        let onnx = Preparation {
-            output: output.clone(),
-            channels: *channels,
-            scale: *scale,
-            mean: mean.clone(),
-            std: std.clone(),
-            size: *size,
-        };
         Ok(Source { name, weights: self.weights.clone(), onnx })
     }
 
