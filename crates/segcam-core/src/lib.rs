@@ -64,7 +64,7 @@ pub use perturbation::Perturbation;
 pub use pixels::{AllPixels, PixelSet, PredictedClass};
 pub use plan::Request;
 pub use prediction::Prediction;
-pub use segcam_graph::{Graph, GraphError, Shares};
+pub use segcam_graph::{Convolutions, Graph, GraphError, Shares};
 pub use smooth::{InputNoise, Smoothing};
 pub use tape::TapeEngine;
 pub use target::Target;

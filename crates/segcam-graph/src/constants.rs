@@ -8,7 +8,8 @@ use burn::backend::ir::{HandleKind, IrVisitorMut, OperationIr, TensorId, TensorI
 use burn::backend::{Backend, Dispatch, get_device_settings};
 use burn::tensor::TensorData;
 
-use crate::GraphError;
+use crate::host::Prepared;
+use crate::{Convolutions, GraphError};
 
 /// What a constant is: its content, or an operation and the recipes of what that reads. 128 bits, so
 /// that two constants with one recipe are the same for all practical purposes.
@@ -98,6 +99,8 @@ pub struct Constants<B: Backend = Dispatch>(Arc<Store<B>>);
 struct Store<B: Backend> {
     known: Mutex<HashMap<Recipe, Vec<Place<B>>>>,
     made: AtomicUsize,
+    convolutions: Convolutions,
+    prepared: Prepared,
 }
 
 /// Where a constant is.
@@ -108,7 +111,7 @@ struct Place<B: Backend> {
 
 impl<B: Backend> Default for Constants<B> {
     fn default() -> Self {
-        Self(Arc::new(Store { known: Mutex::default(), made: AtomicUsize::new(0) }))
+        Self::new(Convolutions::default())
     }
 }
 
@@ -125,6 +128,20 @@ impl<B: Backend> fmt::Debug for Constants<B> {
 }
 
 impl<B: Backend> Constants<B> {
+    /// None yet, for networks whose convolutions are computed so.
+    pub fn new(convolutions: Convolutions) -> Self {
+        let (known, made, prepared) = Default::default();
+        Self(Arc::new(Store { known, made, convolutions, prepared }))
+    }
+
+    pub(crate) fn convolutions(&self) -> Convolutions {
+        self.0.convolutions
+    }
+
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.0.prepared
+    }
+
     /// How many constants were uploaded or computed so far.
     pub fn made(&self) -> usize {
         self.0.made.load(Ordering::Relaxed)

@@ -1,23 +1,26 @@
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::backend::ir::{HandleKind, OperationIr, TensorId, TensorIr};
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, DeviceSettings, TensorMetadata, get_device_settings};
 
-use crate::GraphError;
 use crate::constants::{Constant, Constants, Recipe, Shared};
+use crate::host::{Holding, HostConvolution, Options, Way};
 use crate::names::kind;
+use crate::{Convolutions, GraphError};
 
-/// The transposed weights that a network's reverse passes need.
-pub(crate) struct Transposed<B: Backend> {
+/// Weights as a network's convolutions need them.
+pub(crate) struct Weights<B: Backend> {
     store: Constants<B>,
-    known: Mutex<HashMap<Recipe, Shared<B>>>,
+    transposed: Mutex<HashMap<Recipe, Shared<B>>>,
+    host: Holding,
 }
 
-impl<B: Backend> Transposed<B> {
+impl<B: Backend> Weights<B> {
     pub(crate) fn new(store: Constants<B>) -> Self {
-        Self { store, known: Mutex::default() }
+        let host = Holding::new(store.convolutions());
+        Self { store, transposed: Mutex::default(), host }
     }
 }
 
@@ -70,8 +73,7 @@ pub(crate) struct Env<'a, B: Backend> {
     pub(crate) moving: Option<HashSet<TensorId>>,
     /// Bytes kept for the reverse pass.
     pub(crate) kept: usize,
-    /// Weights transposed for the reverse pass.
-    transposed: &'a Transposed<B>,
+    weights: &'a Weights<B>,
     index: usize,
     rank: usize,
     /// Inputs that the current operation reads more than once.
@@ -88,7 +90,7 @@ impl<'a, B: Backend> Env<'a, B> {
     pub(crate) fn new(
         device: &'a B::Device,
         constants: &'a HashMap<TensorId, Constant<B>>,
-        transposed: &'a Transposed<B>,
+        weights: &'a Weights<B>,
     ) -> Self {
         Self {
             device,
@@ -99,7 +101,7 @@ impl<'a, B: Backend> Env<'a, B> {
             active: HashSet::new(),
             moving: None,
             kept: 0,
-            transposed,
+            weights,
             index: 0,
             rank: 0,
             twice: vec![],
@@ -310,8 +312,8 @@ impl<'a, B: Backend> Env<'a, B> {
         let make = || crate::ops::transpose::<B>(value.clone(), groups);
         let Some(constant) = self.constants.get(&weight.id) else { return Ok(make()) };
         let recipe = constant.recipe.transposed(groups);
-        let Transposed { store, known } = self.transposed;
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Weights { store, transposed, .. } = self.weights;
+        let mut known = transposed.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = match known.get(&recipe) {
             Some(shared) => shared.clone(),
             None => {
@@ -323,6 +325,29 @@ impl<'a, B: Backend> Env<'a, B> {
         let transposed = transposed.clone();
         known.insert(recipe, shared);
         Ok(transposed)
+    }
+
+    /// A convolution with constant weights that is computed in host memory: of `part`, the first row
+    /// and the number of rows of the weights' second dimension.
+    pub(crate) fn host_convolution(
+        &self,
+        (weights, value): (&TensorIr, &FloatTensor<B>),
+        bias: Option<(&TensorIr, &FloatTensor<B>)>,
+        part: (usize, usize),
+        options: (Way, Options),
+    ) -> Option<Arc<HostConvolution>> {
+        let recipe = |tensor: &TensorIr| Some(self.constants.get(&tensor.id)?.recipe);
+        let bias = match bias {
+            Some((bias, value)) => Some((recipe(bias)?, value)),
+            None => None,
+        };
+        let Weights { store, host, .. } = self.weights;
+        host.get::<B>(store.prepared(), (recipe(weights)?, value), bias, part, options)
+    }
+
+    /// The same for weights that are used once.
+    pub(crate) fn convolutions(&self) -> Convolutions {
+        self.weights.host.convolutions
     }
 
     /// Records the shortcut for the network's last operations.
@@ -373,8 +398,8 @@ pub(crate) fn compute<B: Backend>(
     constants: &HashMap<TensorId, Constant<B>>,
     store: &Constants<B>,
 ) -> Result<HandleKind<B>, GraphError> {
-    let transposed = Transposed::new(store.clone());
-    let mut env = Env::new(device, constants, &transposed);
+    let weights = Weights::new(store.clone());
+    let mut env = Env::new(device, constants, &weights);
     env.run(0, operation)?;
     let unsupported = || GraphError::Unsupported { operation: kind(operation).into() };
     env.values.remove(&out).ok_or_else(unsupported)

@@ -6,7 +6,7 @@ use burn::backend::ir::TensorId;
 use burn::backend::{Backend, Dispatch};
 
 use crate::constants::{Constant, Pending};
-use crate::env::Transposed;
+use crate::env::Weights;
 use crate::{Constants, Graph, GraphError, Node, simplify};
 
 /// A simplified graph with its constants on a device: ready to run.
@@ -14,7 +14,7 @@ pub struct Network<B: Backend = Dispatch> {
     pub(crate) graph: Graph,
     pub(crate) device: B::Device,
     pub(crate) constants: HashMap<TensorId, Constant<B>>,
-    pub(crate) transposed: Transposed<B>,
+    pub(crate) weights: Weights<B>,
     merged: Vec<Node>,
 }
 
@@ -52,8 +52,8 @@ impl<B: Backend> Network<B> {
         let read = graph.uses();
         let needed = |id| read.contains_key(&id) || graph.is_named(id);
         let made = pending.make(needed, device, constants)?;
-        let transposed = Transposed::new(constants.clone());
-        Ok(Arc::new(Self { graph, device: device.clone(), constants: made, transposed, merged }))
+        let weights = Weights::new(constants.clone());
+        Ok(Arc::new(Self { graph, device: device.clone(), constants: made, weights, merged }))
     }
 
     /// The values that are no longer computed, because an operation became one with the next. A graph

@@ -45,7 +45,7 @@ impl<B: Backend> Network<B> {
     pub fn run(self: &Arc<Self>, input: FloatTensor<B>, keep: Keep) -> Result<Run<B>, GraphError> {
         let graph = &self.graph;
         let wanted: HashSet<TensorId> = keep.nodes.iter().map(|node| node.id).collect();
-        let mut env = Env::new(&self.device, &self.constants, &self.transposed);
+        let mut env = Env::new(&self.device, &self.constants, &self.weights);
         env.active = graph.descendants(wanted.iter().copied());
         env.moving = keep.shares.then(|| graph.descendants([graph.input]));
         for (index, operation) in graph.operations.iter().enumerate() {

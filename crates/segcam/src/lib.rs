@@ -28,8 +28,8 @@ pub use vocabulary::vocabulary;
 /// How gradients are computed: the engines, and what one of your own implements.
 pub mod engine {
     pub use segcam_core::{
-        AsGraph, Certifier, Engine, EngineKind, Forward, Gradients, Graph, GraphEngine, GraphError,
-        LayerView, Pass, TapeEngine, Wanted,
+        AsGraph, Certifier, Convolutions, Engine, EngineKind, Forward, Gradients, Graph,
+        GraphEngine, GraphError, LayerView, Pass, TapeEngine, Wanted,
     };
 }
 

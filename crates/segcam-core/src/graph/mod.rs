@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use segcam_graph::{Graph, GraphError, Node};
+use segcam_graph::{Convolutions, Graph, GraphError, Node};
 
 use self::pass::GraphPass;
 use self::programs::Programs;
@@ -41,6 +41,7 @@ pub struct GraphEngine<M, const D: usize = 4> {
     programs: Arc<Programs<M, D>>,
     memory: Option<usize>,
     chunk: usize,
+    convolutions: Convolutions,
 }
 
 impl<M, const D: usize> Clone for GraphEngine<M, D> {
@@ -54,6 +55,7 @@ impl<M, const D: usize> fmt::Debug for GraphEngine<M, D> {
         f.debug_struct("GraphEngine")
             .field("memory", &self.memory)
             .field("chunk", &self.chunk)
+            .field("convolutions", &self.convolutions)
             .finish_non_exhaustive()
     }
 }
@@ -61,8 +63,17 @@ impl<M, const D: usize> fmt::Debug for GraphEngine<M, D> {
 impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
     /// Puts `model` into inference mode.
     pub fn new(model: M) -> Self {
-        let programs = Programs::new(TapeEngine::new(model), None);
-        Self { programs: Arc::new(programs), memory: None, chunk: 1 }
+        let convolutions = Convolutions::default();
+        let programs = Programs::new(TapeEngine::new(model), None, convolutions);
+        Self { programs: Arc::new(programs), memory: None, chunk: 1, convolutions }
+    }
+
+    /// What computes convolutions on the CPU backend burn-flex: `segcam-conv` by its
+    /// [fastest](Convolutions::Fast) algorithms, with errors of about 1e-5 of a gradient's largest
+    /// value at most, by [sums of products](Convolutions::Exact) only, or burn's own kernels.
+    pub fn with_convolutions(self, convolutions: Convolutions) -> Self {
+        let programs = Programs::new(self.programs.tape.clone(), None, convolutions);
+        Self { programs: Arc::new(programs), convolutions, ..self }
     }
 
     /// Keeps at most so many bytes between the forward and the reverse pass, beside the weights and
@@ -126,9 +137,8 @@ impl<M: SegmentationModel<D>, const D: usize> AsGraph<D> for GraphEngine<M, D> {
 
     fn with_random_weights(&self, after: Option<&str>, seed: u64) -> Arc<dyn Engine<D>> {
         let randomized = Some((after.map(ToString::to_string), seed));
-        let programs = Programs::new(self.programs.tape.clone(), randomized);
-        let Self { memory, chunk, .. } = *self;
-        Arc::new(Self { programs: Arc::new(programs), memory, chunk })
+        let programs = Programs::new(self.programs.tape.clone(), randomized, self.convolutions);
+        Arc::new(Self { programs: Arc::new(programs), ..*self })
     }
 }
 

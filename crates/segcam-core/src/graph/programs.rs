@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
-use segcam_graph::{Constants, Graph, Names, Network};
+use segcam_graph::{Constants, Convolutions, Graph, Names, Network};
 
 use crate::layers::expect_unique;
 use crate::{CamError, Layer, LayerView, Layers, SegmentationModel, TapeEngine};
@@ -31,8 +31,13 @@ struct Program<const D: usize> {
 }
 
 impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
-    pub(super) fn new(tape: TapeEngine<M>, randomized: Option<(Option<String>, u64)>) -> Self {
-        let (constants, known, captures) = Default::default();
+    pub(super) fn new(
+        tape: TapeEngine<M>,
+        randomized: Option<(Option<String>, u64)>,
+        convolutions: Convolutions,
+    ) -> Self {
+        let constants = Constants::new(convolutions);
+        let (known, captures) = Default::default();
         Self { tape, randomized, constants, known, captures }
     }
 

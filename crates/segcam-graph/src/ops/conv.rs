@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use burn::backend::ir::{ModuleOperationIr as Op, TensorIr};
 use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
 use burn::backend::tensor::FloatTensor;
@@ -5,6 +7,7 @@ use burn::backend::{Backend, Shape, TensorMetadata};
 
 use super::{Rule, narrow, placeholder, rule, spatial, under_window, window};
 use crate::env::{Env, Head, Unsupported};
+use crate::host::{HostConvolution, Options, Way};
 
 /// What all convolutions have in common.
 pub(crate) struct Convolution<'a> {
@@ -52,41 +55,66 @@ macro_rules! forward {
         rule::<B>(spatial(&$d.x, under), move |env| {
             let (x, weight) = (env.float(&$d.x)?, env.float(&$d.weight)?);
             let bias = bias(env, $d.bias.as_ref())?;
+            let host = HostPaths::<B>::new(&$d.weight, &weight, Options::from(&options));
             if env.follows(&$d.x) {
-                let (device, input) = (env.device.clone(), $d.x.clone());
-                let mut joined = false;
                 let whole = options.groups == 1;
-                if let Some(same) = transposed_options(&options, &$d.weight.shape) {
-                    let weight = env.transposed(&$d.weight, &weight, options.groups)?;
-                    let parts = if whole { env.split(&$d.x) } else { None };
-                    joined = parts.is_some();
-                    for (part, start) in parts.unwrap_or_else(|| vec![($d.x.clone(), 0)]) {
-                        let weight = narrow::<B>(weight.clone(), 0, start, part.shape[1]);
+                let device = env.device.clone();
+                let back = host.back(&$d.x, &$d.out);
+                let same = transposed_options(&options, &$d.weight.shape);
+                let apart = whole && (back.is_some() || same.is_some());
+                let parts = if apart { env.split(&$d.x) } else { None };
+                let joined = parts.is_some();
+                for (part, start) in parts.unwrap_or_else(|| vec![($d.x.clone(), 0)]) {
+                    let channels = if joined { part.shape[1] } else { $d.weight.shape[1] };
+                    let rows = (start, channels);
+                    let back = back.clone();
+                    let convolution =
+                        back.and_then(|back| host.get(env, None, rows, (Way::Back, back)));
+                    if convolution.is_none()
+                        && let Some(same) = &same
+                    {
+                        let weight = env.transposed(&$d.weight, &weight, options.groups)?;
+                        let weight = narrow::<B>(weight, 0, start, part.shape[1]);
                         let same = same.clone();
                         env.path(&part, move |g, _| $conv(g, weight.clone(), None, same.clone()));
+                        continue;
                     }
-                } else {
                     let (weight, options) = (weight.clone(), options.clone());
-                    let (device, input) = (device.clone(), input.clone());
-                    env.path(&$d.x, move |g, count| {
-                        let x = placeholder::<B>(&device, &input, count);
-                        $backward(x, weight.clone(), g, options.clone())
+                    let (device, input) = (device.clone(), part.clone());
+                    env.path(&part, move |g, count| {
+                        let host = convolution.as_ref().and_then(|host| host.run::<B>(&g));
+                        host.unwrap_or_else(|| {
+                            let x = placeholder::<B>(&device, &input, count);
+                            let weight = narrow::<B>(weight.clone(), 1, rows.0, rows.1);
+                            $backward(x, weight, g, options.clone())
+                        })
                     });
                 }
                 if whole && !joined {
                     let (weight, options) = (weight.clone(), options.clone());
+                    let (input, precision) =
+                        ($d.x.clone(), env.convolutions().precision(Way::Back));
                     env.head(Head::Mixed(Box::new(move |g: FloatTensor<B>, channels| {
                         let count = g.shape()[0] / input.shape[0];
                         let row = combined::<B>(&weight, 0, channels);
                         if is_pointwise(&options, &row.shape()) {
                             return B::float_mul(g, row);
                         }
-                        let x = placeholder::<B>(&device, &input, count);
-                        $backward(x, row, g, options.clone())
+                        let host = back.as_ref().and_then(|back| {
+                            HostConvolution::new::<B>(&row, None, back, precision?)?.run::<B>(&g)
+                        });
+                        host.unwrap_or_else(|| {
+                            let x = placeholder::<B>(&device, &input, count);
+                            $backward(x, row, g, options.clone())
+                        })
                     })));
                 }
             }
-            env.set_float(&$d.out, $conv(x, weight, bias, options))
+            let value = match host.forward(env, $d.bias.as_ref().zip(bias.as_ref()), &x) {
+                Some(value) => value,
+                None => $conv(x, weight, bias, options),
+            };
+            env.set_float(&$d.out, value)
         })
     }};
 }
@@ -103,9 +131,17 @@ macro_rules! transposed {
         rule::<B>(spatial(&$d.x, under), move |env| {
             let (x, weight) = (env.float(&$d.x)?, env.float(&$d.weight)?);
             let bias = bias(env, $d.bias.as_ref())?;
+            let host = HostPaths::<B>::new(&$d.weight, &weight, Options::from(&options));
             if env.follows(&$d.x) {
                 let (kept, same) = (weight.clone(), options.clone());
-                env.path(&$d.x, move |g, _| $backward(kept.clone(), g, same.clone()));
+                let back = host.back(&$d.x, &$d.out);
+                let rows = (0, $d.weight.shape[1]);
+                let convolution =
+                    back.and_then(|back| host.get(env, None, rows, (Way::Back, back)));
+                env.path(&$d.x, move |g, _| {
+                    let host = convolution.as_ref().and_then(|host| host.run::<B>(&g));
+                    host.unwrap_or_else(|| $backward(kept.clone(), g, same.clone()))
+                });
                 if options.groups == 1 {
                     let (weight, options) = (weight.clone(), options.clone());
                     env.head(Head::Mixed(Box::new(move |g, channels| {
@@ -113,7 +149,11 @@ macro_rules! transposed {
                     })));
                 }
             }
-            env.set_float(&$d.out, $conv(x, weight, bias, options))
+            let value = match host.forward(env, $d.bias.as_ref().zip(bias.as_ref()), &x) {
+                Some(value) => value,
+                None => $conv(x, weight, bias, options),
+            };
+            env.set_float(&$d.out, value)
         })
     }};
 }
@@ -133,6 +173,45 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
             transposed!(d, B::conv_transpose3d, B::conv_transpose3d_x_backward)
         }
         _ => super::pool::rule_of(op),
+    }
+}
+
+/// The ways of one convolution that can be taken in host memory.
+struct HostPaths<'a, B: Backend> {
+    weights: &'a TensorIr,
+    value: FloatTensor<B>,
+    options: Options,
+}
+
+impl<'a, B: Backend> HostPaths<'a, B> {
+    fn new(weights: &'a TensorIr, value: &FloatTensor<B>, options: Options) -> Self {
+        Self { weights, value: value.clone(), options }
+    }
+
+    /// The options of the way back.
+    fn back(&self, x: &TensorIr, out: &TensorIr) -> Option<Options> {
+        let sides = |tensor: &TensorIr| tensor.shape[2..].to_vec();
+        self.options.back(&sides(self.weights), &sides(x), &sides(out))
+    }
+
+    fn get(
+        &self,
+        env: &Env<B>,
+        bias: Option<(&TensorIr, &FloatTensor<B>)>,
+        rows: (usize, usize),
+        options: (Way, Options),
+    ) -> Option<Arc<HostConvolution>> {
+        env.host_convolution((self.weights, &self.value), bias, rows, options)
+    }
+
+    fn forward(
+        &self,
+        env: &Env<B>,
+        bias: Option<(&TensorIr, &FloatTensor<B>)>,
+        x: &FloatTensor<B>,
+    ) -> Option<FloatTensor<B>> {
+        let rows = (0, self.weights.shape[1]);
+        self.get(env, bias, rows, (Way::Forward, self.options.clone()))?.run::<B>(x)
     }
 }
 

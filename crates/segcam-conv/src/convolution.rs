@@ -1,0 +1,367 @@
+use std::fmt;
+use std::sync::OnceLock;
+
+use crate::direct::DirectWeights;
+use crate::geometry::{Geometry, cells};
+use crate::plan::{Way, choose};
+use crate::weights::Weights;
+use crate::winograd::WinogradWeights;
+use crate::{Algorithm, ConvError, Plan, Precision};
+
+/// A convolution with its weights, which are prepared for an algorithm when it is first needed.
+///
+/// Inputs are `[batch, channels, sides…]`, with one to three sides, the last one contiguous. What is
+/// computed is what PyTorch's `conv1d` to `conv3d` and `conv_transpose1d` to `conv_transpose3d`
+/// compute (a cross-correlation).
+///
+/// `W` holds the weights: a list, a slice, or anything that lends one.
+///
+/// ```
+/// use segcam_conv::Convolution;
+///
+/// // Two output channels from three input channels under 3 × 3 cells.
+/// let weights = vec![0.1; 2 * 3 * 3 * 3];
+/// let convolution = Convolution::new(&[2, 3, 3, 3], weights)?.padding(&[(1, 1), (1, 1)])?.bias(&[0.0, 1.0])?;
+/// let image = vec![1.0; 3 * 8 * 8];
+/// let out = convolution.run(&[1, 3, 8, 8], &image)?;
+/// assert_eq!(convolution.output_shape(&[1, 3, 8, 8])?, [1, 2, 8, 8]);
+/// assert!((out[9] - 2.7).abs() < 1e-6); // 27 cells under the kernel
+/// assert!((out[0] - 1.2).abs() < 1e-6); // 12 of them inside the image
+/// # Ok::<(), segcam_conv::ConvError>(())
+/// ```
+pub struct Convolution<W = Vec<f32>> {
+    weights: W,
+    shape: Vec<usize>,
+    bias: Option<Vec<f32>>,
+    stride: Vec<usize>,
+    padding: Vec<(usize, usize)>,
+    dilation: Vec<usize>,
+    groups: usize,
+    transposed: bool,
+    output_padding: Vec<usize>,
+    precision: Precision,
+    weight_limit: usize,
+    direct: OnceLock<DirectWeights>,
+    winograd2: OnceLock<WinogradWeights<4>>,
+    winograd4: OnceLock<WinogradWeights<6>>,
+}
+
+impl<W> fmt::Debug for Convolution<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Convolution")
+            .field("weights", &self.shape)
+            .field("stride", &self.stride)
+            .field("padding", &self.padding)
+            .field("dilation", &self.dilation)
+            .field("groups", &self.groups)
+            .field("transposed", &self.transposed)
+            .field("output_padding", &self.output_padding)
+            .field("precision", &self.precision)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<W: AsRef<[f32]>> Convolution<W> {
+    /// Weights `[out, in/groups, kernel…]`: no bias, no padding, stride and dilation 1, one group.
+    ///
+    /// # Errors
+    /// [`ConvError::WeightShape`], [`ConvError::Length`], [`ConvError::TooLarge`].
+    pub fn new(shape: &[usize], weights: W) -> Result<Self, ConvError> {
+        if !(3..=5).contains(&shape.len()) || shape.contains(&0) {
+            return Err(ConvError::WeightShape { shape: shape.to_vec() });
+        }
+        length("weights", weights.as_ref().len(), cells(shape)?)?;
+        let sides = shape.len() - 2;
+        Ok(Self {
+            weights,
+            shape: shape.to_vec(),
+            bias: None,
+            stride: vec![1; sides],
+            padding: vec![(0, 0); sides],
+            dilation: vec![1; sides],
+            groups: 1,
+            transposed: false,
+            output_padding: vec![0; sides],
+            precision: Precision::default(),
+            weight_limit: usize::MAX,
+            direct: OnceLock::new(),
+            winograd2: OnceLock::new(),
+            winograd4: OnceLock::new(),
+        })
+    }
+
+    /// One number that is added to each output channel. Give groups first.
+    ///
+    /// # Errors
+    /// [`ConvError::Length`].
+    pub fn bias(mut self, bias: &[f32]) -> Result<Self, ConvError> {
+        length("bias", bias.len(), self.output_channels())?;
+        self.bias = Some(bias.to_vec());
+        Ok(self)
+    }
+
+    /// Steps between the cells under the kernel's first cell, for each side.
+    ///
+    /// # Errors
+    /// [`ConvError::Sides`], [`ConvError::Zero`].
+    pub fn stride(mut self, stride: &[usize]) -> Result<Self, ConvError> {
+        self.stride = self.steps("a stride", stride)?;
+        Ok(self)
+    }
+
+    /// Zeros before and after the input, for each side. A transposed convolution leaves out as many
+    /// cells of its output.
+    ///
+    /// # Errors
+    /// [`ConvError::Sides`].
+    pub fn padding(mut self, padding: &[(usize, usize)]) -> Result<Self, ConvError> {
+        self.sides("padding", padding.len())?;
+        self.padding = padding.to_vec();
+        Ok(self)
+    }
+
+    /// Steps between the cells under the kernel, for each side.
+    ///
+    /// # Errors
+    /// [`ConvError::Sides`], [`ConvError::Zero`].
+    pub fn dilation(mut self, dilation: &[usize]) -> Result<Self, ConvError> {
+        self.dilation = self.steps("a dilation", dilation)?;
+        Ok(self)
+    }
+
+    /// Groups of channels that are convolved by themselves; as many groups as channels is a
+    /// depthwise convolution.
+    ///
+    /// # Errors
+    /// [`ConvError::Zero`], [`ConvError::Groups`].
+    pub fn groups(mut self, groups: usize) -> Result<Self, ConvError> {
+        if groups == 0 {
+            return Err(ConvError::Zero { option: "a number of groups" });
+        }
+        let (what, channels) =
+            if self.transposed { ("input", self.shape[0]) } else { ("output", self.shape[0]) };
+        if channels % groups != 0 {
+            return Err(ConvError::Groups { what, channels, groups });
+        }
+        self.groups = groups;
+        Ok(self)
+    }
+
+    /// The transposed convolution: what takes an output's gradient back to the input, from weights
+    /// `[in, out/groups, kernel…]`. The output padding adds cells at the ends, for each side.
+    ///
+    /// # Errors
+    /// [`ConvError::Sides`].
+    pub fn transposed(mut self, output_padding: &[usize]) -> Result<Self, ConvError> {
+        self.sides("an output padding", output_padding.len())?;
+        self.output_padding = output_padding.to_vec();
+        self.transposed = true;
+        Ok(self)
+    }
+
+    /// How far results may be from exact convolution.
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Most bytes that prepared weights may take before they are prepared for direct convolution
+    /// instead, which takes as many as the weights themselves (rounded up to 8 output channels).
+    #[must_use]
+    pub fn weight_limit(mut self, bytes: usize) -> Self {
+        self.weight_limit = bytes;
+        self
+    }
+
+    /// `[batch, channels, sides…]` of the output.
+    ///
+    /// # Errors
+    /// [`ConvError::InputShape`], [`ConvError::NoOutput`], [`ConvError::OutputPadding`],
+    /// [`ConvError::TooLarge`].
+    pub fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, ConvError> {
+        let geometry = self.geometry(input)?;
+        let sides = self.shape.len() - 2;
+        let mut shape = vec![input[0], self.output_channels()];
+        shape.extend(&geometry.output[3 - sides..]);
+        Ok(shape)
+    }
+
+    /// How an input is convolved, and what memory that takes.
+    ///
+    /// # Errors
+    /// As [`output_shape`](Self::output_shape).
+    pub fn plan(&self, input: &[usize]) -> Result<Plan, ConvError> {
+        let geometry = self.geometry(input)?.flattened();
+        Ok(self.way(&geometry, None).describe(&geometry))
+    }
+
+    /// The output for an input.
+    ///
+    /// # Errors
+    /// As [`output_shape`](Self::output_shape), and [`ConvError::Length`].
+    pub fn run(&self, shape: &[usize], x: &[f32]) -> Result<Vec<f32>, ConvError> {
+        let mut out = vec![0.0; self.geometry(shape)?.output_length()];
+        self.run_into(shape, x, &mut out)?;
+        Ok(out)
+    }
+
+    /// Writes the output for an input; whatever was in `out` is overwritten.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_into(&self, shape: &[usize], x: &[f32], out: &mut [f32]) -> Result<(), ConvError> {
+        self.compute(shape, x, out, None)
+    }
+
+    /// [`run`](Self::run) by an algorithm of one's choice, to compare them. Convolutions that
+    /// Winograd's do not serve are computed directly.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_by(
+        &self,
+        algorithm: Algorithm,
+        shape: &[usize],
+        x: &[f32],
+    ) -> Result<Vec<f32>, ConvError> {
+        let mut out = vec![0.0; self.geometry(shape)?.output_length()];
+        self.compute(shape, x, &mut out, Some(algorithm))?;
+        Ok(out)
+    }
+
+    fn compute(
+        &self,
+        shape: &[usize],
+        x: &[f32],
+        out: &mut [f32],
+        algorithm: Option<Algorithm>,
+    ) -> Result<(), ConvError> {
+        let g = self.geometry(shape)?;
+        length("an input", x.len(), cells(shape)?)?;
+        length("an output", out.len(), g.output_length())?;
+        let mirrored = self.transposed && !g.transposed;
+        let weights =
+            Weights { values: self.weights.as_ref(), exchanged: self.transposed, mirrored };
+        let g = g.flattened();
+        let bias = self.bias.as_deref();
+        match self.way(&g, algorithm) {
+            Way::Direct(plan) => {
+                let weights = self.direct.get_or_init(|| DirectWeights::new(&g, weights));
+                plan.run(&g, weights, bias, x, out);
+            }
+            Way::Winograd2(plan) => {
+                let weights = self.winograd2.get_or_init(|| WinogradWeights::new(&g, weights));
+                plan.run(&g, weights, bias, x, out);
+            }
+            Way::Winograd4(plan) => {
+                let weights = self.winograd4.get_or_init(|| WinogradWeights::new(&g, weights));
+                plan.run(&g, weights, bias, x, out);
+            }
+        }
+        Ok(())
+    }
+
+    fn way(&self, g: &Geometry, algorithm: Option<Algorithm>) -> Way {
+        let algorithm = match algorithm {
+            Some(wanted) if crate::winograd::serves(g) => wanted,
+            Some(_) => Algorithm::Direct,
+            None => choose(g, self.precision, self.weight_limit),
+        };
+        Way::of(g, algorithm, rayon::current_num_threads())
+    }
+
+    fn input_channels(&self) -> usize {
+        if self.transposed { self.shape[0] } else { self.shape[1] * self.groups }
+    }
+
+    fn output_channels(&self) -> usize {
+        if self.transposed { self.shape[1] * self.groups } else { self.shape[0] }
+    }
+
+    fn geometry(&self, input: &[usize]) -> Result<Geometry, ConvError> {
+        let sides = self.shape.len() - 2;
+        let channels = self.input_channels();
+        if input.len() != sides + 2 || input[1] != channels || input.contains(&0) {
+            return Err(ConvError::InputShape { given: input.to_vec(), channels, sides });
+        }
+        cells(input)?;
+        let mut g = Geometry {
+            batch: input[0],
+            groups: self.groups,
+            inputs: channels / self.groups,
+            outputs: self.output_channels() / self.groups,
+            input: [1; 3],
+            output: [1; 3],
+            kernel: [1; 3],
+            stride: [1; 3],
+            dilation: [1; 3],
+            padding: [0; 3],
+            transposed: self.transposed,
+        };
+        for side in 0..sides {
+            let at = 3 - sides + side;
+            g.input[at] = input[side + 2];
+            g.kernel[at] = self.shape[side + 2];
+            g.stride[at] = self.stride[side];
+            g.dilation[at] = self.dilation[side];
+            let (cells, first) = self.along(side, input[side + 2], self.shape[side + 2])?;
+            g.output[at] = cells;
+            g.padding[at] = first;
+        }
+        if self.transposed && g.stride == [1; 3] {
+            // The same as a convolution with mirrored weights.
+            for at in 0..3 {
+                g.padding[at] = ((g.kernel[at] - 1) * g.dilation[at]) as isize - g.padding[at];
+            }
+            g.transposed = false;
+        }
+        let mut output = vec![g.batch, self.output_channels()];
+        output.extend(g.output);
+        cells(&output)?;
+        Ok(g)
+    }
+
+    /// Cells of the output along a side, and the padding before the input.
+    fn along(&self, side: usize, input: usize, kernel: usize) -> Result<(usize, isize), ConvError> {
+        let too_large = || ConvError::TooLarge { shape: vec![input, kernel] };
+        let (stride, dilation) = (self.stride[side], self.dilation[side]);
+        let (before, after) = self.padding[side];
+        let padding = before.checked_add(after).ok_or_else(too_large)?;
+        let reach = (kernel - 1).checked_mul(dilation).ok_or_else(too_large)?;
+        let first = isize::try_from(before).map_err(|_| too_large())?;
+        let no_output =
+            ConvError::NoOutput { side, input, padding, kernel: reach.saturating_add(1) };
+        let extra = self.output_padding[side];
+        if extra > 0 && (!self.transposed || extra >= stride.max(dilation)) {
+            return Err(ConvError::OutputPadding { side, given: extra });
+        }
+        let cells = if self.transposed {
+            let whole = (input - 1).checked_mul(stride).and_then(|cells| cells.checked_add(reach));
+            let whole =
+                whole.and_then(|cells| cells.checked_add(1 + extra)).ok_or_else(too_large)?;
+            whole.checked_sub(padding).filter(|cells| *cells > 0).ok_or(no_output)?
+        } else {
+            let padded = input.checked_add(padding).ok_or_else(too_large)?;
+            padded.checked_sub(reach + 1).ok_or(no_output)? / stride + 1
+        };
+        Ok((cells, first))
+    }
+
+    fn sides(&self, option: &'static str, given: usize) -> Result<(), ConvError> {
+        let wanted = self.shape.len() - 2;
+        if given == wanted { Ok(()) } else { Err(ConvError::Sides { option, given, wanted }) }
+    }
+
+    fn steps(&self, option: &'static str, steps: &[usize]) -> Result<Vec<usize>, ConvError> {
+        self.sides(option, steps.len())?;
+        if steps.contains(&0) {
+            return Err(ConvError::Zero { option });
+        }
+        Ok(steps.to_vec())
+    }
+}
+
+fn length(what: &'static str, given: usize, wanted: usize) -> Result<(), ConvError> {
+    if given == wanted { Ok(()) } else { Err(ConvError::Length { what, given, wanted }) }
+}

@@ -1,0 +1,446 @@
+//! Winograd's minimal filtering F(m×m, 3×3): `(m + 2)²` products give `m²` outputs, where direct
+//! convolution takes `9 m²` (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
+//! CVPR 2016). Kernels of 3×3 cells at stride 1, of any depth: taps along the depth are further
+//! input channels.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::geometry::Geometry;
+use crate::simd::{
+    PANEL, WIDEST, dispatch, load, many_registers, multiply_add, product_of_rows, store,
+    with_scratch,
+};
+use crate::tasks::{Cut, Task};
+use crate::weights::{Panels, Weights};
+
+/// Channels whose products are transformed back at a time.
+const CHANNELS: usize = 64;
+
+/// Whether the algorithm computes such a convolution.
+pub(crate) fn serves(g: &Geometry) -> bool {
+    let plane = |sides: [usize; 3], wanted: usize| sides[1] == wanted && sides[2] == wanted;
+    let inside = g.padding[1] >= 0 && g.padding[2] >= 0;
+    !g.transposed && inside && plane(g.kernel, 3) && plane(g.stride, 1) && plane(g.dilation, 1)
+}
+
+/// Weights for tiles of `N - 2` outputs a side: one list of panels for each of the `N²` products.
+#[derive(Debug, Clone)]
+pub(crate) struct WinogradWeights<const N: usize> {
+    products: Vec<Panels>,
+}
+
+/// `G`, which transforms three taps to `N` products.
+fn taps_to_products<const N: usize>() -> [[f64; 3]; N] {
+    let rows: &[[f64; 3]] = if N == 4 {
+        &[[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]]
+    } else {
+        &[
+            [1.0 / 4.0, 0.0, 0.0],
+            [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+            [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+            [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+            [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+            [0.0, 0.0, 1.0],
+        ]
+    };
+    std::array::from_fn(|row| rows[row])
+}
+
+impl<const N: usize> WinogradWeights<N> {
+    pub(crate) fn new(g: &Geometry, weights: Weights) -> Self {
+        let matrix = taps_to_products::<N>();
+        let product = |at: usize| {
+            let (row, column) = (matrix[at / N], matrix[at % N]);
+            Panels::new(g, g.kernel[0], |group, output, input| {
+                let kernel = weights.kernel(g, group, output, input);
+                (0..g.kernel[0]).map(move |depth| {
+                    let cells = (0..9).map(|cell| {
+                        row[cell / 3] * column[cell % 3] * f64::from(kernel(depth * 9 + cell))
+                    });
+                    cells.sum::<f64>() as f32
+                })
+            })
+        };
+        Self { products: (0..N * N).map(product).collect() }
+    }
+
+    pub(crate) fn bytes(g: &Geometry) -> usize {
+        4 * N * N * g.groups * g.outputs.next_multiple_of(PANEL) * g.inputs * g.kernel[0]
+    }
+}
+
+/// How the work is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WinogradPlan<const M: usize, const N: usize> {
+    cut: Cut,
+    /// Rows of tiles of a task.
+    rows: usize,
+}
+
+/// Where things lie in a task's memory.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    /// Tiles of a row, and one more that catches what the last one's neighbours read.
+    columns: usize,
+    /// Tiles of a task, in whole vectors.
+    tiles: usize,
+    /// Numbers of one phase of the input: cells that have the same place in their tiles.
+    phase: usize,
+    /// Numbers of one of the `N²` transformed inputs.
+    inputs: usize,
+    /// Numbers of one of the `N²` products.
+    products: usize,
+}
+
+impl<const M: usize, const N: usize> WinogradPlan<M, N> {
+    pub(crate) fn new(g: &Geometry, threads: usize) -> Self {
+        let [_, height, width] = g.output;
+        let (tall, columns) = (height.div_ceil(M), width.div_ceil(M) + 1);
+        let wanted = if M == 4 { 130 } else { 80 };
+        let mut rows = (wanted / columns).clamp(1, tall);
+        let parts = |rows: usize| g.batch * g.output[0] * g.groups * tall.div_ceil(rows);
+        while rows > 1 && parts(rows) < 2 * threads && columns * (rows / 2) >= 3 * WIDEST {
+            rows /= 2;
+        }
+        rows = tall.div_ceil(tall.div_ceil(rows));
+        let panels = g.outputs.div_ceil(PANEL);
+        let blocks = threads.div_ceil(parts(rows)).clamp(1, panels);
+        let cut = Cut { cells: rows * M * width, channels: panels.div_ceil(blocks) * PANEL };
+        Self { cut, rows }
+    }
+
+    fn layout(&self, g: &Geometry) -> Layout {
+        let columns = g.output[2].div_ceil(M) + 1;
+        let tiles = (self.rows * columns).next_multiple_of(WIDEST);
+        // Lists that begin at the same place of a page would throw one another out of the cache.
+        let apart = |size: usize| if size % (2 * WIDEST) == 0 { size + WIDEST } else { size };
+        Layout {
+            columns,
+            tiles,
+            phase: ((self.rows + 1) * columns + 2 * WIDEST).next_multiple_of(WIDEST),
+            inputs: apart(g.inputs * g.kernel[0] * tiles),
+            products: apart(CHANNELS.min(self.cut.channels) * tiles),
+        }
+    }
+
+    fn scratch(&self, g: &Geometry) -> usize {
+        let layout = self.layout(g);
+        M * M * layout.phase + N * N * (layout.inputs + layout.products) + M * M * layout.tiles
+    }
+
+    pub(crate) fn scratch_bytes(&self, g: &Geometry) -> usize {
+        4 * self.scratch(g)
+    }
+
+    pub(crate) fn run(
+        &self,
+        g: &Geometry,
+        weights: &WinogradWeights<N>,
+        bias: Option<&[f32]>,
+        x: &[f32],
+        out: &mut [f32],
+    ) {
+        let size = self.scratch(g);
+        let layout = self.layout(g);
+        self.cut.tasks(g, out).into_par_iter().for_each(|task| {
+            with_scratch(size, |memory| {
+                dispatch(Winograd::<M, N> { g, layout, weights, bias, x, task, memory });
+            });
+        });
+    }
+}
+
+struct Winograd<'a, 'b, const M: usize, const N: usize> {
+    g: &'a Geometry,
+    layout: Layout,
+    weights: &'a WinogradWeights<N>,
+    bias: Option<&'a [f32]>,
+    x: &'a [f32],
+    task: Task<'b>,
+    memory: &'a mut [f32],
+}
+
+impl<const M: usize, const N: usize> WithSimd for Winograd<'_, '_, M, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { g, layout, weights, bias, x, mut task, memory } = self;
+        let width = g.output[2];
+        let (phases, memory) = memory.split_at_mut(M * M * layout.phase);
+        let (inputs, memory) = memory.split_at_mut(N * N * layout.inputs);
+        let (products, patch) = memory.split_at_mut(N * N * layout.products);
+        let tall = task.out[0].len().div_ceil(M * width);
+        let tiles = tall * layout.columns;
+
+        let first_row = (task.cell / width) as isize - g.padding[1];
+        let depth = (task.slice * g.stride[0]) as isize - g.padding[0];
+        let cells = g.input[1] * g.input[2];
+        for input in 0..g.inputs {
+            for tap in 0..g.kernel[0] {
+                let to = &mut inputs[(input * g.kernel[0] + tap) * layout.tiles..];
+                let depth = depth + (tap * g.dilation[0]) as isize;
+                if depth < 0 || depth >= g.input[0] as isize {
+                    for product in 0..N * N {
+                        to[product * layout.inputs..][..layout.tiles].fill(0.0);
+                    }
+                    continue;
+                }
+                let channel = (task.image * g.groups + task.group) * g.inputs + input;
+                let source = &x[(channel * g.input[0] + depth as usize) * cells..][..cells];
+                take_apart::<M>(g, layout, source, first_row, tall, phases);
+                transform_input::<S, M, N>(simd, layout, phases, tiles, to);
+            }
+        }
+
+        let taps = g.inputs * g.kernel[0];
+        for (index, rows) in task.out.chunks_mut(CHANNELS).enumerate() {
+            let channel = task.channel + index * CHANNELS;
+            for product in 0..N * N {
+                let data = &inputs[product * layout.inputs..][..taps * layout.tiles];
+                let out = &mut products[product * layout.products..];
+                for panel in (0..rows.len()).step_by(PANEL) {
+                    let weights = weights.products[product].of(g, task.group, channel + panel);
+                    let out = &mut out[panel * layout.tiles..];
+                    if many_registers::<S>() {
+                        multiply::<S, 8>(simd, layout, weights, 0, data, tiles, out);
+                    } else {
+                        multiply::<S, 4>(simd, layout, weights, 0, data, tiles, out);
+                        multiply::<S, 4>(simd, layout, weights, 4, data, tiles, out);
+                    }
+                }
+            }
+            for (row, out) in rows.iter_mut().enumerate() {
+                let bias = bias.map_or(0.0, |bias| bias[task.group * g.outputs + channel + row]);
+                let products = &products[row * layout.tiles..];
+                transform_output::<S, M, N>(simd, layout, products, tiles, bias, patch);
+                for (y, out) in out.chunks_mut(width).enumerate() {
+                    let lines = &patch[y % M * M * layout.tiles..][..M * layout.tiles];
+                    interleave::<M>(lines, layout.tiles, y / M * layout.columns, out);
+                }
+            }
+        }
+    }
+}
+
+/// The products of one panel of weights with all tiles.
+#[inline(always)]
+fn multiply<S: Simd, const MR: usize>(
+    simd: S,
+    layout: Layout,
+    weights: &[[f32; PANEL]],
+    low: usize,
+    data: &[f32],
+    tiles: usize,
+    out: &mut [f32],
+) {
+    #[inline(always)]
+    fn tile<S: Simd, const MR: usize, const NV: usize>(
+        simd: S,
+        weights: &[[f32; PANEL]],
+        low: usize,
+        data: &[f32],
+        stride: usize,
+        out: &mut [f32],
+    ) {
+        let acc = product_of_rows::<S, MR, NV>(simd, weights, low, data, stride);
+        for (m, acc) in acc.iter().enumerate() {
+            for (v, sums) in acc.iter().enumerate() {
+                store::<S>(out, (low + m) * stride + v * S::F32_LANES, *sums);
+            }
+        }
+    }
+    let stride = layout.tiles;
+    let vectors = tiles.div_ceil(S::F32_LANES);
+    let mut at = 0;
+    while at < vectors {
+        let (data, out) = (&data[at * S::F32_LANES..], &mut out[at * S::F32_LANES..]);
+        let count = match vectors - at {
+            1 => 1,
+            2 => 2,
+            _ => 3,
+        };
+        match count {
+            3 => tile::<S, MR, 3>(simd, weights, low, data, stride, out),
+            2 => tile::<S, MR, 2>(simd, weights, low, data, stride, out),
+            _ => tile::<S, MR, 1>(simd, weights, low, data, stride, out),
+        }
+        at += count;
+    }
+}
+
+/// Cuts rows of a slice into phases: cell `(r, c)` of the padded input goes to phase
+/// `(r % M, c % M)`, at tile `(r / M, c / M)`, so that equal cells of neighbouring tiles are a vector.
+#[inline(always)]
+fn take_apart<const M: usize>(
+    g: &Geometry,
+    layout: Layout,
+    source: &[f32],
+    first_row: isize,
+    tall: usize,
+    phases: &mut [f32],
+) {
+    let [_, height, width] = g.input;
+    let before = g.padding[2] as usize;
+    // Cells of a padded row that tiles read.
+    let wanted = (layout.columns - 1) * M + 2;
+    for row in 0..M * tall + 2 {
+        let y = first_row + row as isize;
+        let to = &mut phases[row % M * M * layout.phase..][..M * layout.phase];
+        let at = row / M * layout.columns;
+        if y < 0 || y >= height as isize {
+            for phase in to.chunks_mut(layout.phase) {
+                phase[at..][..layout.columns].fill(0.0);
+            }
+            continue;
+        }
+        let width = width.min(wanted.saturating_sub(before));
+        let from = &source[y as usize * g.input[2]..][..width];
+        let mut put = |cell: usize, value: f32| to[cell % M * layout.phase + at + cell / M] = value;
+        (0..before.min(wanted)).for_each(|cell| put(cell, 0.0));
+        (before + width..wanted).for_each(|cell| put(cell, 0.0));
+        let blocks = from.as_chunks::<M>().0.as_chunks::<WIDEST>().0;
+        for (index, block) in blocks.iter().enumerate() {
+            for cell in 0..M {
+                let place = before + cell;
+                let line: [f32; WIDEST] = std::array::from_fn(|tile| block[tile][cell]);
+                let start = place % M * layout.phase + at + index * WIDEST + place / M;
+                to[start..][..WIDEST].copy_from_slice(&line);
+            }
+        }
+        let done = blocks.len() * WIDEST * M;
+        for (cell, value) in from.iter().enumerate().skip(done) {
+            let cell = before + cell;
+            to[cell % M * layout.phase + at + cell / M] = *value;
+        }
+    }
+}
+
+/// `Bᵀ d B` of all tiles of one input channel.
+#[inline(always)]
+fn transform_input<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    layout: Layout,
+    phases: &[f32],
+    tiles: usize,
+    out: &mut [f32],
+) {
+    let zero = simd.splat_f32s(0.0);
+    for tile in (0..tiles).step_by(S::F32_LANES) {
+        let mut half = [[zero; N]; N];
+        for column in 0..N {
+            let mut cells = [zero; N];
+            for (row, cell) in cells.iter_mut().enumerate() {
+                let phase = row % M * M + column % M;
+                let at = tile + row / M * layout.columns + column / M;
+                *cell = load::<S>(phases, phase * layout.phase + at);
+            }
+            let cells = input_side::<S, N>(simd, cells);
+            for row in 0..N {
+                half[row][column] = cells[row];
+            }
+        }
+        for (row, cells) in half.into_iter().enumerate() {
+            let cells = input_side::<S, N>(simd, cells);
+            for (column, cell) in cells.into_iter().enumerate() {
+                store::<S>(out, (row * N + column) * layout.inputs + tile, cell);
+            }
+        }
+    }
+}
+
+/// `Aᵀ m A` of all tiles of one output channel, one line of tiles for each of their `M²` cells.
+#[inline(always)]
+fn transform_output<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    layout: Layout,
+    products: &[f32],
+    tiles: usize,
+    bias: f32,
+    out: &mut [f32],
+) {
+    let zero = simd.splat_f32s(0.0);
+    let bias = simd.splat_f32s(bias);
+    for tile in (0..tiles).step_by(S::F32_LANES) {
+        let mut half = [[zero; N]; M];
+        for column in 0..N {
+            let mut cells = [zero; N];
+            for (row, cell) in cells.iter_mut().enumerate() {
+                *cell = load::<S>(products, (row * N + column) * layout.products + tile);
+            }
+            let cells = output_side::<S, M, N>(simd, cells);
+            for row in 0..M {
+                half[row][column] = cells[row];
+            }
+        }
+        for (row, cells) in half.into_iter().enumerate() {
+            let cells = output_side::<S, M, N>(simd, cells);
+            for (column, cell) in cells.into_iter().enumerate() {
+                let at = (row * M + column) * layout.tiles + tile;
+                store::<S>(out, at, simd.add_f32s(cell, bias));
+            }
+        }
+    }
+}
+
+/// One row of the output from the lines of its `M` columns.
+#[inline(always)]
+fn interleave<const M: usize>(lines: &[f32], stride: usize, at: usize, out: &mut [f32]) {
+    let lines: [&[f32]; M] = std::array::from_fn(|column| &lines[column * stride + at..]);
+    let (groups, rest) = out.as_chunks_mut::<M>();
+    let count = groups.len();
+    let whole = lines.map(|line| &line[..count]);
+    for (tile, group) in groups.iter_mut().enumerate() {
+        *group = std::array::from_fn(|column| whole[column][tile]);
+    }
+    for (line, cell) in lines.iter().zip(rest) {
+        *cell = line[count];
+    }
+}
+
+/// `Bᵀ d` of one side of a tile.
+#[inline(always)]
+fn input_side<S: Simd, const N: usize>(simd: S, d: [S::f32s; N]) -> [S::f32s; N] {
+    let number = |value: f32| simd.splat_f32s(value);
+    let (add, sub) = (|a, b| simd.add_f32s(a, b), |a, b| simd.sub_f32s(a, b));
+    let mut out = d;
+    if N == 4 {
+        out[0] = sub(d[0], d[2]);
+        out[1] = add(d[1], d[2]);
+        out[2] = sub(d[2], d[1]);
+        out[3] = sub(d[1], d[3]);
+    } else {
+        let with = |a: f32, b, c| multiply_add(simd, number(a), b, c);
+        out[0] = with(4.0, d[0], with(-5.0, d[2], d[4]));
+        let (even, odd) = (with(-4.0, d[2], d[4]), with(-4.0, d[1], d[3]));
+        out[1] = add(even, odd);
+        out[2] = sub(even, odd);
+        let (even, odd) = (sub(d[4], d[2]), sub(d[3], d[1]));
+        out[3] = with(2.0, odd, even);
+        out[4] = with(-2.0, odd, even);
+        out[5] = with(4.0, d[1], with(-5.0, d[3], d[5]));
+    }
+    out
+}
+
+/// `Aᵀ m` of one side of a tile.
+#[inline(always)]
+fn output_side<S: Simd, const M: usize, const N: usize>(simd: S, m: [S::f32s; N]) -> [S::f32s; M] {
+    let number = |value: f32| simd.splat_f32s(value);
+    let (add, sub) = (|a, b| simd.add_f32s(a, b), |a, b| simd.sub_f32s(a, b));
+    let mut out = [number(0.0); M];
+    if N == 4 {
+        out[0] = add(add(m[0], m[1]), m[2]);
+        out[1] = sub(sub(m[1], m[2]), m[3]);
+    } else {
+        let with = |a: f32, b, c| multiply_add(simd, number(a), b, c);
+        let (p, q) = (add(m[1], m[2]), sub(m[1], m[2]));
+        let (r, s) = (add(m[3], m[4]), sub(m[3], m[4]));
+        out[0] = add(add(m[0], p), r);
+        out[1] = with(2.0, s, q);
+        out[2] = with(4.0, r, p);
+        out[3] = add(with(8.0, s, q), m[5]);
+    }
+    out
+}

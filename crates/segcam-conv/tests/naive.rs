@@ -1,0 +1,381 @@
+//! Against direct convolution in double precision, written as the formula reads.
+
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use segcam_conv::{Algorithm, ConvError, Convolution, Precision};
+
+/// One convolution, all options.
+#[derive(Debug, Clone)]
+struct Case {
+    batch: usize,
+    groups: usize,
+    inputs: usize,
+    outputs: usize,
+    sides: Vec<usize>,
+    kernel: Vec<usize>,
+    stride: Vec<usize>,
+    padding: Vec<(usize, usize)>,
+    dilation: Vec<usize>,
+    transposed: bool,
+    output_padding: Vec<usize>,
+    seed: u64,
+}
+
+impl Case {
+    fn weight_shape(&self) -> Vec<usize> {
+        let (rows, columns) =
+            if self.transposed { (self.inputs, self.outputs) } else { (self.outputs, self.inputs) };
+        let mut shape = vec![rows * self.groups, columns];
+        shape.extend(&self.kernel);
+        shape
+    }
+
+    fn input_shape(&self) -> Vec<usize> {
+        let mut shape = vec![self.batch, self.inputs * self.groups];
+        shape.extend(&self.sides);
+        shape
+    }
+
+    fn numbers(&self) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut list = |count: usize| (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
+        let weights = list(self.weight_shape().iter().product());
+        let bias = list(self.outputs * self.groups);
+        (weights, bias, list(self.input_shape().iter().product()))
+    }
+
+    fn convolution(&self) -> Result<Convolution, ConvError> {
+        let (weights, bias, _) = self.numbers();
+        let convolution = Convolution::new(&self.weight_shape(), weights)?;
+        let convolution = if self.transposed {
+            convolution.transposed(&self.output_padding)?
+        } else {
+            convolution
+        };
+        convolution
+            .groups(self.groups)?
+            .bias(&bias)?
+            .stride(&self.stride)?
+            .padding(&self.padding)?
+            .dilation(&self.dilation)
+    }
+
+    /// The output, and the largest sum of absolute products of a cell: what errors are measured by.
+    fn naive(&self, output: &[usize]) -> (Vec<f64>, f64) {
+        let (weights, bias, x) = self.numbers();
+        let place = |sides: &[usize], index: usize| {
+            let mut rest = index;
+            let mut place = vec![0; sides.len()];
+            for side in (0..sides.len()).rev() {
+                place[side] = rest % sides[side];
+                rest /= sides[side];
+            }
+            place
+        };
+        let number = |sides: &[usize], place: &[usize]| {
+            place.iter().zip(sides).fold(0, |index, (at, side)| index * side + at)
+        };
+        let out_sides = &output[2..];
+        let cells = |sides: &[usize]| sides.iter().product::<usize>();
+        let kernel_cells = cells(&self.kernel);
+        let mut sums = vec![0.0; cells(output)];
+        let mut absolute = vec![0.0; cells(output)];
+        for image in 0..self.batch {
+            for group in 0..self.groups {
+                for input in 0..self.inputs {
+                    for out_channel in 0..self.outputs {
+                        let channels = if self.transposed {
+                            (group * self.inputs + input) * self.outputs + out_channel
+                        } else {
+                            (group * self.outputs + out_channel) * self.inputs + input
+                        };
+                        let from = (image * self.groups + group) * self.inputs + input;
+                        let to = (image * self.groups + group) * self.outputs + out_channel;
+                        // A transposed convolution spreads what a convolution of `out` reads.
+                        let (wide, narrow) = if self.transposed {
+                            (out_sides, &self.sides[..])
+                        } else {
+                            (&self.sides[..], out_sides)
+                        };
+                        for at in 0..cells(narrow) {
+                            let at_place = place(narrow, at);
+                            for k in 0..kernel_cells {
+                                let k_place = place(&self.kernel, k);
+                                let read: Option<Vec<usize>> = (0..wide.len())
+                                    .map(|side| {
+                                        let cell = at_place[side] * self.stride[side]
+                                            + k_place[side] * self.dilation[side];
+                                        cell.checked_sub(self.padding[side].0)
+                                            .filter(|cell| *cell < wide[side])
+                                    })
+                                    .collect();
+                                let Some(read) = read else { continue };
+                                let other = number(wide, &read);
+                                let (x_at, out_at) =
+                                    if self.transposed { (at, other) } else { (other, at) };
+                                let product = f64::from(weights[channels * kernel_cells + k])
+                                    * f64::from(x[from * cells(&self.sides) + x_at]);
+                                sums[to * cells(out_sides) + out_at] += product;
+                                absolute[to * cells(out_sides) + out_at] += product.abs();
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for (index, sum) in sums.iter_mut().enumerate() {
+            *sum += f64::from(bias[index / cells(out_sides) % (self.outputs * self.groups)]);
+        }
+        (sums, absolute.into_iter().fold(1.0, f64::max))
+    }
+}
+
+fn worst(given: &[f32], wanted: &[f64]) -> f64 {
+    assert_eq!(given.len(), wanted.len());
+    let differences = given.iter().zip(wanted).map(|(given, wanted)| {
+        let difference = (f64::from(*given) - wanted).abs();
+        if difference.is_nan() { f64::INFINITY } else { difference }
+    });
+    differences.fold(0.0, f64::max)
+}
+
+fn case(sides: usize) -> impl Strategy<Value = Case> {
+    let most = [70usize, 40, 9][sides - 1];
+    let kernel = prop_oneof![3 => Just(3usize), 2 => 1..6usize, 1 => Just(1usize)];
+    let side = (
+        1..=most,
+        kernel,
+        prop_oneof![2 => Just(1usize), 1 => 1..4usize],
+        0..4usize,
+        0..4usize,
+        prop_oneof![2 => Just(1usize), 1 => 1..4usize],
+        0..3usize,
+    );
+    let channels = prop_oneof![2 => 1..5usize, 2 => 16..20usize, 1 => Just(33usize)];
+    let groups = prop_oneof![3 => Just(1usize), 1 => 2..4usize];
+    (
+        prop::collection::vec(side, sides),
+        1..3usize,
+        groups,
+        channels.clone(),
+        channels,
+        any::<bool>(),
+        any::<u64>(),
+    )
+        .prop_map(|(sides, batch, groups, inputs, outputs, transposed, seed)| Case {
+            batch,
+            groups,
+            inputs,
+            outputs,
+            sides: sides.iter().map(|side| side.0).collect(),
+            kernel: sides.iter().map(|side| side.1).collect(),
+            stride: sides.iter().map(|side| side.2).collect(),
+            padding: sides.iter().map(|side| (side.3, side.4)).collect(),
+            dilation: sides.iter().map(|side| side.5).collect(),
+            transposed,
+            output_padding: sides
+                .iter()
+                .map(|side| if transposed { side.6.min(side.2.max(side.5) - 1) } else { 0 })
+                .collect(),
+            seed,
+        })
+}
+
+fn agree(case: &Case) -> Result<(), TestCaseError> {
+    let convolution = case.convolution().expect("options");
+    let shape = case.input_shape();
+    let output = match convolution.output_shape(&shape) {
+        Ok(output) => output,
+        Err(ConvError::NoOutput { .. }) => return Ok(()),
+        Err(error) => return Err(TestCaseError::fail(error.to_string())),
+    };
+    let (_, _, x) = case.numbers();
+    let (wanted, scale) = case.naive(&output);
+    for (algorithm, bound) in
+        [(Algorithm::Direct, 1e-6), (Algorithm::Winograd2, 2e-6), (Algorithm::Winograd4, 2e-5)]
+    {
+        let given = convolution.run_by(algorithm, &shape, &x).expect("it has an output");
+        let error = worst(&given, &wanted) / scale;
+        prop_assert!(error <= bound, "{algorithm:?}: {error:.2e} of {scale}");
+    }
+    // Whatever was in the output before, and whatever rule chooses, is not seen.
+    let mut out = vec![f32::NAN; wanted.len()];
+    convolution.run_into(&shape, &x, &mut out).expect("it has an output");
+    prop_assert!(worst(&out, &wanted) <= 2e-5 * scale);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_side(case in case(1)) { agree(&case)?; }
+
+    #[test]
+    fn two_sides(case in case(2)) { agree(&case)?; }
+
+    #[test]
+    fn three_sides(case in case(3)) { agree(&case)?; }
+}
+
+fn plain(inputs: usize, outputs: usize, side: usize) -> Case {
+    Case {
+        batch: 1,
+        groups: 1,
+        inputs,
+        outputs,
+        sides: vec![side; 2],
+        kernel: vec![3; 2],
+        stride: vec![1; 2],
+        padding: vec![(1, 1); 2],
+        dilation: vec![1; 2],
+        transposed: false,
+        output_padding: vec![0; 2],
+        seed: 7,
+    }
+}
+
+/// Bounds that documentation and users rely on, relative to the largest output, for weights and
+/// inputs as networks have them.
+#[test]
+fn errors_of_the_algorithms_stay_within_their_bounds() {
+    for (inputs, direct, two, four) in [(32, 1e-6, 1e-6, 8e-6), (256, 2e-6, 2e-6, 2e-5)] {
+        let case = plain(inputs, 8, 24);
+        let (convolution, shape) = (case.convolution().expect("options"), case.input_shape());
+        let wanted = case.naive(&convolution.output_shape(&shape).expect("shape")).0;
+        let largest = wanted.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+        for (algorithm, bound) in
+            [(Algorithm::Direct, direct), (Algorithm::Winograd2, two), (Algorithm::Winograd4, four)]
+        {
+            let given = convolution.run_by(algorithm, &shape, &case.numbers().2).expect("runs");
+            let error = worst(&given, &wanted) / largest;
+            println!(
+                "{inputs} channels, {algorithm:?}: {error:.1e} ({})",
+                segcam_conv::instructions()
+            );
+            assert!(error <= bound, "{inputs} channels, {algorithm:?}: {error:.1e}");
+        }
+    }
+}
+
+/// Blocks of channels, rows and columns that do not fit at once.
+#[test]
+fn large_shapes_are_cut_and_joined() {
+    for case in [
+        Case { dilation: vec![30, 30], padding: vec![(30, 30); 2], ..plain(300, 9, 70) },
+        Case { stride: vec![2, 2], ..plain(150, 17, 61) },
+        Case { kernel: vec![1, 1], padding: vec![(0, 0); 2], ..plain(700, 3, 67) },
+        Case { batch: 3, groups: 40, ..plain(1, 1, 67) },
+    ] {
+        agree(&case).expect("agrees");
+    }
+}
+
+/// What is not finite reaches the cells that depend on it, and in direct convolution no others.
+#[test]
+fn what_is_not_finite_is_not_hidden() {
+    let case = plain(16, 16, 16);
+    let (convolution, shape) = (case.convolution().expect("options"), case.input_shape());
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut x = case.numbers().2;
+        x[5 * 16 + 6] = value;
+        for algorithm in [Algorithm::Direct, Algorithm::Winograd2, Algorithm::Winograd4] {
+            let out = convolution.run_by(algorithm, &shape, &x).expect("runs");
+            for (index, out) in out.iter().enumerate() {
+                let (y, x) = (index / 16 % 16, index % 16);
+                let reached = y.abs_diff(5) <= 1 && x.abs_diff(6) <= 1;
+                let tile = y / 4 <= 1 && (1..=2).contains(&(x / 4));
+                let may = if algorithm == Algorithm::Direct { reached } else { tile };
+                assert!(!reached || !out.is_finite(), "{algorithm:?} hides {value} at {y}, {x}");
+                assert!(may || out.is_finite(), "{algorithm:?} carries {value} to {y}, {x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn winograd_is_refused_where_it_would_be_wrong_or_too_large() {
+    let case = plain(32, 32, 64);
+    let algorithm =
+        |convolution: Convolution| convolution.plan(&case.input_shape()).expect("a plan").algorithm;
+    let convolution = || case.convolution().expect("options");
+    assert_eq!(algorithm(convolution()), Algorithm::Winograd4);
+    assert_eq!(algorithm(convolution().precision(Precision::Exact)), Algorithm::Direct);
+    assert_eq!(algorithm(convolution().weight_limit(32 * 32 * 16 * 4)), Algorithm::Winograd2);
+    assert_eq!(algorithm(convolution().weight_limit(32 * 32 * 9 * 4)), Algorithm::Direct);
+    assert_eq!(algorithm(convolution().dilation(&[2, 2]).expect("sides")), Algorithm::Direct);
+    let plan = convolution().plan(&case.input_shape()).expect("a plan");
+    assert_eq!(plan.flops, 2.0 * 32.0 * 32.0 * 9.0 * 4096.0);
+    assert_eq!(plan.weight_bytes, 32 * 32 * 36 * 4);
+    assert!(plan.scratch_bytes > 0);
+}
+
+#[test]
+fn wrong_arguments_are_typed_errors() {
+    let new = |shape: &[usize], count: usize| Convolution::new(shape, vec![0.0; count]);
+    let shape = |shape: &[usize]| ConvError::WeightShape { shape: shape.to_vec() };
+    for wrong in [&[4usize, 4][..], &[1, 1, 1, 1, 1, 1], &[4, 0, 3, 3]] {
+        assert_eq!(new(wrong, 0).expect_err("refused"), shape(wrong));
+    }
+    let huge = [usize::MAX / 2, 3, 3];
+    assert_eq!(new(&huge, 0).expect_err("refused"), ConvError::TooLarge { shape: huge.to_vec() });
+    assert_eq!(
+        new(&[2, 2, 3], 11).expect_err("refused"),
+        ConvError::Length { what: "weights", given: 11, wanted: 12 }
+    );
+    let good = || new(&[4, 2, 3, 3], 72).expect("weights");
+    assert_eq!(
+        good().stride(&[1]).expect_err("refused"),
+        ConvError::Sides { option: "a stride", given: 1, wanted: 2 }
+    );
+    assert_eq!(
+        good().stride(&[1, 0]).expect_err("refused"),
+        ConvError::Zero { option: "a stride" }
+    );
+    assert_eq!(
+        good().dilation(&[0, 1]).expect_err("refused"),
+        ConvError::Zero { option: "a dilation" }
+    );
+    assert_eq!(
+        good().groups(0).expect_err("refused"),
+        ConvError::Zero { option: "a number of groups" }
+    );
+    assert_eq!(
+        good().groups(3).expect_err("refused"),
+        ConvError::Groups { what: "output", channels: 4, groups: 3 }
+    );
+    assert!(matches!(good().bias(&[0.0; 3]), Err(ConvError::Length { what: "bias", .. })));
+    assert!(matches!(
+        good().output_shape(&[1, 3, 8, 8]),
+        Err(ConvError::InputShape { channels: 2, sides: 2, .. })
+    ));
+    assert!(matches!(good().output_shape(&[1, 2, 8]), Err(ConvError::InputShape { .. })));
+    assert_eq!(
+        good().dilation(&[1, 5]).expect("sides").output_shape(&[1, 2, 8, 8]).expect_err("refused"),
+        ConvError::NoOutput { side: 1, input: 8, padding: 0, kernel: 11 }
+    );
+    assert!(matches!(
+        good().padding(&[(usize::MAX, 1), (0, 0)]).expect("sides").output_shape(&[1, 2, 8, 8]),
+        Err(ConvError::TooLarge { .. })
+    ));
+    assert!(matches!(
+        good()
+            .padding(&[(usize::MAX / 8, 1), (usize::MAX / 8, 0)])
+            .expect("sides")
+            .output_shape(&[1, 2, 8, 8]),
+        Err(ConvError::TooLarge { .. })
+    ));
+    assert!(matches!(
+        good().transposed(&[1, 0]).expect("sides").output_shape(&[1, 4, 8, 8]),
+        Err(ConvError::OutputPadding { side: 0, given: 1 })
+    ));
+    assert!(matches!(
+        good().run(&[1, 2, 8, 8], &[0.0; 5]),
+        Err(ConvError::Length { what: "an input", .. })
+    ));
+    assert!(matches!(
+        good().run_into(&[1, 2, 8, 8], &[0.0; 128], &mut [0.0; 5]),
+        Err(ConvError::Length { what: "an output", .. })
+    ));
+}
