@@ -43,6 +43,7 @@ mod reverse;
 mod run;
 mod simplify;
 mod tail;
+mod together;
 
 pub use capture::Names;
 pub use constants::Constants;
@@ -52,3 +53,4 @@ pub use network::Network;
 pub use reverse::{Shares, Target};
 pub use run::{Keep, Run};
 pub use tail::Tail;
+pub use together::Asked;
