@@ -57,6 +57,30 @@ impl<B: Backend> Run<B> {
     ///
     /// # Panics
     /// As [`reverse`](Self::reverse).
+    ///
+    /// # Example
+    /// ```
+    /// # use burn::backend::Dispatch;
+    /// # use burn::tensor::{Device, Tensor, activation::relu};
+    /// # use segcam_graph::*;
+    /// let graph = Graph::capture([1, 1, 1, 2], |x, names| names.name("layer", relu(x)) * 3.0)?;
+    /// # let device = Device::flex();
+    /// # let network = Network::<Dispatch>::new(graph, device.as_dispatch(), &Constants::default())?;
+    /// # let layer = &network.graph().nodes()[0];
+    /// # let input = Tensor::<4>::from_floats([[[[1.0, 2.0]]]], &device);
+    /// # let run = network.run(input.into_dispatch(), Keep { nodes: &[layer], ..Keep::default() })?;
+    /// let pixel = |weights: [f32; 2]| {
+    ///     let weights = Tensor::<4>::from_floats([[[weights]]], &device).into_dispatch();
+    ///     (Target { channels: vec![(0, 1.0)], weights }, vec![layer])
+    /// };
+    /// let mut found = vec![];
+    /// let walks = run.reverse_each(&[pixel([1.0, 0.0]), pixel([0.0, 1.0])], 1, |_, _, gradient| {
+    ///     found.extend(Tensor::<4>::from_dispatch(gradient).into_data().iter::<f32>());
+    ///     Ok::<_, GraphError>(())
+    /// })?;
+    /// assert_eq!((walks, found), (1, vec![3.0, 0.0, 0.0, 3.0]));
+    /// # Ok::<(), GraphError>(())
+    /// ```
     pub fn reverse_each<E: From<GraphError>>(
         &self,
         asked: &[Asked<B>],
@@ -91,14 +115,13 @@ impl<B: Backend> Run<B> {
         if !reached.values().all(|axes| axes.iter().any(can_part)) {
             return Ok(vec![]);
         }
-        let of_target = |(target, _): &Asked<B>| {
-            let pixels = extent::<B>(&target.weights)?;
+        let of_pixels = |pixels: &Cone| {
             let cone = |axes: &Vec<Intervals>| {
-                axes.iter().zip(&pixels).map(|(axis, pixels)| hull(&axis[pixels.clone()])).collect()
+                axes.iter().zip(pixels).map(|(axis, pixels)| hull(&axis[pixels.clone()])).collect()
             };
-            Ok(reached.iter().map(|(id, axes)| (*id, cone(axes))).collect())
+            reached.iter().map(|(id, axes)| (*id, cone(axes))).collect()
         };
-        asked.iter().map(of_target).collect()
+        Ok(extents::<B>(asked)?.iter().map(of_pixels).collect())
     }
 }
 
@@ -250,14 +273,26 @@ fn meet(one: &Cone, other: &Cone) -> bool {
     one.iter().zip(other).all(|(one, other)| one.start < other.end && other.start < one.end)
 }
 
-/// The box around the pixels whose weight is not zero.
-fn extent<B: Backend>(weights: &FloatTensor<B>) -> Result<Cone, GraphError> {
+/// For each target the box around the pixels whose weight is not zero. The device is read once.
+fn extents<B: Backend>(asked: &[Asked<B>]) -> Result<Vec<Cone>, GraphError> {
+    let lines = asked.iter().map(|(target, _)| lines::<B>(&target.weights));
+    let lines: Vec<Vec<FloatTensor<B>>> = lines.collect();
+    let read = read::<B>(B::float_cat(lines.iter().flatten().cloned().collect(), 0))?;
+    let read: Vec<f64> = read.iter().collect();
+    let mut read = read.into_iter();
+    let mut interval = |line: &FloatTensor<B>| {
+        let places = itself(line.shape()[0]).zip(&mut read);
+        hull(&places.filter(|(_, sum)| *sum != 0.0).map(|(place, _)| place).collect::<Vec<_>>())
+    };
+    Ok(lines.iter().map(|lines| lines.iter().map(&mut interval).collect()).collect())
+}
+
+/// The sums of absolute weights at each place of each axis but the channels.
+fn lines<B: Backend>(weights: &FloatTensor<B>) -> Vec<FloatTensor<B>> {
     let (shape, size) = (weights.shape(), B::float_abs(weights.clone()));
     let along = |axis: usize| {
         let others = (0..shape.num_dims()).filter(|dim| *dim != axis && shape[*dim] > 1);
-        let sums = read::<B>(others.fold(size.clone(), B::float_sum_dim))?;
-        let inside = sums.iter::<f64>().zip(itself(shape[axis])).filter(|(sum, _)| *sum != 0.0);
-        Ok(hull(&inside.map(|(_, place)| place).collect::<Vec<_>>()))
+        B::float_reshape(others.fold(size.clone(), B::float_sum_dim), [shape[axis]].into())
     };
     (0..shape.num_dims()).filter(|axis| *axis != 1).map(along).collect()
 }
