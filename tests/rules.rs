@@ -147,6 +147,22 @@ fn check_at<const D: usize>(what: &str, x: Tensor<D>, f: impl Fn(Tensor<D>) -> T
         }
     }
 
+    // Targets whose cones do not meet share a walk.
+    let of_pixel = |pixel: usize, class| {
+        let one: Vec<f32> = (0..pixels).map(|at| f32::from(at == pixel)).collect();
+        target(class, Tensor::from_data(TensorData::new(one, shape), &flex))
+    };
+    let asked = [(0, 0), (pixels / 2, class), (pixels - 1, class), (0, class)]
+        .map(|(pixel, class)| (of_pixel(pixel, class), vec![node]));
+    let mut visited = 0;
+    let walks = run.reverse_each(&asked, 1, |at, _, given| {
+        visited += 1;
+        let given = host(Tensor::<D>::from_dispatch(given));
+        close(&given, &gradient(&[asked[at].0.clone()]), 1e-6, &format!("{what}, together {at}"));
+        Ok::<_, GraphError>(())
+    });
+    assert!(visited == 4 && walks.expect("walks") <= 4, "{what}");
+
     // Several cotangents along the batch are the same as one after the other.
     if network.takes_many() {
         let targets = [

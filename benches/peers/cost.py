@@ -30,7 +30,7 @@ def compiled_in(binary, device):
 
 def measure(folder, binary, model, size, devices):
     """{tool: (median in ms, peak in MiB)}"""
-    weights, inputs = prepare(folder, model, size)
+    weights, inputs = prepare(folder, model, size, JOB)
     job = JOB | {"inputs": str(inputs), "size": size}
     workers = {tool: Worker(tool, model, weights, binary) for tool in ["captum", PEER, *devices]}
     held = inputs.stat().st_size / 2**20

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 import nets
 
 CLASSES = 19
+DISCS = 100
 GRAD, HIRES = "seg-grad-cam", "seg-hires-grad-cam"
 OURS = ["libtorch", "flex"]
 
@@ -31,15 +32,23 @@ OURS = ["libtorch", "flex"]
 # What each tool computes: (model, name, job) -> raw or final maps in the order class, layer, method.
 
 
-class Score(torch.nn.Module):
-    """Logits times the masks, summed: one number per class."""
+def targets(masks, job):
+    """The class and the pixels `[1, 1, H, W]` of each target: the class's mask, or one disc after
+    the other."""
+    for at, c in enumerate(job["classes"]):
+        of = at if job.get("discs") else c
+        yield c, masks[:, of:of + 1]
 
-    def __init__(self, model, masks):
+
+class Score(torch.nn.Module):
+    """Logits times the pixels, summed: one number per class."""
+
+    def __init__(self, model, pixels):
         super().__init__()
-        self.model, self.masks = model, masks
+        self.model, self.pixels = model, pixels
 
     def forward(self, x):
-        return (self.model(x) * self.masks).sum((2, 3))
+        return (self.model(x) * self.pixels).sum((2, 3))
 
 
 def raw_map(method, a, g):
@@ -48,8 +57,8 @@ def raw_map(method, a, g):
 
 def captum(model, x, masks, job):
     from captum.attr import LayerGradCam, LayerGradientXActivation
-    score = Score(model, masks)
-    for c in job["classes"]:
+    for c, pixels in targets(masks, job):
+        score = Score(model, pixels)
         for name in job["layers"]:
             for method in job["methods"]:
                 at = nets.layer(model, name)
@@ -62,8 +71,8 @@ def captum(model, x, masks, job):
 def pytorch_grad_cam(model, x, masks, job):
     from pytorch_grad_cam import GradCAM, HiResCAM
     from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
-    for c in job["classes"]:
-        target = [SemanticSegmentationTarget(c, masks[0, c].numpy())]
+    for c, pixels in targets(masks, job):
+        target = [SemanticSegmentationTarget(c, pixels[0, 0].numpy())]
         for name in job["layers"]:
             for method in job["methods"]:
                 kind = GradCAM if method == GRAD else HiResCAM
@@ -74,23 +83,23 @@ def pytorch_grad_cam(model, x, masks, job):
 def torch_cam(model, x, masks, job):
     from torchcam.methods import GradCAM
     assert job["methods"] == [GRAD]
-    for c in job["classes"]:
+    for c, pixels in targets(masks, job):
         for name in job["layers"]:
             with GradCAM(model, nets.layer(model, name)) as cam:
-                scores = (model(x) * masks).sum((2, 3))
+                scores = (model(x) * pixels).sum((2, 3))
                 yield cam(c, scores, normalized=False)[0]
 
 
 def paper(model, x, masks, job):
     """Rheude et al.: per method one forward pass, one backward pass through the whole network per
     class, and a second forward pass for the activations."""
-    for c in job["classes"]:
+    for c, pixels in targets(masks, job):
         for name in job["layers"]:
             for method in job["methods"]:
                 kept, at = {}, nets.layer(model, name)
                 hook = at.register_full_backward_hook(
                     lambda module, given, found: kept.update(g=found[0]))
-                score = (model(x)[:, c] * masks[:, c]).sum()
+                score = (model(x)[:, c] * pixels[:, 0]).sum()
                 model.zero_grad()
                 score.backward()
                 hook.remove()
@@ -110,8 +119,8 @@ def by_hand(model, x, masks, job):
         a, skips = tail.head(x)
     a.requires_grad_()
     logits = tail.rest(a, skips)
-    for c in job["classes"]:
-        score = (logits[:, c] * masks[:, c]).sum()
+    for c, pixels in targets(masks, job):
+        score = (logits[:, c] * pixels[:, 0]).sum()
         (g,) = torch.autograd.grad(score, a, retain_graph=True)
         for method in job["methods"]:
             yield raw_map(method, a.detach(), g)
@@ -195,7 +204,21 @@ class Worker:
         self.process.wait()
 
 
-def prepare(folder, model, size):
+def board(h, w):
+    """Every class has pixels, whatever the network says: a board of 32×32 squares."""
+    squares = (torch.arange(h)[:, None] // 32 * 7 + torch.arange(w)[None] // 32) % CLASSES
+    return torch.stack([(squares == c).float() for c in range(CLASSES)])[None]
+
+
+def discs(h, w):
+    """As nuclei lie: `DISCS` discs with radii of 3 to 6 pixels at random places."""
+    generator = torch.Generator().manual_seed(1)
+    y, x, r = torch.rand(3, DISCS, 1, 1, generator=generator)
+    y, x = torch.arange(h)[:, None] - y * h, torch.arange(w)[None] - x * w
+    return (y**2 + x**2 <= (3 + 3 * r)**2).float()[None]
+
+
+def prepare(folder, model, size, job):
     """Weights and inputs, the same for all."""
     weights = folder / f"{model.replace(':', '-')}.safetensors"
     if not weights.exists():
@@ -203,15 +226,14 @@ def prepare(folder, model, size):
                  if not k.endswith("num_batches_tracked")}
         save_file(state, weights)
     h, w = size
-    inputs = folder / f"input-{h}x{w}.safetensors"
+    kind, masks = ("discs", discs) if job.get("discs") else ("input", board)
+    inputs = folder / f"{kind}-{h}x{w}.safetensors"
     if not inputs.exists():
         # With other seeds a ReLU here and there is at zero to the last digit, and maps of two correct
         # programs differ in single cells; with this one none is.
         generator = torch.Generator().manual_seed(5)
-        # Every class has pixels, whatever the network says: a board of 32×32 squares.
-        board = (torch.arange(h)[:, None] // 32 * 7 + torch.arange(w)[None] // 32) % CLASSES
-        masks = torch.stack([(board == c).float() for c in range(CLASSES)])[None]
-        save_file({"input": torch.randn(1, 3, h, w, generator=generator), "masks": masks}, inputs)
+        image = torch.randn(1, 3, h, w, generator=generator)
+        save_file({"input": image, "masks": masks(h, w)}, inputs)
     return weights, inputs
 
 
@@ -281,7 +303,7 @@ def medians(workers, job, rounds):
 
 
 def measure(folder, binary, model, size, job, tools, rounds):
-    weights, inputs = prepare(folder, model, size)
+    weights, inputs = prepare(folder, model, size, job)
     job = job | {"inputs": str(inputs), "size": size}
     workers = {tool: Worker(tool, model, weights, binary) for tool in tools}
     check(folder, workers, model, weights, job)
@@ -311,6 +333,9 @@ WORK = [
     ("U-Net 32, 256², 1 class × 2 methods × 4 layers", "unet:32", (256, 256),
      dict(layers=["mid", "dec3", "dec2", "dec1"], classes=[3], methods=[GRAD, HIRES]),
      {"pytorch-grad-cam": (None, None), "captum": (0.20, 0.45)}),
+    ("U-Net 32, 256², 100 nuclei, one map each at mid and dec1", "unet:32", (256, 256),
+     dict(layers=["mid", "dec1"], classes=[3] * DISCS, methods=[HIRES], discs=True),
+     {"captum": (None, None)}),
     ("ESPNet q=8, 512×1024, 19 classes × 2 methods at dec1", "espnet:8", (512, 1024),
      dict(layers=["dec1"], classes=EVERY, methods=[GRAD, HIRES]),
      {"captum": (0.30, 0.80), "PyTorch by hand": (None, None)}),
@@ -391,7 +416,7 @@ def main():
     name, model, size, job, targets = MEMORY
     if not args.only or args.only in name:
         print(name, flush=True)
-        weights, inputs = prepare(args.folder, model, size)
+        weights, inputs = prepare(args.folder, model, size, job)
         found = {}
         for tool in [*targets, *OURS]:
             worker = Worker(tool, model, weights, args.worker)

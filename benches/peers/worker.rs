@@ -22,6 +22,9 @@ struct Job {
     inputs: PathBuf,
     layers: Vec<String>,
     classes: Vec<usize>,
+    /// The first class is about the first mask, and so on, and not about the class's own.
+    #[serde(default)]
+    discs: bool,
     methods: Vec<String>,
     /// Where to write the raw maps, one after the other.
     out: Option<String>,
@@ -84,7 +87,6 @@ fn run(
     masks: &Tensor<4>,
     job: &Job,
 ) -> anyhow::Result<f64> {
-    let pixels = |_: &Prediction, class: usize| masks.clone().narrow(1, class, 1);
     let method = |name: &String| -> anyhow::Result<&dyn CamMethod> {
         match name.as_str() {
             "seg-grad-cam" => Ok(&GradCam),
@@ -96,7 +98,9 @@ fn run(
     let start = Instant::now();
     let seen = explainer.observe(input.clone())?;
     let mut requests = vec![];
-    for &class in &job.classes {
+    for (at, &class) in job.classes.iter().enumerate() {
+        let mask = if job.discs { at } else { class };
+        let pixels = |_: &Prediction, _: usize| masks.clone().narrow(1, mask, 1);
         let target = seen.target(&pixels, class)?;
         for layer in &job.layers {
             let of_layer = methods.iter().map(|&method| Request::new(method, layer, &target));

@@ -23,6 +23,7 @@ const CRATES: [(&str, &str, &[&str]); 4] = [
 ];
 const IN_THE_GRAPH: &[&str] = &[
     "plan",
+    "together",
     "engine",
     "rules",
     "weights",

@@ -63,7 +63,7 @@ impl<const D: usize> fmt::Debug for Request<'_, D> {
 
 impl<const D: usize> Observation<D> {
     /// Many maps at once: requests for the same target share its gradients, whatever the method, and
-    /// all their layers come from one backward pass.
+    /// all their layers come from one backward pass. Targets whose pixels lie far apart share passes, too.
     ///
     /// The results come in the order of the requests, as they are taken. Requests are looked at in
     /// blocks of 64: within a block gradients are shared, and memory does not grow with the number
@@ -178,7 +178,7 @@ impl<'a, const D: usize> Window<'a, D> {
         }
     }
 
-    /// The maps of methods that weight with gradients: one walk for each target.
+    /// The maps of methods that weight with gradients: one walk at most for each target.
     fn walk(&mut self, places: &[usize]) {
         let mut wanted: Vec<Wanted<'a, D>> = vec![];
         // Of each target and each of its layers the requests that want them.

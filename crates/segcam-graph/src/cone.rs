@@ -75,7 +75,7 @@ impl<B: Backend> Network<B> {
 }
 
 /// The shape without its channels.
-fn cells(shape: &[usize]) -> Vec<usize> {
+pub(crate) fn cells(shape: &[usize]) -> Vec<usize> {
     shape.iter().enumerate().filter(|(dim, _)| *dim != 1).map(|(_, side)| *side).collect()
 }
 
@@ -93,25 +93,41 @@ fn union(a: Cells, b: Cells) -> Cells {
 fn before(operation: &OperationIr, input: &TensorIr, out: &Cells) -> Cells {
     let Cells::Some(mask, shape) = out else { return Cells::All };
     let wanted = cells(&input.shape);
-    if wanted.len() != shape.len() {
-        return Cells::All;
-    }
-    // What an operation reads is the same on every backend.
-    let Some(rule) = ops::rule_of::<Dispatch>(operation) else { return Cells::All };
+    let Some(reads) = reads(operation, input, &wanted, shape) else { return Cells::All };
     // Windows are the same in every direction, so that one axis after the other is exact.
     let (mut mask, mut shape) = (mask.clone(), shape.clone());
-    for axis in 0..wanted.len() {
+    for (axis, reads) in reads.into_iter().enumerate() {
         let length = wanted[axis];
-        let dim = if axis == 0 { 0 } else { axis + 1 };
-        mask = match (rule.reads)(input, dim) {
-            Along::Same if length == shape[axis] => continue,
-            Along::Same if length > 1 => return Cells::All,
-            Along::Same | Along::All => along(&mask, &shape, axis, length, |_| 0..length),
+        mask = match reads {
+            Along::Same => continue,
+            Along::All => along(&mask, &shape, axis, length, |_| 0..length),
             Along::Cells(cells) => along(&mask, &shape, axis, length, cells),
         };
         shape[axis] = length;
     }
     Cells::Some(mask, shape)
+}
+
+/// What an operation's output cells read of an input along each axis of its [`cells`]; `None` if that
+/// is everything, as far as is known. [`Along::Same`] stands for axes of one length only.
+pub(crate) fn reads(
+    operation: &OperationIr,
+    input: &TensorIr,
+    wanted: &[usize],
+    out: &[usize],
+) -> Option<Vec<Along>> {
+    // What an operation reads is the same on every backend.
+    let rule = ops::rule_of::<Dispatch>(operation).filter(|_| wanted.len() == out.len())?;
+    let along = |axis: usize| {
+        let dim = if axis == 0 { 0 } else { axis + 1 };
+        match (rule.reads)(input, dim) {
+            Along::Same if wanted[axis] == out[axis] => Some(Along::Same),
+            Along::Same if wanted[axis] > 1 => None,
+            Along::Same => Some(Along::All),
+            other => Some(other),
+        }
+    };
+    (0..wanted.len()).map(along).collect()
 }
 
 fn along<C: IntoIterator<Item = usize>>(

@@ -44,6 +44,7 @@ mod reverse;
 mod run;
 mod simplify;
 mod tail;
+mod together;
 
 pub use capture::Names;
 pub use constants::Constants;
@@ -54,3 +55,4 @@ pub use network::Network;
 pub use reverse::{Shares, Target};
 pub use run::{Keep, Run};
 pub use tail::Tail;
+pub use together::Asked;

@@ -7,7 +7,6 @@ use burn::tensor::TensorData;
 
 use crate::env::{Head, Step};
 use crate::graph::Node;
-use crate::ops::narrow;
 use crate::{GraphError, Run, guarded};
 
 /// A score to differentiate: `Σ_p w_p · Σ_(c,v) v·y^c_p` over the output's pixels `p`.
@@ -55,6 +54,17 @@ impl<B: Backend> Run<B> {
         &self,
         targets: &[Target<B>],
         nodes: &[&Node],
+        visit: impl FnMut(usize, FloatTensor<B>),
+    ) {
+        let alone: Vec<_> = targets.iter().map(|target| vec![target.clone()]).collect();
+        self.reverse_sums(&alone, nodes, visit);
+    }
+
+    /// The same for K sums of scores.
+    pub(crate) fn reverse_sums(
+        &self,
+        sums: &[Vec<Target<B>>],
+        nodes: &[&Node],
         mut visit: impl FnMut(usize, FloatTensor<B>),
     ) {
         let wanted: Vec<TensorId> = nodes.iter().map(|node| node.id).collect();
@@ -64,8 +74,8 @@ impl<B: Backend> Run<B> {
             }
         };
         let active = self.network.graph.descendants(wanted.iter().copied());
-        let start = self.start(targets, &wanted);
-        self.walk(start, targets.len(), &active, |step, cotangent| give(step, cotangent));
+        let start = self.start(sums, &wanted);
+        self.walk(start, sums.len(), &active, |step, cotangent| give(step, cotangent));
     }
 
     /// The shares of one target's score when the network is cut at `node`: any of those that the
@@ -82,8 +92,7 @@ impl<B: Backend> Run<B> {
         };
         let graph = &self.network.graph;
         let active = graph.descendants([node.id]);
-        let asked = [target.channels.as_slice()];
-        let cotangent = self.all_channels(target.weights.clone(), &asked, graph.output);
+        let cotangent = self.all_channels(target.weights.clone(), &target.channels, graph.output);
         let mut cotangents = HashMap::from([(graph.output, cotangent)]);
         let mut bias = 0.0;
         let mut past: HashMap<TensorId, f64> = HashMap::new();
@@ -118,47 +127,43 @@ impl<B: Backend> Run<B> {
 
     /// The first cotangent and the value it belongs to. As long as the network's last operations
     /// have a shortcut for scores of few channels, it is taken.
-    fn start(&self, targets: &[Target<B>], wanted: &[TensorId]) -> (TensorId, FloatTensor<B>) {
-        let channels: Vec<_> = targets.iter().map(|target| target.channels.as_slice()).collect();
-        let weights = targets.iter().map(|target| target.weights.clone()).collect();
-        let mut cotangent = joined::<B>(weights);
-        let mut id = self.network.graph.output;
+    fn start(&self, sums: &[Vec<Target<B>>], wanted: &[TensorId]) -> (TensorId, FloatTensor<B>) {
+        let (mut heads, mut id): (Vec<&Head<B>>, _) = (vec![], self.network.graph.output);
         while !wanted.contains(&id)
+            && !matches!(heads.last(), Some(Head::Mixed(_)))
             && let Some(step) = self.step(id)
             && let Some(head) = &step.head
         {
-            match head {
-                Head::Channel(back) => cotangent = back(cotangent, targets.len()),
-                Head::Mixed(back) => {
-                    let count = cotangent.shape()[0] / channels.len();
-                    let rows = channels.iter().enumerate().map(|(at, channels)| {
-                        back(narrow::<B>(cotangent.clone(), 0, at * count, count), channels)
-                    });
-                    return (step.paths[0].0, joined::<B>(rows.collect()));
-                }
-            }
+            heads.push(head);
             id = step.paths[0].0;
         }
-        (id, self.all_channels(cotangent, &channels, id))
+        let cotangent = |target: &Target<B>| {
+            let mut cotangent = target.weights.clone();
+            for head in &heads {
+                match head {
+                    Head::Channel(back) => cotangent = back(cotangent, 1),
+                    Head::Mixed(back) => return back(cotangent, &target.channels),
+                }
+            }
+            self.all_channels(cotangent, &target.channels, id)
+        };
+        let rows = sums.iter().filter_map(|sum| sum.iter().map(cotangent).reduce(B::float_add));
+        (id, joined::<B>(rows.collect()))
     }
 
-    /// `cotangent`, `[K·N, 1, …]`, times each target's coefficients of all channels of value `id`.
+    /// `cotangent`, `[N, 1, …]`, times the coefficients of all channels of value `id`.
     fn all_channels(
         &self,
         cotangent: FloatTensor<B>,
-        targets: &[&[(usize, f64)]],
+        channels: &[(usize, f64)],
         id: TensorId,
     ) -> FloatTensor<B> {
-        let mut shape = cotangent.shape();
         let graph = &self.network.graph;
         let width = if graph.output == id { self.output.shape()[1] } else { graph.channels(id) };
-        let count = shape[0] / targets.len();
-        let mut coefficients = vec![0.0; shape[0] * width];
-        for (at, row) in coefficients.chunks_exact_mut(width).enumerate() {
-            targets[at / count].iter().for_each(|(channel, by)| row[*channel] += by);
-        }
+        let mut coefficients = vec![0.0; width];
+        channels.iter().for_each(|(channel, by)| coefficients[*channel] += by);
+        let mut shape = vec![1; cotangent.shape().num_dims()];
         shape[1] = width;
-        (2..shape.num_dims()).for_each(|dim| shape[dim] = 1);
         let coefficients = TensorData::new(coefficients, shape).convert_dtype(cotangent.dtype());
         let coefficients = B::float_from_data(coefficients, &cotangent.device());
         B::float_mul(cotangent, coefficients)
@@ -210,10 +215,11 @@ fn joined<B: Backend>(mut rows: Vec<FloatTensor<B>>) -> FloatTensor<B> {
 
 /// The sum of `a·b`, added up in double precision.
 fn product<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> Result<f64, GraphError> {
-    let read = guarded(|| read_sync(B::float_into_data(B::float_mul(a, b))));
-    match read {
-        Ok(Ok(data)) => Ok(data.iter::<f64>().sum()),
-        Ok(Err(error)) => Err(GraphError::Read { reason: error.to_string() }),
-        Err(reason) => Err(GraphError::Read { reason }),
-    }
+    Ok(read::<B>(B::float_mul(a, b))?.iter::<f64>().sum())
+}
+
+pub(crate) fn read<B: Backend>(tensor: FloatTensor<B>) -> Result<TensorData, GraphError> {
+    let read = guarded(|| read_sync(B::float_into_data(tensor)));
+    let failed = |reason| GraphError::Read { reason };
+    read.map_err(failed)?.map_err(|error| failed(error.to_string()))
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The fast engine: the network's forward pass is captured as a graph, computed once, and walked
-/// backwards once per target, whatever the number of layers and methods.
+/// backwards at most once per target, whatever the number of layers and methods.
 ///
 /// A network that cannot be captured, or has an operation without a rule, is answered by the
 /// [`TapeEngine`], and the explanation's [`engine`](crate::Explanation::engine) says why.

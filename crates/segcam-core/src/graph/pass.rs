@@ -24,30 +24,7 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
         wanted: &[Wanted<D>],
         visit: &mut dyn FnMut(usize, usize, Gradients<D>) -> Result<(), CamError>,
     ) -> Result<(), CamError> {
-        let layers = every_layer(wanted);
-        let kept = match self.runs.with(&layers, false) {
-            Err(CamError::Graph(GraphError::Memory { .. })) if layers.len() > 1 => {
-                return layers.iter().try_for_each(|layer| self.alone(layer, wanted, visit));
-            }
-            kept => kept?,
-        };
-        let chunk = if kept.network().takes_many() { self.chunk } else { 1 };
-        for (at, wanted) in wanted.chunks(chunk).enumerate() {
-            let layers = every_layer(wanted);
-            let nodes =
-                layers.iter().map(|layer| kept.node(layer)).collect::<Result<Vec<_>, _>>()?;
-            let targets: Vec<_> = wanted.iter().map(|wanted| to_graph(&wanted.target)).collect();
-            let mut result = Ok(());
-            kept.run().reverse(&targets, &nodes, |node, gradients| {
-                if result.is_ok() {
-                    let found =
-                        Found { gradients: Tensor::from_dispatch(gradients), at: at * chunk };
-                    result = found.give(&kept, nodes[node], wanted, visit);
-                }
-            });
-            result?;
-        }
-        Ok(())
+        self.walk(wanted, visit).map(|_walks| ())
     }
 
     fn perturbed(
@@ -92,13 +69,42 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
 }
 
 impl<M: SegmentationModel<D>, const D: usize> GraphPass<M, D> {
+    /// The gradients, and how many walks they took.
+    pub(super) fn walk(
+        &self,
+        wanted: &[Wanted<D>],
+        visit: &mut dyn FnMut(usize, usize, Gradients<D>) -> Result<(), CamError>,
+    ) -> Result<usize, CamError> {
+        let layers = every_layer(wanted);
+        let kept = match self.runs.with(&layers, false) {
+            Err(CamError::Graph(GraphError::Memory { .. })) if layers.len() > 1 => {
+                return layers.iter().map(|layer| self.alone(layer, wanted, visit)).sum();
+            }
+            kept => kept?,
+        };
+        let asked = |Wanted { target, layers }: &Wanted<D>| {
+            let nodes = layers.iter().map(|layer| kept.node(layer));
+            Ok((to_graph(target), nodes.collect::<Result<_, CamError>>()?))
+        };
+        let asked = wanted.iter().map(asked).collect::<Result<Vec<_>, CamError>>()?;
+        let chunk = if kept.network().takes_many() { self.chunk } else { 1 };
+        kept.run().reverse_each(&asked, chunk, |target, at, gradients| {
+            let activations = value(&kept, asked[target].1[at])?;
+            visit(
+                target,
+                at,
+                Gradients { activations, gradients: Tensor::from_dispatch(gradients) },
+            )
+        })
+    }
+
     /// The gradients at one of the layers, where the memory does not suffice for all together.
     fn alone(
         &self,
         layer: &str,
         wanted: &[Wanted<D>],
         visit: &mut dyn FnMut(usize, usize, Gradients<D>) -> Result<(), CamError>,
-    ) -> Result<(), CamError> {
+    ) -> Result<usize, CamError> {
         let places = wanted.iter().enumerate().filter_map(|(target, wanted)| {
             Some((target, wanted.layers.iter().position(|name| *name == layer)?))
         });
@@ -108,7 +114,7 @@ impl<M: SegmentationModel<D>, const D: usize> GraphPass<M, D> {
             layers: vec![layer],
         };
         let alone: Vec<_> = places.iter().map(alone).collect();
-        self.gradients(&alone, &mut |at, _, found| visit(places[at].0, places[at].1, found))
+        self.walk(&alone, &mut |at, _, found| visit(places[at].0, places[at].1, found))
     }
 }
 
@@ -128,37 +134,6 @@ impl<M: SegmentationModel<D>, const D: usize> Certifier<D> for GraphPass<M, D> {
         let mut shape = node.shape.clone();
         shape[1] = 1;
         Ok(Tensor::from_data(TensorData::new(reached, shape), &target.weights().device()))
-    }
-}
-
-/// The gradients at one node, those of the targets one after the other along the batch.
-struct Found<const D: usize> {
-    gradients: Tensor<D>,
-    /// Number of the first target.
-    at: usize,
-}
-
-impl<const D: usize> Found<D> {
-    /// Hands them to the targets that want them.
-    fn give(
-        &self,
-        kept: &Kept,
-        node: &Node,
-        wanted: &[Wanted<D>],
-        visit: &mut dyn FnMut(usize, usize, Gradients<D>) -> Result<(), CamError>,
-    ) -> Result<(), CamError> {
-        let activations: Tensor<D> = value(kept, node)?;
-        let images = activations.dims()[0];
-        for (target, Wanted { layers, .. }) in wanted.iter().enumerate() {
-            let Some(layer) = layers.iter().position(|layer| *layer == node.name) else { continue };
-            let gradients = match wanted.len() {
-                1 => self.gradients.clone(),
-                _ => self.gradients.clone().narrow(0, target * images, images),
-            };
-            let activations = activations.clone();
-            visit(self.at + target, layer, Gradients { activations, gradients })?;
-        }
-        Ok(())
     }
 }
 

@@ -1,13 +1,15 @@
-//! How many forward passes questions cost.
+//! How many forward passes questions cost, and how many walks back.
 
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::conv::{Conv2d, Conv2dConfig, Conv3d, Conv3dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::Distribution;
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{relu, sigmoid};
 
 use super::*;
-use crate::{AllPixels, Explainer, HiResCam, Layers, Observation, Request, Target, Wanted};
+use crate::{
+    AllPixels, Explainer, HiResCam, Layers, Observation, Prediction, Request, Target, Wanted,
+};
 
 /// Named layers `a` and `b`; a convolution that is merged with its BatchNorm; operations.
 #[derive(Module, Debug)]
@@ -176,4 +178,124 @@ fn what_does_not_fit_together_is_computed_one_layer_after_the_other() {
     passes.dedup();
     // With room for one branch each layer has a pass of its own; with room for both the first does.
     assert_eq!((passes[0] > 2, passes.last()), (true, Some(&1)), "{passes:?}");
+}
+
+/// Convolutions, and behind `before` a gate that is a mean over the image.
+#[derive(Module, Debug)]
+struct Gated {
+    first: Conv2d,
+    second: Conv2d,
+    third: Conv2d,
+}
+
+impl SegmentationModel for Gated {
+    fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+        let before = layers.name("before", relu(self.first.forward(image)));
+        let gate = sigmoid(before.clone().mean_dims(&[2, 3]));
+        let behind = layers.name("behind", relu(self.second.forward(before * gate)));
+        self.third.forward(behind)
+    }
+}
+
+/// One convolution in three dimensions behind `layer`.
+#[derive(Module, Debug)]
+struct Volume {
+    first: Conv3d,
+    second: Conv3d,
+}
+
+impl SegmentationModel<5> for Volume {
+    fn forward(&self, volume: Tensor<5>, layers: &mut Layers) -> Tensor<5> {
+        self.second.forward(layers.name("layer", relu(self.first.forward(volume))))
+    }
+}
+
+/// Sets of 3 pixels in each direction, each at a corner, of classes in turn.
+fn sets<const D: usize>(
+    seen: &Observation<D>,
+    corners: impl Iterator<Item = Vec<usize>>,
+) -> Vec<Target<D>> {
+    let set = |(at, corner): (usize, Vec<usize>)| {
+        let pixels = move |view: &Prediction<D>, _: usize| {
+            let mut ranges = view.shape().map(|length| 0..length);
+            for (range, from) in ranges[2..].iter_mut().zip(&corner) {
+                *range = *from..from + 3;
+            }
+            Tensor::<D>::zeros(view.shape(), &view.device()).slice_fill(ranges, 1.0)
+        };
+        seen.target(&pixels, at % 2).expect("a target")
+    };
+    corners.enumerate().map(set).collect()
+}
+
+/// How many walks the targets take, whose gradients must be those of walks by themselves.
+fn walks<M: SegmentationModel<D>, const D: usize>(
+    engine: &GraphEngine<M, D>,
+    seen: &Observation<D>,
+    targets: &[Target<D>],
+    layers: &[&str],
+) -> usize {
+    let pass = engine.run(seen.input()).expect("a pass").1;
+    let gradients = |targets: &[Target<D>]| {
+        let wanted =
+            |target: &Target<D>| Wanted { target: target.clone(), layers: layers.to_vec() };
+        let wanted: Vec<_> = targets.iter().map(wanted).collect();
+        let mut found = vec![vec![]; targets.len() * layers.len()];
+        let walks = pass.walk(&wanted, &mut |target, layer, gradients| {
+            found[target * layers.len() + layer] =
+                gradients.gradients.into_data().iter::<f32>().collect();
+            Ok(())
+        });
+        (found, walks.expect("gradients"))
+    };
+    let (together, walks) = gradients(targets);
+    let alone = targets.iter().flat_map(|target| gradients(std::slice::from_ref(target)).0);
+    for (at, (together, alone)) in together.iter().zip(alone).enumerate() {
+        let largest = alone.iter().fold(0f32, |most, value| most.max(value.abs()));
+        let gaps = together.iter().zip(&alone).map(|(one, other)| (one - other).abs());
+        assert!(largest > 0.0 && together.len() == alone.len(), "{at}");
+        assert!(gaps.fold(0.0, f32::max) <= 1e-6 * largest, "{at}");
+    }
+    walks
+}
+
+#[test]
+fn targets_whose_cones_do_not_meet_share_a_walk() {
+    let device = Device::flex();
+    let conv = |channels, side| {
+        let same = burn::nn::PaddingConfig2d::Same;
+        Conv2dConfig::new(channels, [side; 2]).with_padding(same).init(&device)
+    };
+    let net = Gated { first: conv([1, 3], 1), second: conv([3, 4], 3), third: conv([4, 2], 5) };
+    let engine = GraphEngine::new(net);
+    let input = Tensor::random([1, 1, 70, 70], Distribution::Default, &device);
+    let seen = Explainer::with_engine(engine.clone()).observe(input).expect("a pass");
+    let grid = (0..100).map(|at| vec![at / 10 * 7 + 2, at % 10 * 7 + 2]);
+    let targets = sets(&seen, grid);
+    // At `behind` a set of 3 pixels reaches 7 cells, and the sets are 7 pixels apart.
+    assert_eq!(walks(&engine, &seen, &targets, &["behind"]), 1);
+    assert_eq!(walks(&engine.clone().with_chunk(3), &seen, &targets, &["behind"]), 1);
+    // Each cell before the gate reaches every pixel.
+    assert_eq!(walks(&engine, &seen, &targets[..9], &["before"]), 9);
+    assert_eq!(walks(&engine, &seen, &targets[..9], &["behind", "before"]), 9);
+    // A pixel closer, and every second one can share.
+    let line = |step: usize| (0..8).map(move |at| vec![5, at * step]);
+    assert_eq!(walks(&engine, &seen, &sets(&seen, line(7)), &["behind"]), 1);
+    assert_eq!(walks(&engine, &seen, &sets(&seen, line(6)), &["behind"]), 2);
+    assert_eq!(walks(&engine, &seen, &sets(&seen, line(3)), &["behind"]), 3);
+    assert_eq!(walks(&engine.with_chunk(3), &seen, &sets(&seen, line(2)), &["behind"]), 4);
+}
+
+#[test]
+fn volumes_share_walks_too() {
+    let device = Device::flex();
+    let conv = |channels| Conv3dConfig::new(channels, [3; 3]).init(&device);
+    let engine = GraphEngine::new(Volume { first: conv([1, 3]), second: conv([3, 2]) });
+    let input = Tensor::random([2, 1, 14, 14, 14], Distribution::Default, &device);
+    let seen = Explainer::with_engine(engine.clone()).observe(input).expect("a pass");
+    // Seven of the eight corners are apart by 5 in some direction, which is what a set reaches.
+    let corners =
+        |step: usize| (0..8).map(move |at| [4, 2, 1].map(|bit| at / bit % 2 * step).into());
+    assert_eq!(walks(&engine, &seen, &sets(&seen, corners(5)), &["layer"]), 1);
+    assert_eq!(walks(&engine, &seen, &sets(&seen, corners(4)), &["layer"]), 8);
 }
