@@ -1,4 +1,4 @@
-//! Figures as files: PNG that says what it shows, and SVG for print.
+//! Figures as files: PNG that says what it shows, and SVG and PDF for print.
 
 use anyhow::{Context, Result};
 use png::{BitDepth, ColorType, Compression, Encoder, Filter, PixelDimensions, Unit};
@@ -13,12 +13,14 @@ pub struct Print {
     pub millimetres: Option<f64>,
     /// Whether there is an SVG file beside each PNG.
     pub svg: bool,
+    /// Whether there is a PDF file, too.
+    pub pdf: bool,
     /// What every PNG says of itself, beside its title: keywords and texts, such as `Software`.
     pub about: Vec<(String, String)>,
 }
 
 impl Print {
-    /// The files of one figure: `name.png`, and `name.svg` if that is wanted.
+    /// The files of one figure: `name.png`, `name.svg` and `name.pdf` if they are wanted.
     ///
     /// # Errors
     /// A picture that is too large.
@@ -34,6 +36,9 @@ impl Print {
         }];
         if self.svg {
             files.push(File { name: format!("{name}.svg"), bytes: figure.to_svg().into_bytes() });
+        }
+        if self.pdf {
+            files.push(File { name: format!("{name}.pdf"), bytes: figure.to_pdf() });
         }
         Ok(files)
     }

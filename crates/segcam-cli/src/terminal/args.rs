@@ -345,6 +345,10 @@ pub(crate) struct PrintArgs {
     /// Also write figures as SVG, with real text
     #[arg(long)]
     svg: bool,
+
+    /// Also write figures as PDF, with text that can be selected; a page is as wide as its figure
+    #[arg(long)]
+    pdf: bool,
 }
 
 impl PrintArgs {
@@ -358,7 +362,7 @@ impl PrintArgs {
             ("Comment", command.join(" ")),
         ];
         let about = about.map(|(keyword, text)| (keyword.to_string(), text)).to_vec();
-        Print { millimetres: self.figure_width, svg: self.svg, about }
+        Print { millimetres: self.figure_width, svg: self.svg, pdf: self.pdf, about }
     }
 }
 

@@ -70,10 +70,12 @@ fn arrays_have_the_documented_shapes_and_agree_with_the_report() {
 #[test]
 fn figures_for_print_know_their_size_and_what_they_show() {
     let folder = folder_with_image();
-    works(folder.path(), "explain --input spots.png --figure-width 85mm --svg --out out");
+    works(folder.path(), "explain --input spots.png --figure-width 85mm --svg --pdf --out out");
     let out = folder.path().join("out");
     let svg = fs::read_to_string(out.join("compare.svg")).expect("a text");
     assert!(svg.contains("width=\"85mm\"") && svg.contains("Seg-Grad-CAM at mid"), "{}", svg.len());
+    let pdf = fs::read(out.join("compare.pdf")).expect("a file");
+    assert!(pdf.starts_with(b"%PDF-"));
     let file = fs::File::open(out.join("compare.png")).expect("a picture");
     let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
     let info = reader.info();
@@ -90,6 +92,7 @@ fn figures_for_print_know_their_size_and_what_they_show() {
     let report = json(&out.join("report.json"));
     assert!(report["maps"][0]["files"].to_string().contains("seg-grad-cam.mid.svg"));
     assert!(report["files"].to_string().contains("compare.svg"));
+    assert!(report["files"].to_string().contains("compare.pdf"));
 }
 
 /// Evidence against the class is drawn, and `--normalize` and `--positive` leave it out.
