@@ -258,7 +258,10 @@ impl<'a> Sheet<'a> {
     /// Puts a panel in its place, and returns the y below it.
     fn panel(&mut self, panel: &'a Panel, (left, top): (u32, u32), room: u32) -> u32 {
         let image = &panel.image;
-        self.pictures.push((left, top, Cow::Borrowed(image)));
+        // A place that stays empty is no picture.
+        if !image.is_empty() {
+            self.pictures.push((left, top, Cow::Borrowed(image)));
+        }
         let mut height = image.height();
         if let Some(bar) = &panel.bar {
             self.bar(bar, (left + image.width() + self.scaled(8), top), height);
@@ -394,6 +397,17 @@ mod tests {
         assert_eq!(image.width(), 2 * WORDS + 3 * MARGIN);
         let reds = image.pixels().filter(|pixel| pixel.0 == [255, 0, 0]).count();
         assert_eq!(reds, 2 * 40 * 30);
+    }
+
+    #[test]
+    fn a_place_that_stays_empty_is_in_no_file() {
+        let caption = "input".to_string();
+        let panel = Panel { image: RgbImage::new(40, 30), caption, bar: None };
+        let figure =
+            Figure::new("", vec![vec![panel.clone(), panel.clone()], vec![Panel::blank(), panel]]);
+        assert_eq!(figure.to_svg().matches("<image").count(), 3);
+        assert!(figure.to_pdf().len() > 1000);
+        assert_eq!(figure.to_image().width(), 2 * WORDS + 3 * MARGIN);
     }
 
     /// At 85 mm a point of the smallest letters is not smaller than on any other paper.

@@ -38,9 +38,6 @@ pub(crate) fn of_sheet(title: &str, sheet: &Sheet, width: f32) -> Vec<u8> {
     let up = |y: f32| sheet.height as f32 - y;
     let mut pictures = vec![];
     for (left, top, picture) in &sheet.pictures {
-        if picture.is_empty() {
-            continue;
-        }
         let name = format!("P{}", pictures.len());
         let [width, height] = [picture.width(), picture.height()].map(|side| side as f32);
         let corner = [*left as f32, up(*top as f32 + height)];
@@ -131,7 +128,7 @@ impl Letters {
         let font = font();
         let name = self.font_name();
         let name = Name(name.as_bytes());
-        let thousandths = |units_: f32| units_ / units(&font) * 1000.0;
+        let thousandths = |length: f32| length / units(&font) * 1000.0;
         pdf.type0_font(id)
             .base_font(name)
             .encoding_predefined(Name(b"Identity-H"))
@@ -150,6 +147,9 @@ impl Letters {
         let [ascent, descent] = [font.ascent_unscaled(), font.descent_unscaled()].map(thousandths);
         let widest = self.used.values().map(|(glyph, _)| font.h_advance_unscaled(*glyph));
         let widest = thousandths(widest.fold(0.0, f32::max));
+        let capital =
+            font.outline(font.glyph_id('H')).map_or(0.0, |outline| outline.bounds.height());
+        let capital = thousandths(capital.abs());
         pdf.font_descriptor(about)
             .name(name)
             .flags(FontFlags::NON_SYMBOLIC)
@@ -157,8 +157,8 @@ impl Letters {
             .italic_angle(0.0)
             .ascent(ascent)
             .descent(descent)
-            .cap_height(ascent)
-            .stem_v(60.0)
+            .cap_height(capital)
+            .stem_v(70.0)
             .font_file2(file);
         let bytes = subset(FONT, 0, &self.numbers).expect("a font that ships whole");
         pdf.stream(file, &packed(&bytes)).filter(Filter::FlateDecode);
