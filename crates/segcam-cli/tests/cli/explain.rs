@@ -338,6 +338,26 @@ fn each_object_gets_its_own_map_and_certificates_are_reported() {
     assert_eq!(report["maps"][2]["pixel_set"], "instance:9");
 }
 
+/// While maps of the next figure are computed.
+#[test]
+fn a_figure_that_cannot_be_written_ends_the_run() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let explain = "explain --input spots.png --layer mid --json --pixels each:5 class --out";
+    let report: Value =
+        serde_json::from_str(&works(path, &format!("{explain} whole"))).expect("JSON");
+    let sets = report["maps"].as_array().expect("maps").iter().map(|map| map["pixel_set"].as_str());
+    let sets: Vec<&str> = sets.map(|set| set.expect("a name")).collect();
+    assert!(sets.len() == 6 && sets[4..] == ["class"; 2], "{sets:?}");
+    assert!(sets[0] == sets[1] && sets[1] != sets[2] && sets[2] == sets[3], "{sets:?}");
+    let files: Vec<&str> =
+        report["files"].as_array().expect("files").iter().filter_map(Value::as_str).collect();
+    let [first, second, ..] = files[..] else { panic!("{files:?}") };
+    fs::create_dir_all(path.join("out").join(second)).expect("a folder in the way");
+    fails(path, &format!("{explain} out"), &["cannot write", second]);
+    assert!(path.join("out").join(first).is_file(), "{first} was finished before");
+}
+
 #[test]
 fn maps_can_be_smoothed_and_fused() {
     let folder = folder_with_image();
