@@ -351,6 +351,17 @@ fn errors_say_what_would_work() {
         text.to_string(),
         "no layer is named `midd` (did you mean `mid`?); known layers: enc mid"
     );
+    let many = (0..24).map(|number| format!("layer{}.conv{}", number / 6, number % 6));
+    let text = CamError::UnknownLayer {
+        wanted: "layer2.cnv3".into(),
+        closest: Some("layer2.conv3".into()),
+        known: many.collect(),
+    };
+    assert_eq!(
+        text.to_string(),
+        "no layer is named `layer2.cnv3` (did you mean `layer2.conv3`?); the most alike of 24 known \
+         layers: layer2.conv3 layer0.conv3 layer1.conv3"
+    );
     let text = CamError::ClassOutOfRange { class: 99, classes: 20 };
     assert_eq!(text.to_string(), "class 99 does not exist: the network has 20, numbered 0 to 19");
 }

@@ -267,15 +267,20 @@ fn without_twins<const D: usize>(figures: &mut [Figure<D>]) {
 
 /// A name without what not every file system takes, and short enough for each.
 pub(crate) fn file_name(name: &str) -> String {
-    const LONGEST: usize = 48;
+    const ENDS: [usize; 2] = [24, 24];
     let plain = |c: char| c.is_alphanumeric() || "._-+".contains(c);
     let name = name.replace(':', "-").replace(|c| !plain(c), "_");
-    let letters: Vec<char> = name.chars().collect();
-    if letters.len() <= LONGEST {
-        return name;
+    without_middle(&name, ENDS, '~')
+}
+
+/// A text as it is, or, with a mark between them, so many letters of its beginning and its end.
+pub(crate) fn without_middle(text: &str, [start, end]: [usize; 2], mark: char) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= start + end {
+        return text.to_string();
     }
-    let (start, end) = (&letters[..LONGEST / 2], &letters[letters.len() - LONGEST / 2..]);
-    start.iter().chain(&['~']).chain(end).collect()
+    let (start, end) = (&letters[..start], &letters[letters.len() - end..]);
+    start.iter().chain(&[mark]).chain(end).collect()
 }
 
 /// Each item once.

@@ -3,16 +3,13 @@
 use std::sync::OnceLock;
 
 use image::{DynamicImage, Rgb, RgbImage, imageops};
-use segcam::annotations::{
-    Confusion, FalseNegatives, FalsePositives, GroundTruth, TruePositives, Truth,
-};
+use segcam::annotations::{Confusion, FalseNegatives, FalsePositives, TruePositives, Truth};
 use segcam::burn::tensor::{Device, Tensor};
 use segcam::models::Placement;
 use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay, short_number, tint};
-use segcam::{
-    CamError, Certificate, Explanation, Fused, MapStatus, Normalize, PixelSet, Prediction, guarded,
-};
+use segcam::{CamError, Certificate, Explanation, Fused, MapStatus, Normalize, PixelSet, guarded};
 
+use crate::ask::without_middle;
 use crate::draw::{Scene, Show};
 use crate::read::Picture;
 
@@ -76,7 +73,8 @@ impl<const D: usize> Drawing<D> {
             if largest > 0.0 { MapStatus::Positive } else { MapStatus::AllZero }
         });
         let (status, scale) = (status.collect(), vec![(0.0, 1.0); heat.dims()[0]]);
-        let layers: Vec<&str> = fused.maps().iter().map(Explanation::layer).collect();
+        let layers = fused.maps().iter().map(Explanation::layer).map(short_layer);
+        let layers: Vec<_> = layers.collect();
         let method = fused.maps().first().map_or("", |map| title(map.method()));
         let caption = format!("{method}, {} of {}", fused.fusion(), layers.join(", "));
         let colormap = Colormap::default();
@@ -111,7 +109,7 @@ impl<const D: usize> Drawing<D> {
                 (map.heat_map(Normalize::Max), scale)
             }
         };
-        let mut caption = format!("{} at {}", title(map.method()), map.layer());
+        let mut caption = format!("{} at {}", title(map.method()), short_layer(map.layer()));
         if map.target().is_whole_image() {
             caption += ", whole image";
         }
@@ -150,31 +148,41 @@ pub(crate) struct Canvas<const D: usize> {
     input_size: [usize; 2],
 }
 
-/// A prediction beside its annotation.
-struct Judged<const D: usize> {
+/// A class's prediction beside its annotation, for every image of the batch.
+#[derive(Clone)]
+pub(crate) struct Judged<const D: usize> {
     annotated: Tensor<D>,
     hits: Tensor<D>,
     misses: Tensor<D>,
     false_alarms: Tensor<D>,
-    dice: Option<f64>,
 }
 
 impl<const D: usize> Judged<D> {
-    fn new(
-        truth: &GroundTruth,
-        prediction: &Prediction<D>,
-        class: usize,
-    ) -> Result<Self, CamError> {
-        guarded(|| {
-            let of = |set: &dyn PixelSet<D>| here(&set.weights(prediction, class)?);
-            Ok(Self {
-                annotated: of(&Truth::new(truth))?,
-                hits: of(&TruePositives::new(truth))?,
-                misses: of(&FalseNegatives::new(truth))?,
-                false_alarms: of(&FalsePositives::new(truth))?,
-                dice: Confusion::new(truth, prediction, class)?.dice(),
-            })
-        })
+    /// `None` without an annotation.
+    pub(crate) fn new(scene: Scene<D>, class: usize) -> Result<Option<Self>, CamError> {
+        let Some(truth) = scene.truth else { return Ok(None) };
+        let prediction = scene.seen.prediction();
+        let of = |set: &dyn PixelSet<D>| guarded(|| here(&set.weights(prediction, class)?));
+        Ok(Some(Self {
+            annotated: of(&Truth::new(truth))?,
+            hits: of(&TruePositives::new(truth))?,
+            misses: of(&FalseNegatives::new(truth))?,
+            false_alarms: of(&FalsePositives::new(truth))?,
+        }))
+    }
+
+    /// Of one image of the batch; `None` if the class is neither predicted nor annotated there.
+    fn dice(&self, sample: usize) -> Option<f64> {
+        let count = |set: &Tensor<D>| {
+            set.clone().narrow(0, sample, 1).int().sum().into_scalar::<i64>() as usize
+        };
+        let counts = Confusion {
+            true_positives: count(&self.hits),
+            false_positives: count(&self.false_alarms),
+            false_negatives: count(&self.misses),
+            ..Confusion::default()
+        };
+        counts.dice()
     }
 }
 
@@ -183,7 +191,8 @@ impl<const D: usize> Canvas<D> {
     /// slice with most of the `explained` pixels is shown, or most of the predicted class if they are
     /// everywhere.
     pub(crate) fn new(
-        Scene { input, seen, truth, .. }: Scene<D>,
+        Scene { input, seen, .. }: Scene<D>,
+        judged: Option<Judged<D>>,
         class: usize,
         explained: &Tensor<D>,
         sample: usize,
@@ -210,7 +219,6 @@ impl<const D: usize> Canvas<D> {
             }
             None => [height, width],
         };
-        let judged = truth.map(|truth| Judged::new(truth, prediction, class)).transpose()?;
         let colour = picture.pixels().any(|Rgb([r, g, b])| r != g || g != b);
         let changed = |place: Placement| place.image != place.resized || (colour && channels == 1);
         let seen = input.placement().is_some_and(changed).then(|| here(&shown)).transpose()?;
@@ -258,13 +266,15 @@ impl<const D: usize> Canvas<D> {
         let size = Size::InFigure;
         let mut image = self.resized(&self.picture, size);
         let slice = self.slice_name();
-        let Some(Judged { hits, misses, false_alarms, dice, .. }) = &self.judged else {
+        let Some(judged) = &self.judged else {
             outline(&mut image, &self.mask(&self.predicted, size), PREDICTED);
             return Panel { image, caption: format!("prediction{slice}"), bar: None };
         };
+        let Judged { hits, misses, false_alarms, .. } = judged;
         for (mask, color) in [(hits, HIT), (misses, MISSED), (false_alarms, FALSE_ALARM)] {
             tint(&mut image, &self.mask(mask, size), color, PAINTED);
         }
+        let dice = judged.dice(self.sample);
         let dice = dice.map(|dice| format!(", Dice {dice:.3}")).unwrap_or_default();
         let caption = format!(
             "prediction beside annotation{dice}{slice}\ngreen: right, red: missed, pink: false alarm"
@@ -407,6 +417,12 @@ pub(crate) fn title(method: &str) -> &str {
     }
 }
 
+/// A layer as captions name it: the report has the whole name. It is the end that tells layers apart.
+pub(crate) fn short_layer(name: &str) -> String {
+    const ENDS: [usize; 2] = [8, 24];
+    without_middle(name, ENDS, '…')
+}
+
 /// How much of the score comes through the layer, and how much of the map lies where nothing can
 /// have an influence.
 fn in_words(certificate: &Certificate) -> String {
@@ -463,4 +479,14 @@ fn draw(tensor: &Tensor<4>) -> RgbImage {
         let byte = |p: &Plane| ((p.at(y as usize, x as usize) - low) / range * 255.0) as u8;
         Rgb([byte(&planes[0]), byte(&planes[1]), byte(&planes[2])])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn long_names_of_layers_lose_their_middle() {
+        let short = super::short_layer("/encoder/layer4/layer4.2/conv3/Conv");
+        assert_eq!(short, "/encoder…yer4/layer4.2/conv3/Conv");
+        assert_eq!(super::short_layer("decoder.blocks.3"), "decoder.blocks.3");
+    }
 }

@@ -1,11 +1,6 @@
 //! The fourth step: maps become pictures, arrays and numbers, as the files that will hold them.
 
-use std::io::Cursor;
-use std::ops::Deref;
-
 use anyhow::Result;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{EncodableLayout, ImageBuffer, Pixel, PixelWithColorType};
 use npyz::WriterBuilder;
 use rayon::prelude::*;
 use segcam::annotations::{Confusion, GroundTruth};
@@ -17,15 +12,16 @@ use segcam::{CamError, Fusion, Normalize, Observation, guarded};
 use serde::Serialize;
 
 use crate::ask::{Figure, Question, Sets, file_name};
-use crate::canvas::{Canvas, Drawing, Size, here, title};
+use crate::canvas::{Canvas, Drawing, Judged, Size, here, short_layer, title};
 use crate::explain::{Answer, Map, is_lost};
 use crate::network::Model;
+use crate::overview::Overview;
 use crate::print::Print;
 use crate::read::Input;
 use crate::report::{Failure, JudgedReport, MapReport};
 
 /// Panels in a row of pixel sets; of more than one row they are small.
-const COLUMNS: usize = 6;
+pub(crate) const COLUMNS: usize = 6;
 
 /// How maps are shown.
 #[derive(Debug, Clone, Default)]
@@ -138,70 +134,6 @@ struct Panels<const D: usize> {
     maps: Vec<Panel>,
 }
 
-/// All parts of a set side by side: a sheet for each layer and method.
-#[derive(Debug, Default)]
-pub struct Overview {
-    sheets: Vec<Sheet>,
-}
-
-#[derive(Debug)]
-struct Sheet {
-    name: String,
-    title: String,
-    panels: Vec<Panel>,
-}
-
-/// Panels of one sheet.
-const MOST: usize = 12 * COLUMNS;
-
-impl Overview {
-    /// Adds a map of a part.
-    fn add<const D: usize>(
-        &mut self,
-        scene: Scene<D>,
-        question: &Question<D>,
-        (figure, part_of): (&Figure<D>, &str),
-        (map, number): (usize, &str),
-        panel: Panel,
-    ) {
-        let name = format!("overview.{}{part_of}{number}", question.map_file(map));
-        let found = self.sheets.iter().position(|sheet| sheet.name == name);
-        let at = found.unwrap_or_else(|| {
-            let (class, image) = (scene.model.class_title(figure.class), scene.input.short_name());
-            let (method, layer) = question.map(map);
-            let method = method.name();
-            let map = format!("{} at {}, each part by its own scale", title(&method), layer.name);
-            let title = format!("{image}: {class}, {}; {map}", figure.asked);
-            self.sheets.push(Sheet { name, title, panels: vec![] });
-            self.sheets.len() - 1
-        });
-        let sheet = &mut self.sheets[at];
-        match sheet.panels.len() {
-            0..MOST => sheet.panels.push(Panel { caption: figure.pixels.name(), ..panel }),
-            MOST => {
-                sheet.title += &format!(" (the first {MOST})");
-                sheet.panels.push(Panel::blank());
-            }
-            _ => {}
-        }
-    }
-
-    /// The sheets of several panels as pictures.
-    ///
-    /// # Errors
-    /// A picture that is too large.
-    pub fn files(&self, print: &Print) -> Result<Vec<File>> {
-        let mut files = vec![];
-        for Sheet { name, title, panels } in &self.sheets {
-            if panels.len() > 1 {
-                let rows = panels.chunks(COLUMNS).map(<[Panel]>::to_vec).collect();
-                files.extend(print.files(name, title, rows)?);
-            }
-        }
-        Ok(files)
-    }
-}
-
 /// Draws a figure's maps, each by itself and all together; those of parts go to the overview, too.
 ///
 /// # Errors
@@ -270,7 +202,7 @@ fn draw_maps<const D: usize>(
             Err(error) => {
                 let of = Some((name.as_str(), request.layer()));
                 drawn.failures.push(failure(answer.figure, of, &error));
-                Err(format!("{} at {}\nno map", title(&name), request.layer()))
+                Err(format!("{} at {}\nno map", title(&name), short_layer(request.layer())))
             }
         });
     }
@@ -279,9 +211,10 @@ fn draw_maps<const D: usize>(
     }
     let fused = style.fuse.map(|fusion| fuse(fusion, question, maps)).transpose()?;
     let explained = targets.pixels.weights();
+    let judged = Judged::new(scene, class)?;
     let mut all = vec![];
     for sample in 0..input.tensor.dims()[0] {
-        let canvas = Canvas::new(scene, class, explained, sample)?;
+        let canvas = Canvas::new(scene, judged.clone(), class, explained, sample)?;
         drawn.slices.extend(canvas.slice());
         let number = in_batch(sample, input);
         let title = |report: &MapReport| {
@@ -488,7 +421,7 @@ pub fn draw_sets<const D: usize>(
         if pixels == 0 && sets.figures.len() == 1 {
             seen.target(set, *class)?;
         }
-        let canvas = Canvas::new(scene, *class, &weights, 0)?;
+        let canvas = Canvas::new(scene, Judged::new(scene, *class)?, *class, &weights, 0)?;
         let caption = format!("{}\n{pixels} pixels", set.name());
         panels.push(canvas.set(&weights, colormap, &caption, size));
         rows.push(SetReport { set: set.name(), class: *class, pixels });
@@ -527,22 +460,6 @@ fn on_image<const D: usize>(map: Tensor<D>, input: &Input<D>) -> Tensor<D> {
     let Some(Placement { image, resized, .. }) = input.placement() else { return map };
     let cropped = map.narrow(D - 2, 0, resized[0]).narrow(D - 1, 0, resized[1]);
     upsample(cropped, &image)
-}
-
-/// A picture as a file.
-///
-/// # Errors
-/// A picture that is too large.
-pub fn png<P, C>(name: &str, image: &ImageBuffer<P, C>) -> Result<File>
-where
-    P: Pixel + PixelWithColorType,
-    [P::Subpixel]: EncodableLayout,
-    C: Deref<Target = [P::Subpixel]>,
-{
-    let mut bytes = Cursor::new(vec![]);
-    let (kind, filter) = (CompressionType::Fast, FilterType::Adaptive);
-    image.write_with_encoder(PngEncoder::new_with_quality(&mut bytes, kind, filter))?;
-    Ok(File { name: name.to_string(), bytes: bytes.into_inner() })
 }
 
 fn npy<T>(name: &str, shape: &[usize], values: &[T]) -> Result<File>

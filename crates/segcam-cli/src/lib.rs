@@ -20,6 +20,7 @@ pub mod explain;
 pub mod measure;
 pub mod network;
 pub mod nuclei;
+pub mod overview;
 pub mod print;
 pub mod read;
 pub mod report;

@@ -1,6 +1,7 @@
-//! Figures as files: PNG that says what it shows, and SVG for print.
+//! Figures as files: PNG that says what it shows, and SVG and PDF for print.
 
 use anyhow::{Context, Result};
+use image::DynamicImage;
 use png::{BitDepth, ColorType, Compression, Encoder, Filter, PixelDimensions, Unit};
 use segcam::render::{Figure, Panel};
 
@@ -13,12 +14,14 @@ pub struct Print {
     pub millimetres: Option<f64>,
     /// Whether there is an SVG file beside each PNG.
     pub svg: bool,
+    /// Whether there is a PDF file, too.
+    pub pdf: bool,
     /// What every PNG says of itself, beside its title: keywords and texts, such as `Software`.
     pub about: Vec<(String, String)>,
 }
 
 impl Print {
-    /// The files of one figure: `name.png`, and `name.svg` if that is wanted.
+    /// The files of one figure: `name.png`, `name.svg` and `name.pdf` if they are wanted.
     ///
     /// # Errors
     /// A picture that is too large.
@@ -35,24 +38,56 @@ impl Print {
         if self.svg {
             files.push(File { name: format!("{name}.svg"), bytes: figure.to_svg().into_bytes() });
         }
+        if self.pdf {
+            files.push(File { name: format!("{name}.pdf"), bytes: figure.to_pdf() });
+        }
         Ok(files)
     }
 
     fn png(&self, title: &str, figure: &Figure) -> Result<Vec<u8>> {
-        let image = figure.to_image();
-        let mut bytes = vec![];
-        let mut encoder = Encoder::new(&mut bytes, image.width(), image.height());
-        encoder.set_color(ColorType::Rgb);
-        encoder.set_depth(BitDepth::Eight);
-        encoder.set_compression(Compression::Fast);
-        encoder.set_filter(Filter::Adaptive);
-        encoder.add_itxt_chunk("Title".into(), title.into())?;
-        for (keyword, text) in &self.about {
-            encoder.add_itxt_chunk(keyword.clone(), text.clone())?;
-        }
-        let dots = |dots| PixelDimensions { xppu: dots, yppu: dots, unit: Unit::Meter };
-        encoder.set_pixel_dims(figure.pixels_per_metre().map(dots));
-        encoder.write_header()?.write_image_data(image.as_raw())?;
-        Ok(bytes)
+        let about = std::iter::once(("Title", title));
+        let about =
+            about.chain(self.about.iter().map(|(word, text)| (word.as_str(), text.as_str())));
+        let image = DynamicImage::ImageRgb8(figure.to_image());
+        encoded(image, &about.collect::<Vec<_>>(), figure.pixels_per_metre())
     }
+}
+
+/// A picture as a file that says nothing of itself.
+///
+/// # Errors
+/// A picture that is too large.
+pub fn png(name: &str, image: impl Into<DynamicImage>) -> Result<File> {
+    Ok(File { name: name.to_string(), bytes: encoded(image.into(), &[], None)? })
+}
+
+/// With keywords and texts, and with the pixels that a metre has on paper.
+fn encoded(
+    image: DynamicImage,
+    about: &[(&str, &str)],
+    pixels_per_metre: Option<u32>,
+) -> Result<Vec<u8>> {
+    let mut bytes = vec![];
+    let mut encoder = Encoder::new(&mut bytes, image.width(), image.height());
+    encoder.set_compression(Compression::Fast);
+    encoder.set_filter(Filter::Adaptive);
+    for (keyword, text) in about {
+        encoder.add_itxt_chunk(keyword.to_string(), text.to_string())?;
+    }
+    let dots = |dots| PixelDimensions { xppu: dots, yppu: dots, unit: Unit::Meter };
+    encoder.set_pixel_dims(pixels_per_metre.map(dots));
+    let write = |color, depth, pixels: &[u8]| -> Result<()> {
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        Ok(encoder.write_header()?.write_image_data(pixels)?)
+    };
+    match image {
+        DynamicImage::ImageLuma8(gray) => write(ColorType::Grayscale, BitDepth::Eight, &gray)?,
+        DynamicImage::ImageLuma16(gray) => {
+            let pixels: Vec<u8> = gray.iter().flat_map(|value| value.to_be_bytes()).collect();
+            write(ColorType::Grayscale, BitDepth::Sixteen, &pixels)?;
+        }
+        other => write(ColorType::Rgb, BitDepth::Eight, &other.into_rgb8())?,
+    }
+    Ok(bytes)
 }

@@ -9,9 +9,10 @@ use segcam::metrics::{Comparison, Metric, Study, Summary};
 use segcam::render::{charts, charts_svg};
 use serde::Serialize;
 
-use crate::draw::{File, png};
+use crate::draw::File;
 use crate::measure::{Measured, Settings};
 use crate::network::{Model, class_title};
+use crate::print::png;
 
 /// An image without results, and why.
 #[derive(Debug, Serialize)]
@@ -126,7 +127,7 @@ impl Evaluation {
                 format!("{}: {class}, pixel set {pixel_set}, {count} image{plural}", model.name);
             let panels = metric_charts(&question.study, &question.study.metrics());
             let name = |kind| format!("evaluation{number}.{kind}");
-            files.push(png(&name("png"), &charts(&title, &panels))?);
+            files.push(png(&name("png"), charts(&title, &panels))?);
             files.push(file(&name("svg"), charts_svg(&title, &panels).into_bytes()));
         }
         self.files = files.iter().map(|file| file.name.clone()).collect();

@@ -9,7 +9,7 @@ use segcam_graph::GraphError;
 #[non_exhaustive]
 pub enum CamError {
     /// The model names no layer like this.
-    #[error("no layer is named `{wanted}`{}; known layers: {}", Hint(.closest), known.join(" "))]
+    #[error("no layer is named `{wanted}`{}; {}", Hint(.closest), Likeliest(wanted, known))]
     UnknownLayer {
         /// The name asked for.
         wanted: String,
@@ -367,16 +367,34 @@ impl UnknownName {
 
 /// The known name most like `wanted`, if any is close enough to be a typo.
 pub(crate) fn closest(wanted: &str, known: &[String]) -> Option<String> {
-    known
-        .iter()
-        .map(|name| {
-            // Of short names one missing letter is much.
-            let near = name.len() > 2 && strsim::osa_distance(wanted, name) == 1;
-            (if near { 1.0 } else { strsim::jaro_winkler(wanted, name) }, name)
-        })
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.clone())
+    let alike = known.iter().map(|name| (likeness(wanted, name), name));
+    let close = alike.filter(|(likeness, _)| *likeness > 0.7);
+    close.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name.clone())
+}
+
+/// From 0 to 1.
+fn likeness(wanted: &str, name: &str) -> f64 {
+    // Of short names one missing letter is much.
+    let near = name.len() > 2 && strsim::osa_distance(wanted, name) == 1;
+    if near { 1.0 } else { strsim::jaro_winkler(wanted, name) }
+}
+
+/// All layers, or of many those whose names are most like the one asked for.
+struct Likeliest<'a>(&'a str, &'a [String]);
+
+impl fmt::Display for Likeliest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MANY: usize = 8;
+        const SHOWN: usize = 3;
+        let Self(wanted, known) = self;
+        if known.len() <= MANY {
+            return write!(f, "known layers: {}", known.join(" "));
+        }
+        let mut alike: Vec<&str> = known.iter().map(String::as_str).collect();
+        alike.sort_by(|a, b| likeness(wanted, b).total_cmp(&likeness(wanted, a)));
+        let shown = alike[..SHOWN].join(" ");
+        write!(f, "the most alike of {} known layers: {shown}", known.len())
+    }
 }
 
 /// The first of many names.

@@ -8,6 +8,7 @@ use svg::Document;
 use svg::node::element::{Image, Rectangle};
 
 use crate::Colormap;
+use crate::pdf;
 use crate::text::{self, font};
 
 pub(crate) const INK: Rgb<u8> = Rgb([25, 25, 30]);
@@ -144,6 +145,28 @@ impl Figure {
         document.to_string()
     }
 
+    /// As a PDF file of one page as wide as the figure, with text that can be selected, its font, and
+    /// pictures without loss. A pixel of a figure for screens is 1/96 inch, as in SVG.
+    ///
+    /// # Example
+    /// ```
+    /// use image::RgbImage;
+    /// use segcam_render::{Figure, Panel};
+    ///
+    /// let panel = Panel { image: RgbImage::new(300, 200), caption: "mid".into(), bar: None };
+    /// let pdf = Figure::new("Why nuclei?", vec![vec![panel]]).with_width(85.0).to_pdf();
+    /// std::fs::write(std::env::temp_dir().join("nuclei.pdf"), pdf)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn to_pdf(&self) -> Vec<u8> {
+        let sheet = self.sheet();
+        let points = match self.millimetres {
+            Some(width) => width * POINTS_PER_MILLIMETRE,
+            None => f64::from(sheet.width) * 72.0 / 96.0,
+        };
+        pdf::of_sheet(&self.title, &sheet, points as f32)
+    }
+
     fn sheet(&self) -> Sheet<'_> {
         let most = self.rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let of = |columns, scale| Sheet::new(&self.title, &self.in_columns(columns), scale);
@@ -187,13 +210,15 @@ fn data_url(picture: &RgbImage) -> String {
 }
 
 /// Everything in its place.
-struct Sheet<'a> {
-    width: u32,
-    height: u32,
+pub(crate) struct Sheet<'a> {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     /// How much larger letters and gaps are than on a screen.
     scale: f32,
-    pictures: Vec<(u32, u32, Cow<'a, RgbImage>)>,
-    texts: Vec<((u32, u32), f32, String)>,
+    /// Each with its left and its top.
+    pub(crate) pictures: Vec<(u32, u32, Cow<'a, RgbImage>)>,
+    /// Lines of text: left and top, size, words.
+    pub(crate) texts: Vec<((u32, u32), f32, String)>,
 }
 
 impl<'a> Sheet<'a> {
@@ -233,7 +258,10 @@ impl<'a> Sheet<'a> {
     /// Puts a panel in its place, and returns the y below it.
     fn panel(&mut self, panel: &'a Panel, (left, top): (u32, u32), room: u32) -> u32 {
         let image = &panel.image;
-        self.pictures.push((left, top, Cow::Borrowed(image)));
+        // A place that stays empty is no picture.
+        if !image.is_empty() {
+            self.pictures.push((left, top, Cow::Borrowed(image)));
+        }
         let mut height = image.height();
         if let Some(bar) = &panel.bar {
             self.bar(bar, (left + image.width() + self.scaled(8), top), height);
@@ -369,6 +397,17 @@ mod tests {
         assert_eq!(image.width(), 2 * WORDS + 3 * MARGIN);
         let reds = image.pixels().filter(|pixel| pixel.0 == [255, 0, 0]).count();
         assert_eq!(reds, 2 * 40 * 30);
+    }
+
+    #[test]
+    fn a_place_that_stays_empty_is_in_no_file() {
+        let caption = "input".to_string();
+        let panel = Panel { image: RgbImage::new(40, 30), caption, bar: None };
+        let figure =
+            Figure::new("", vec![vec![panel.clone(), panel.clone()], vec![Panel::blank(), panel]]);
+        assert_eq!(figure.to_svg().matches("<image").count(), 3);
+        assert!(figure.to_pdf().len() > 1000);
+        assert_eq!(figure.to_image().width(), 2 * WORDS + 3 * MARGIN);
     }
 
     /// At 85 mm a point of the smallest letters is not smaller than on any other paper.

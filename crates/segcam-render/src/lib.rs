@@ -22,6 +22,7 @@ mod chart;
 mod colormap;
 mod figure;
 mod overlay;
+mod pdf;
 mod picture;
 mod plane;
 mod text;

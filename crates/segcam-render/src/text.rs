@@ -1,11 +1,14 @@
 //! Letters on pictures.
 
-use ab_glyph::{Font, FontRef, OutlinedGlyph, PxScale, ScaleFont, point};
+use ab_glyph::{Font, FontRef, GlyphId, OutlinedGlyph, PxScale, ScaleFont, point};
 use image::{Rgb, RgbImage};
+
+/// The file of the font of all text.
+pub(crate) const FONT: &[u8] = epaint_default_fonts::UBUNTU_LIGHT;
 
 /// The font of all text.
 pub(crate) fn font() -> FontRef<'static> {
-    FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).expect("a font that ships whole")
+    FontRef::try_from_slice(FONT).expect("a font that ships whole")
 }
 
 /// The width of a line in pixels.
@@ -42,18 +45,26 @@ pub(crate) fn write(
 
 /// The outlines of a line's letters, each in its place, and the line's width.
 fn set(text: &str, size: f32, font: &FontRef) -> (Vec<OutlinedGlyph>, f32) {
-    let scale = PxScale::from(size);
-    let scaled = font.as_scaled(scale);
-    let (mut at, mut before, mut letters) = (0.0, None, vec![]);
+    let (scale, ascent) = (PxScale::from(size), font.as_scaled(size).ascent());
+    let (places, width) = places(text, size, font);
+    let outline = |(id, at): (GlyphId, f32)| {
+        font.outline_glyph(id.with_scale_and_position(scale, point(at, ascent)))
+    };
+    (places.into_iter().filter_map(outline).collect(), width)
+}
+
+/// The glyph of each letter of a line and where it begins, and the line's width.
+pub(crate) fn places(text: &str, size: f32, font: &FontRef) -> (Vec<(GlyphId, f32)>, f32) {
+    let scaled = font.as_scaled(size);
+    let (mut at, mut before, mut places) = (0.0, None, vec![]);
     for letter in text.chars() {
         let id = scaled.glyph_id(letter);
         at += before.map_or(0.0, |before| scaled.kern(before, id));
-        let glyph = id.with_scale_and_position(scale, point(at, scaled.ascent()));
-        letters.extend(scaled.outline_glyph(glyph));
+        places.push((id, at));
         at += scaled.h_advance(id);
         before = Some(id);
     }
-    (letters, at)
+    (places, at)
 }
 
 #[cfg(test)]

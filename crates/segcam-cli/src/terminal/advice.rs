@@ -1,4 +1,5 @@
 use anyhow::Error;
+use segcam::CamError;
 use segcam::annotations::AnnotationError;
 use segcam::models::WeightsError;
 use segcam::pixels::SpecError;
@@ -18,7 +19,10 @@ pub(crate) fn in_words(error: &Error) -> String {
             _ => words.push(cause),
         }
     }
-    let words = words.join(": ");
+    let mut words = words.join(": ");
+    if let Some(CamError::UnknownLayer { .. }) = error.downcast_ref() {
+        words += " (`segcam layers` with the same --model lists them)";
+    }
     match option(error).filter(|(option, _)| !words.contains(option)) {
         Some((option, value)) => format!("{words} (give {option} {value})"),
         None => words,

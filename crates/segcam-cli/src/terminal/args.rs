@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+mod print;
+mod sets;
+
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -12,16 +15,16 @@ use segcam::{
     AnyMethod, CamError, DeviceError, Fusion, Normalize, Prediction, Smoothing, UnknownName,
     best_device, device, guarded,
 };
-use segcam_cli::annotations::{AnnotationFiles, Ignore, Labels};
 use segcam_cli::ask::{Asked, without_repeats};
 use segcam_cli::draw::{Show, Style};
 use segcam_cli::explain::How;
 use segcam_cli::measure::Settings;
 use segcam_cli::network::{Model, Name, Preparation, Source};
-use segcam_cli::print::Print;
 use serde_json::json;
 
 use super::Talk;
+pub(crate) use print::PrintArgs;
+pub(crate) use sets::SetArgs;
 
 /// Shows which parts of an image made a segmentation network label its pixels so.
 #[derive(Debug, Parser)]
@@ -334,40 +337,6 @@ pub(crate) struct ExplainArgs {
     colormap: Option<Colormap>,
 }
 
-/// How figures become files.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct PrintArgs {
-    /// Width of figures on paper: 85mm, 170mm or another; letters have 7 points there, and PNG files
-    /// know their dots per inch
-    #[arg(long, value_name = "MM", value_parser = millimetres)]
-    figure_width: Option<f64>,
-
-    /// Also write figures as SVG, with real text
-    #[arg(long)]
-    svg: bool,
-}
-
-impl PrintArgs {
-    pub(crate) fn print(&self, input: &str) -> Print {
-        // Where the program lies is nobody's business.
-        let words = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned());
-        let command: Vec<String> = std::iter::once("segcam".to_string()).chain(words).collect();
-        let about = [
-            ("Software", format!("segcam {}", env!("CARGO_PKG_VERSION"))),
-            ("Source", input.to_string()),
-            ("Comment", command.join(" ")),
-        ];
-        let about = about.map(|(keyword, text)| (keyword.to_string(), text)).to_vec();
-        Print { millimetres: self.figure_width, svg: self.svg, about }
-    }
-}
-
-fn millimetres(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix("mm").unwrap_or(text).trim().parse().ok();
-    let fits = |width: &f64| (20.0..=2000.0).contains(width);
-    number.filter(fits).ok_or_else(|| "give millimetres from 20 to 2000: 85mm, 170mm".into())
-}
-
 /// What is asked of the network.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct QuestionArgs {
@@ -518,51 +487,6 @@ impl EvaluateArgs {
     }
 }
 
-/// Where annotations come from.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct SetArgs {
-    /// Annotation for the sets truth, tp, fp, fn, tn: gray or indexed PNG or TIFF, one label for
-    /// each pixel; for many images a folder with one of the same name for each
-    #[arg(long, value_name = "FILE")]
-    truth: Option<PathBuf>,
-
-    /// What the annotation's labels are, if not the network's class numbers: FROM:TO,FROM:TO,…
-    /// (others stay), cityscapes (label ids, …_labelIds.png) or cityscapes-colours (…_color.png), for a
-    /// network of train ids
-    #[arg(long, value_name = "WHAT", value_parser = labels, requires = "truth")]
-    truth_map: Option<Labels>,
-
-    /// Label of annotated pixels to leave out, or `none` [default: 255, but 0 and one other label
-    /// alone are background and foreground of a network of two classes]
-    #[arg(long, value_name = "LABEL", value_parser = ignore)]
-    ignore: Option<Ignore>,
-
-    /// Resize an annotation of another size to the image, by nearest pixel. One of the image's size
-    /// needs nothing: what is done to the image is done to it
-    #[arg(long, requires = "truth")]
-    truth_resize: bool,
-
-    /// Image of instance ids for the sets instance:N and instances: gray PNG or TIFF, 0 for none
-    #[arg(long, value_name = "FILE")]
-    instances: Option<PathBuf>,
-}
-
-impl SetArgs {
-    pub(crate) fn files(&self) -> Result<AnnotationFiles> {
-        let truth_map = self.truth_map.clone().unwrap_or(Labels::Classes);
-        if truth_map == Labels::CityscapesColours && self.ignore.is_some() {
-            bail!("--ignore is for labels, not for colours: drop it");
-        }
-        Ok(AnnotationFiles {
-            truth: self.truth.clone(),
-            truth_map,
-            ignore: self.ignore.unwrap_or_default(),
-            truth_resize: self.truth_resize,
-            instances: self.instances.clone(),
-        })
-    }
-}
-
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   segcam pixels
@@ -609,32 +533,6 @@ fn normalize(text: &str) -> Result<Normalize, UnknownName> {
         text,
         &[Normalize::MaxAbs, Normalize::Max, Normalize::MinMax, Normalize::None],
     )
-}
-
-fn labels(text: &str) -> Result<Labels, String> {
-    match text {
-        "cityscapes" => Ok(Labels::Cityscapes),
-        "cityscapes-colours" => Ok(Labels::CityscapesColours),
-        list if list.contains(':') => {
-            let pairs = list.split(',').map(|pair| {
-                let (from, to) = pair.split_once(':')?;
-                Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
-            });
-            let pairs: Option<BTreeMap<u32, u32>> = pairs.collect();
-            pairs.map(Labels::Listed).ok_or_else(|| "give whole numbers: 128:1,255:2".into())
-        }
-        _ => {
-            let known = ["FROM:TO,…", "cityscapes", "cityscapes-colours"];
-            Err(UnknownName::new("kind of labels", text, known).to_string())
-        }
-    }
-}
-
-fn ignore(text: &str) -> Result<Ignore, String> {
-    match text {
-        "none" => Ok(Ignore::Nothing),
-        label => label.parse().map(Ignore::Label).map_err(|_| "give a label or `none`".into()),
-    }
 }
 
 /// Over which changed inputs maps are averaged.

@@ -7,10 +7,11 @@ use segcam::models::{Network, Pretrained};
 use segcam::{PixelSet, PredictedClass};
 use segcam_cli::annotations::Annotations;
 use segcam_cli::ask::{Asked, Figure, Question, ask};
-use segcam_cli::draw::{Rows, Scene, Style, png};
+use segcam_cli::draw::{Rows, Scene, Style};
 use segcam_cli::explain::How;
 use segcam_cli::network::Model;
 use segcam_cli::nuclei::Nuclei;
+use segcam_cli::print::png;
 use segcam_cli::read::Input;
 use segcam_cli::report::Report;
 use segcam_cli::write::Folder;
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
         GrayImage::from_fn(ids.width(), ids.height(), |x, y| Luma([ids[(x, y)].0[0].min(1) as u8]));
     let compare = rows.files("compare", "Why are these pixels nuclei?", &style.print)?;
     let files =
-        [png("input.png", &nuclei.image)?, png("instances.png", &ids)?, png("truth.png", &truth)?];
+        [png("input.png", nuclei.image)?, png("instances.png", ids)?, png("truth.png", truth)?];
     for file in compare.into_iter().chain(files) {
         run.out.write(&file)?;
         run.report.files.push(file.name);

@@ -1,8 +1,11 @@
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use indicatif::HumanDuration;
 use segcam::burn::tensor::{Device, Tensor};
 use segcam::metrics::{Noise, Protocol, Removal};
 use segcam::{CamError, Explainer, guarded};
@@ -115,7 +118,8 @@ impl All<'_> {
         let bar = self.talk.bar(images.len());
         let mut taken: BTreeSet<String> = BTreeSet::new();
         let (mut measured, mut failures) = (vec![], vec![]);
-        for path in bar.wrap_iter(images.iter()) {
+        let mut forecast = false;
+        for (number, path) in bar.wrap_iter(images.iter()).enumerate() {
             let mut file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             while !taken.insert(file.clone()) {
                 // The same name in several folders.
@@ -124,9 +128,22 @@ impl All<'_> {
             file.push_str(".json");
             let image = path.display().to_string();
             bar.set_message(image.clone());
-            let progress = |done, of| bar.set_message(format!("{image} {done}/{of}"));
+            // What is kept of an earlier run takes no steps.
+            let measuring = Cell::new(false);
+            let progress = |done, of| {
+                measuring.set(true);
+                bar.set_message(format!("{image} {done}/{of}"));
+            };
+            let start = Instant::now();
             match self.one(explainer, path, &file, &progress) {
-                Ok(found) => measured.push(found),
+                Ok(found) => {
+                    measured.push(found);
+                    let left = images.len() - number - 1;
+                    if measuring.get() && left > 0 && !forecast && self.talk != Talk::Quiet {
+                        forecast = true;
+                        bar.suspend(|| eprintln!("{}", time_left(start.elapsed(), left)));
+                    }
+                }
                 Err(error) if is_lost(self.device) => bail!(
                     "{}; what was measured is kept, and the same command goes on",
                     in_words(&error)
@@ -181,6 +198,13 @@ impl All<'_> {
         }
         Ok(measured)
     }
+}
+
+/// How long further images will take if each takes as long as the first.
+fn time_left(first: Duration, images: usize) -> String {
+    let all = (first * images as u32).max(Duration::from_secs(1));
+    let more = if images == 1 { "1 more image" } else { &format!("{images} more images") };
+    format!("about {} for {more} (the first one is measured)", HumanDuration(all))
 }
 
 /// Whether the device does not even answer what is simple.
@@ -248,4 +272,16 @@ fn means(Summaries { study, .. }: &Summaries) -> Result<()> {
 /// Three digits, also of small numbers.
 fn number(value: f64) -> String {
     if value == 0.0 || value.abs() >= 5e-4 { format!("{value:.3}") } else { format!("{value:.0e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_the_other_images_is_that_of_the_first() {
+        let of = |milliseconds, images| time_left(Duration::from_millis(milliseconds), images);
+        assert_eq!(of(120_000, 2), "about 4 minutes for 2 more images (the first one is measured)");
+        assert_eq!(of(300, 1), "about 1 second for 1 more image (the first one is measured)");
+    }
 }

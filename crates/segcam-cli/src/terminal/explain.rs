@@ -1,9 +1,14 @@
+use std::panic::resume_unwind;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
 use anyhow::{Context, Result, bail};
 use segcam::{CamError, Observation};
 use segcam_cli::ask::{Question, ask};
-use segcam_cli::draw::{Drawn, Overview, Scene, draw, draw_prediction, failure};
+use segcam_cli::draw::{Drawn, Scene, draw, draw_prediction, failure};
 use segcam_cli::explain::{Answer, How, explain};
 use segcam_cli::network::class_title;
+use segcam_cli::overview::Overview;
 use segcam_cli::read::{self, Input};
 use segcam_cli::report::{Failure, MapReport, Report};
 use segcam_cli::with_explainer;
@@ -56,13 +61,14 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Explains, draws and writes figure by figure, until the device is lost.
+    /// Explains, draws and writes figure by figure, until the device is lost. While one is drawn and
+    /// written, the maps of the next are computed, and no more than that wait.
     pub(crate) fn explain<const D: usize>(
         &mut self,
         seen: Observation<D>,
         question: &Question<D>,
         how: &How,
-        mut draw: impl FnMut(&Observation<D>, &Answer<D>) -> Result<Drawn>,
+        draw: impl FnMut(&Observation<D>, &Answer<D>) -> Result<Drawn> + Send,
     ) -> Result<(Observation<D>, Option<CamError>)> {
         let maps = question.figures.len() * question.layers.len() * question.methods.len();
         let bar = self.talk.bar(maps);
@@ -70,10 +76,31 @@ impl Run {
         let seen =
             seen.with_progress(move |done, all| steps.set_message(format!("{done} of {all}")));
         bar.tick();
-        let mut stopped = None;
-        for answer in explain(question, &seen, how, || bar.inc(1)) {
+        let stopped = thread::scope(|scope| {
+            let (to_draw, answers) = mpsc::sync_channel(0);
+            let drawing = scope.spawn(|| self.draw_each(&seen, answers, draw));
+            for answer in explain(question, &seen, how, || bar.inc(1)) {
+                if to_draw.send(answer).is_err() {
+                    break;
+                }
+            }
+            drop(to_draw);
+            drawing.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        bar.finish_and_clear();
+        Ok((seen, stopped?))
+    }
+
+    /// Draws and writes answers until there are no more, or the device is lost.
+    fn draw_each<const D: usize>(
+        &mut self,
+        seen: &Observation<D>,
+        answers: Receiver<Answer<D>>,
+        mut draw: impl FnMut(&Observation<D>, &Answer<D>) -> Result<Drawn>,
+    ) -> Result<Option<CamError>> {
+        for answer in answers {
             let drawn =
-                answer.lost().map_or_else(|| draw(&seen, &answer), |lost| bail!(lost.clone()));
+                answer.lost().map_or_else(|| draw(seen, &answer), |lost| bail!(lost.clone()));
             match drawn {
                 Ok(drawn) => {
                     let files = self.report.add(drawn);
@@ -82,13 +109,11 @@ impl Run {
                 Err(error) => {
                     let lost = error.downcast::<CamError>()?;
                     self.report.failures.push(failure(answer.figure, None, &lost));
-                    stopped = Some(lost);
-                    break;
+                    return Ok(Some(lost));
                 }
             }
         }
-        bar.finish_and_clear();
-        Ok((seen, stopped))
+        Ok(None)
     }
 
     /// Writes the report, and says what was done.

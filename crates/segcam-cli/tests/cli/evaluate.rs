@@ -24,6 +24,22 @@ fn folder_with_images() -> TempDir {
     folder
 }
 
+#[test]
+fn the_first_image_says_how_long_the_others_take() {
+    let folder = folder_with_images();
+    let evaluate = "evaluate --input images --metric leak --layer mid";
+    let said = |arguments: &str| {
+        let output = segcam(folder.path(), arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let forecast = said(&format!("{evaluate} --out out"));
+    assert!(forecast.starts_with("about ") && forecast.lines().count() == 1, "{forecast}");
+    assert!(forecast.contains("for 2 more images"), "{forecast}");
+    assert_eq!(said(&format!("{evaluate} --out out")), "", "everything is kept");
+    assert_eq!(said(&format!("{evaluate} --out quiet --quiet")), "");
+}
+
 fn table(folder: &Path, file: &str) -> Vec<Vec<String>> {
     let text = fs::read_to_string(folder.join(file)).expect("a table");
     let line = |line: &str| line.split(',').map(String::from).collect();

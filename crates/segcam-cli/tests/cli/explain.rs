@@ -70,10 +70,12 @@ fn arrays_have_the_documented_shapes_and_agree_with_the_report() {
 #[test]
 fn figures_for_print_know_their_size_and_what_they_show() {
     let folder = folder_with_image();
-    works(folder.path(), "explain --input spots.png --figure-width 85mm --svg --out out");
+    works(folder.path(), "explain --input spots.png --figure-width 85mm --svg --pdf --out out");
     let out = folder.path().join("out");
     let svg = fs::read_to_string(out.join("compare.svg")).expect("a text");
     assert!(svg.contains("width=\"85mm\"") && svg.contains("Seg-Grad-CAM at mid"), "{}", svg.len());
+    let pdf = fs::read(out.join("compare.pdf")).expect("a file");
+    assert!(pdf.starts_with(b"%PDF-"));
     let file = fs::File::open(out.join("compare.png")).expect("a picture");
     let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
     let info = reader.info();
@@ -90,6 +92,7 @@ fn figures_for_print_know_their_size_and_what_they_show() {
     let report = json(&out.join("report.json"));
     assert!(report["maps"][0]["files"].to_string().contains("seg-grad-cam.mid.svg"));
     assert!(report["files"].to_string().contains("compare.svg"));
+    assert!(report["files"].to_string().contains("compare.pdf"));
 }
 
 /// Evidence against the class is drawn, and `--normalize` and `--positive` leave it out.
@@ -333,6 +336,26 @@ fn each_object_gets_its_own_map_and_certificates_are_reported() {
         "explain --input spots.png --layer mid --json --pixels instances --instances ids.png";
     let report: Value = serde_json::from_str(&works(path, arguments)).expect("JSON");
     assert_eq!(report["maps"][2]["pixel_set"], "instance:9");
+}
+
+/// While maps of the next figure are computed.
+#[test]
+fn a_figure_that_cannot_be_written_ends_the_run() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let explain = "explain --input spots.png --layer mid --json --pixels each:5 class --out";
+    let report: Value =
+        serde_json::from_str(&works(path, &format!("{explain} whole"))).expect("JSON");
+    let sets = report["maps"].as_array().expect("maps").iter().map(|map| map["pixel_set"].as_str());
+    let sets: Vec<&str> = sets.map(|set| set.expect("a name")).collect();
+    assert!(sets.len() == 6 && sets[4..] == ["class"; 2], "{sets:?}");
+    assert!(sets[0] == sets[1] && sets[1] != sets[2] && sets[2] == sets[3], "{sets:?}");
+    let files: Vec<&str> =
+        report["files"].as_array().expect("files").iter().filter_map(Value::as_str).collect();
+    let [first, second, ..] = files[..] else { panic!("{files:?}") };
+    fs::create_dir_all(path.join("out").join(second)).expect("a folder in the way");
+    fails(path, &format!("{explain} out"), &["cannot write", second]);
+    assert!(path.join("out").join(first).is_file(), "{first} was finished before");
 }
 
 #[test]

@@ -12,7 +12,10 @@ fn wrong_words_get_one_line() {
     let folder = folder_with_image();
     let path = folder.path();
     for (arguments, says) in [
-        ("explain --input spots.png --layer midd", &["midd", "mid", "dec1"][..]),
+        (
+            "explain --input spots.png --layer midd",
+            &["midd", "`mid`", "25 known layers", "`segcam layers`"][..],
+        ),
         ("explain --input spots.png --class 99", &["99", "0 to 1"]),
         ("explain --input spots.png --class 2 --pixels threshold:0.5", &["class 2", "0 to 1"]),
         ("explain --input spots.png --class -1", &["`-1`", "nucleus"]),

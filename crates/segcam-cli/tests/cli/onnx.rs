@@ -76,7 +76,7 @@ fn an_onnx_file_is_explained_on_an_image() {
     works(path, "layers --model volume.onnx");
 
     // The picture has the size of the photo, whatever the network's input is.
-    let explain = "explain --model net.onnx --input photo.png --out out --json --layer auto";
+    let explain = "explain --model net.onnx --input photo.png --layer auto --out out --json";
     let report: Value = serde_json::from_str(&works(path, explain)).expect("JSON");
     assert_eq!(report["engine"], "graph");
     assert!(report["notes"][0].as_str().expect("a note").contains("divided by 255"), "{report}");
@@ -89,6 +89,19 @@ fn an_onnx_file_is_explained_on_an_image() {
         "{:?}",
         (alone.width(), alone.height())
     );
+
+    let long = "/stage1/body/body.0/body.0.2/HardSwish_output_0";
+    let long_named =
+        format!("{explain} --svg --fuse mean --layer {long}").replace("--layer auto ", "");
+    let report: Value = serde_json::from_str(&works(path, &long_named)).expect("JSON");
+    assert_eq!(report["maps"][0]["layer"], long);
+    for file in ["compare.svg", "seg-grad-cam.mean.svg"] {
+        let svg = fs::read_to_string(path.join("out").join(file)).expect("a text");
+        assert!(
+            svg.contains("/stage1/…y.0.2/HardSwish_output_0") && !svg.contains("body"),
+            "{file}"
+        );
+    }
 
     fs::write(path.join("net.toml"), "classes = ['a', 'b', 'c']\n[input]\nmean = [0.5]\n")
         .expect("written");
@@ -108,7 +121,10 @@ fn an_onnx_file_is_explained_on_an_image() {
         ("--model net.onnx --input photo.png --size 9", &["512x1024"]),
         ("--model net.onnx --input photo.png --weights a.pth", &["drop --weights"]),
         ("--model net.onnx --input photo.png --output nothing", &["no tensor is named `nothing`"]),
-        ("--model net.onnx --input photo.png --layer nothing", &["no layer", "known layers"]),
+        (
+            "--model net.onnx --input photo.png --layer nothing",
+            &["no layer", " known layers: ", "`segcam layers`"],
+        ),
         ("--model net.onnx --input photo.png --layer output_0", &["layers end in `output_0`"]),
         ("--model argmax.onnx --input photo.png --class tumour", &["0 to", "a card"]),
         ("--model none.onnx --input photo.png", &["cannot read none.onnx"]),

@@ -4,6 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use image::{DynamicImage, GrayImage, Luma, imageops};
+use segcam::annotations::GroundTruth;
+use segcam::burn::tensor::{Device, Tensor};
+use segcam::models::{Network, Pretrained};
+use segcam_cli::annotations::Annotations;
+use segcam_cli::ask::{Asked, ask};
+use segcam_cli::draw::{File, Scene, Style, draw};
+use segcam_cli::explain::{How, explain};
+use segcam_cli::network::Model;
+use segcam_cli::overview::Overview;
+use segcam_cli::print::Print;
+use segcam_cli::read::Input;
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -206,5 +217,49 @@ fn what_is_not_said_is_said_by_the_program() {
         ("explain --model net.keras --input spots.png".into(), &["tf2onnx"]),
     ] {
         fails(path, &arguments, says);
+    }
+}
+
+/// The second annotation has only what lies at the right.
+#[test]
+fn each_image_of_a_batch_has_its_own_dice_score() {
+    let device = Device::flex();
+    let network = Pretrained::NucleiUNet.load(None, &device).expect("embedded weights");
+    let Network::Image(explainer) = network else { panic!("a network for images") };
+    let model = Model::embedded(Pretrained::NucleiUNet);
+    let image = DynamicImage::ImageLuma8(spots(48, 40));
+    let input = Input::of_picture("spots", &image, &model, &device).expect("an input");
+    let tensor = Tensor::cat(vec![input.tensor.clone(), input.tensor], 0);
+    let input: Input<4> = Input { tensor, picture: None, ..input };
+    let seen = explainer.observe(input.tensor.clone()).expect("a pass");
+
+    let labels: Vec<u32> = seen.prediction().labels().into_data().iter::<u32>().collect();
+    let all = labels[..40 * 48].to_vec();
+    let right: Vec<u32> =
+        all.iter().enumerate().map(|(at, l)| if at % 48 < 24 { 0 } else { *l }).collect();
+    let [all_pixels, right_pixels] = [&all, &right].map(|labels| labels.iter().sum::<u32>() as f64);
+    assert!(right_pixels > 20.0 && right_pixels < all_pixels - 20.0);
+    let truths =
+        [all, right].map(|labels| GroundTruth::from_labels(labels, [40, 48]).expect("labels"));
+    let truth = GroundTruth::stack(truths).expect("two");
+
+    let asked = Asked {
+        layers: vec!["mid".into()],
+        classes: vec!["nucleus".into()],
+        methods: vec!["seg-grad-cam".into()],
+        pixels: vec!["class".into()],
+    };
+    let question = ask(&asked, &Annotations::default(), &model, &seen).expect("a question");
+    let (how, mut overview) = (How::default(), Overview::default());
+    let style = Style { print: Print { svg: true, ..Print::default() }, ..Style::default() };
+    let answer = explain(&question, &seen, &how, || {}).next().expect("an answer");
+    let scene = Scene { input: &input, seen: &seen, model: &model, truth: Some(&truth) };
+    let drawn = draw(scene, &question, &answer, &style, &mut overview).expect("pictures");
+    for (image, dice) in [1.0, 2.0 * right_pixels / (all_pixels + right_pixels)].iter().enumerate()
+    {
+        let named = |file: &&File| file.name == format!("compare.{image}.svg");
+        let svg =
+            String::from_utf8(drawn.files.iter().find(named).expect("a figure").bytes.clone());
+        assert!(svg.expect("text").contains(&format!("Dice {dice:.3}")), "{dice} of image {image}");
     }
 }

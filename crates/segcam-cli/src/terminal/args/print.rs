@@ -1,0 +1,41 @@
+//! Options that say how figures become files.
+
+use segcam_cli::print::Print;
+
+/// How figures become files.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct PrintArgs {
+    /// Width of figures on paper: 85mm, 170mm or another; letters have 7 points there, and PNG files
+    /// know their dots per inch
+    #[arg(long, value_name = "MM", value_parser = millimetres)]
+    figure_width: Option<f64>,
+
+    /// Also write figures as SVG, with real text
+    #[arg(long)]
+    svg: bool,
+
+    /// Also write figures as PDF, with text that can be selected; a page is as wide as its figure
+    #[arg(long)]
+    pdf: bool,
+}
+
+impl PrintArgs {
+    pub(crate) fn print(&self, input: &str) -> Print {
+        // Where the program lies is nobody's business.
+        let words = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned());
+        let command: Vec<String> = std::iter::once("segcam".to_string()).chain(words).collect();
+        let about = [
+            ("Software", format!("segcam {}", env!("CARGO_PKG_VERSION"))),
+            ("Source", input.to_string()),
+            ("Comment", command.join(" ")),
+        ];
+        let about = about.map(|(keyword, text)| (keyword.to_string(), text)).to_vec();
+        Print { millimetres: self.figure_width, svg: self.svg, pdf: self.pdf, about }
+    }
+}
+
+fn millimetres(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("mm").unwrap_or(text).trim().parse().ok();
+    let fits = |width: &f64| (20.0..=2000.0).contains(width);
+    number.filter(fits).ok_or_else(|| "give millimetres from 20 to 2000: 85mm, 170mm".into())
+}

@@ -1,0 +1,79 @@
+//! Options that say where annotations come from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use segcam::UnknownName;
+use segcam_cli::annotations::{AnnotationFiles, Ignore, Labels};
+
+/// Where annotations come from.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SetArgs {
+    /// Annotation for the sets truth, tp, fp, fn, tn: gray or indexed PNG or TIFF, one label for
+    /// each pixel; for many images a folder with one of the same name for each
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+
+    /// What the annotation's labels are, if not the network's class numbers: FROM:TO,FROM:TO,…
+    /// (others stay), cityscapes (label ids, …_labelIds.png) or cityscapes-colours (…_color.png), for a
+    /// network of train ids
+    #[arg(long, value_name = "WHAT", value_parser = labels, requires = "truth")]
+    truth_map: Option<Labels>,
+
+    /// Label of annotated pixels to leave out, or `none` [default: 255, but 0 and one other label
+    /// alone are background and foreground of a network of two classes]
+    #[arg(long, value_name = "LABEL", value_parser = ignore)]
+    ignore: Option<Ignore>,
+
+    /// Resize an annotation of another size to the image, by nearest pixel. One of the image's size
+    /// needs nothing: what is done to the image is done to it
+    #[arg(long, requires = "truth")]
+    truth_resize: bool,
+
+    /// Image of instance ids for the sets instance:N and instances: gray PNG or TIFF, 0 for none
+    #[arg(long, value_name = "FILE")]
+    instances: Option<PathBuf>,
+}
+
+impl SetArgs {
+    pub(crate) fn files(&self) -> Result<AnnotationFiles> {
+        let truth_map = self.truth_map.clone().unwrap_or(Labels::Classes);
+        if truth_map == Labels::CityscapesColours && self.ignore.is_some() {
+            bail!("--ignore is for labels, not for colours: drop it");
+        }
+        Ok(AnnotationFiles {
+            truth: self.truth.clone(),
+            truth_map,
+            ignore: self.ignore.unwrap_or_default(),
+            truth_resize: self.truth_resize,
+            instances: self.instances.clone(),
+        })
+    }
+}
+
+fn labels(text: &str) -> Result<Labels, String> {
+    match text {
+        "cityscapes" => Ok(Labels::Cityscapes),
+        "cityscapes-colours" => Ok(Labels::CityscapesColours),
+        list if list.contains(':') => {
+            let pairs = list.split(',').map(|pair| {
+                let (from, to) = pair.split_once(':')?;
+                Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
+            });
+            let pairs: Option<BTreeMap<u32, u32>> = pairs.collect();
+            pairs.map(Labels::Listed).ok_or_else(|| "give whole numbers: 128:1,255:2".into())
+        }
+        _ => {
+            let known = ["FROM:TO,…", "cityscapes", "cityscapes-colours"];
+            Err(UnknownName::new("kind of labels", text, known).to_string())
+        }
+    }
+}
+
+fn ignore(text: &str) -> Result<Ignore, String> {
+    match text {
+        "none" => Ok(Ignore::Nothing),
+        label => label.parse().map(Ignore::Label).map_err(|_| "give a label or `none`".into()),
+    }
+}
