@@ -53,11 +53,10 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
             build(features, &environment, &folder)?;
         }
     }
-    // The programs have most of their code in common: a dictionary that spans them.
     let archive = package.join("programs.tar.xz");
     let mut pack = Command::new("tar");
     pack.arg("-C").arg(&programs).arg("-cJf").arg(&archive).arg(".");
-    crate::run(&mut pack, &[("XZ_OPT", "-9e")])?;
+    crate::run(&mut pack, &[("XZ_OPT", "-T0")])?;
 
     for script in SCRIPTS {
         copy(&root().join(script), &package.join(script))?;
