@@ -20,7 +20,6 @@ os.environ["TQDM_DISABLE"] = "1"
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from captum.attr import LayerGradCam, LayerGradientXActivation
 from pytorch_grad_cam import (
     AblationCAM, EigenCAM, EigenGradCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, ScoreCAM,
@@ -28,6 +27,7 @@ from pytorch_grad_cam import (
 )
 from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
 from safetensors.torch import save_file
+from torch import nn
 
 from unet import UNet, randomize
 
