@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "reference"))
-from generate import UNet, randomize  # noqa: E402
+from unet import UNet, randomize  # noqa: E402
 
 
 def conv(c_in, c_out, kernel, stride=1, dilation=1):

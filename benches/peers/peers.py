@@ -14,6 +14,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -140,20 +141,23 @@ def network(model):
     return getattr(nets, kind)(int(size), CLASSES)
 
 
-def serve(peer, model, weights):
+def serve(peer, model, weights, device):
     """The other side of `Worker`."""
     net = network(model)
     net.load_state_dict(load_file(weights))
+    net.to(device)
     print("ready", flush=True)
     inputs = {}
     for line in sys.stdin:
         job = json.loads(line)
         if job["inputs"] not in inputs:
             # Copies: the tensors of `load_file` are a mapped file, resident as far as it was read.
-            inputs[job["inputs"]] = {k: v.clone() for k, v in load_file(job["inputs"]).items()}
+            loaded = load_file(job["inputs"])
+            inputs[job["inputs"]] = {k: v.clone().to(device) for k, v in loaded.items()}
         both = inputs[job["inputs"]]
         start = time.perf_counter()
-        maps = [m.detach().numpy().copy() for m in PEERS[peer](net, both["input"], both["masks"], job)]
+        maps = PEERS[peer](net, both["input"], both["masks"], job)
+        maps = [m.detach().cpu().numpy().copy() for m in maps]
         milliseconds = (time.perf_counter() - start) * 1e3
         if job.get("out"):
             np.concatenate([m.ravel() for m in maps]).astype("<f4").tofile(job["out"])
@@ -161,19 +165,25 @@ def serve(peer, model, weights):
 
 
 class Worker:
-    """A tool in a process of its own, with its network loaded."""
+    """A tool in a process of its own, with its network loaded. `device` is a peer's; it is ended if
+    an answer takes longer than `limit` seconds."""
 
-    def __init__(self, tool, model, weights, binary):
+    def __init__(self, tool, model, weights, binary, device="cpu", environment=None, limit=None):
         if tool in PEERS:
-            command = [sys.executable, __file__, "--serve", tool, model, str(weights)]
+            command = [sys.executable, __file__, "--serve", tool, model, str(weights), device]
         else:
             command = [binary, tool, model, str(weights), str(CLASSES)]
+        self.limit = limit
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         self.expect("ready")
 
     def expect(self, start):
+        late = threading.Timer(self.limit or threading.TIMEOUT_MAX, self.process.kill)
+        late.daemon = True
+        late.start()
         line = self.process.stdout.readline()
+        late.cancel()
         if not line.startswith(start):
             raise SystemExit(f"{self.process.args}: {line!r}")
         return line
@@ -238,8 +248,16 @@ def prepare(folder, model, size, job):
 
 
 def compare(tool, maps, reference, job, shapes):
-    """Largest difference to captum's maps, relative to each map's largest value; final maps are
-    compared as final maps. Other maps than captum's end the run."""
+    """Largest difference to captum's maps. Other maps than captum's end the run."""
+    errors = differences(tool, maps, reference, job, shapes)
+    if not max(errors) < 1e-4:
+        raise SystemExit(f"{tool} has other maps than captum: {errors}")
+    return max(errors)
+
+
+def differences(tool, maps, reference, job, shapes):
+    """Each map's largest difference to captum's, relative to its largest value; final maps are
+    compared as final maps."""
     given, wanted = np.fromfile(maps, "<f4"), np.fromfile(reference, "<f4")
     errors, taken = [], 0
     for _ in job["classes"]:
@@ -253,9 +271,9 @@ def compare(tool, maps, reference, job, shapes):
                 taken += raw.size
                 scale = max(np.abs(raw).max(), 1e-12)  # a final map may be empty
                 errors.append(float(np.abs(mine - raw).max() / scale))
-    if taken != given.size or not max(errors) < 1e-4:
-        raise SystemExit(f"{tool} has other maps than captum: {errors}")
-    return max(errors)
+    if taken != given.size or not np.isfinite(given).all():
+        raise SystemExit(f"{tool} has {given.size} values and not {taken}, or some are not finite")
+    return errors
 
 
 def final(tool, raw, size):
@@ -385,7 +403,7 @@ def plot(curves, path):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--serve", nargs=3, metavar=("PEER", "MODEL", "WEIGHTS"))
+    parser.add_argument("--serve", nargs=4, metavar=("PEER", "MODEL", "WEIGHTS", "DEVICE"))
     parser.add_argument("--worker", help="the program peer-worker")
     parser.add_argument("--folder", type=Path, help="where weights and inputs may lie")
     parser.add_argument("--quick", action="store_true", help="three rounds, no plot")

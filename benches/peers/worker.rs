@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -35,10 +36,9 @@ fn main() -> anyhow::Result<()> {
     let [_, device, model, weights, classes] = &args[..] else {
         bail!("peer-worker DEVICE MODEL WEIGHTS CLASSES");
     };
-    // `flex+tape` measures the reference engine.
-    let (device, tape) = match device.strip_suffix("+tape") {
-        Some(device) => (segcam::device(device)?, true),
-        None => (segcam::device(device)?, false),
+    let (device, engine) = match device.split_once('+') {
+        Some((device, engine)) => (segcam::device(device)?, engine.parse()?),
+        None => (segcam::device(device)?, Engine::Graph(1)),
     };
     let (weights, classes) = (Path::new(weights), classes.parse()?);
     let same = str::to_string;
@@ -48,11 +48,11 @@ fn main() -> anyhow::Result<()> {
             let levels = if unet == "unet" { 5 } else { 3 };
             let widths = (0..levels).map(|level| width << level).collect();
             let net = UNetConfig::new(3, classes).with_widths(widths).init(&device);
-            explainer(load_weights(net, weights, same)?, tape)
+            explainer(load_weights(net, weights, same)?, engine)
         }
         Some(("espnet", q)) => {
             let config = EspNetConfig::new().with_classes(classes).with_q(q.parse()?);
-            explainer(load_weights(config.init(&device), weights, same)?, tape)
+            explainer(load_weights(config.init(&device), weights, same)?, engine)
         }
         _ => bail!("no model is called {model}"),
     };
@@ -74,11 +74,33 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn explainer(model: impl SegmentationModel, tape: bool) -> Explainer {
-    if tape {
-        return Explainer::with_engine(TapeEngine::new(model));
+/// What follows the device: `flex+tape` measures the reference engine, `cuda+chunk8` takes eight
+/// targets at a time.
+#[derive(Clone, Copy)]
+enum Engine {
+    Tape,
+    Graph(usize),
+}
+
+impl FromStr for Engine {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        match name.strip_prefix("chunk") {
+            Some(targets) => Ok(Self::Graph(targets.parse()?)),
+            None if name == "tape" => Ok(Self::Tape),
+            None => bail!("no engine is called {name}: known are tape and chunk8"),
+        }
     }
-    Explainer::with_engine(GraphEngine::new(model))
+}
+
+fn explainer(model: impl SegmentationModel, engine: Engine) -> Explainer {
+    match engine {
+        Engine::Tape => Explainer::with_engine(TapeEngine::new(model)),
+        Engine::Graph(targets) => {
+            Explainer::with_engine(GraphEngine::new(model).with_chunk(targets))
+        }
+    }
 }
 
 fn run(

@@ -1,6 +1,7 @@
 //! The project's chores. `cargo xtask check` is what CI runs.
 
 mod backends;
+mod gpu;
 mod mutants;
 mod peers;
 mod zoo;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "usage: cargo xtask check
        cargo xtask backends [DEVICE…]
        cargo xtask bench-peers [--quick] [--cost] [--json FILE] [--plot FILE] [--only TEXT]
+       cargo xtask gpu [torch] [vulkan]
        cargo xtask onnx-zoo [--json FILE]
        cargo xtask mutants [CRATE…]";
 
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         Some((task, [])) if task == "check" => check(),
         Some((task, devices)) if task == "backends" => backends::run(devices),
         Some((task, options)) if task == "bench-peers" => peers::run(options),
+        Some((task, builds)) if task == "gpu" => gpu::run(builds),
         Some((task, options)) if task == "onnx-zoo" => zoo::run(options),
         Some((task, crates)) if task == "mutants" => mutants::run(crates),
         _ => {
@@ -83,16 +86,23 @@ struct Torch {
 impl Torch {
     /// `$SEGCAM_TORCH`, or one that is made in the target folder (about 7 GB).
     fn install() -> Result<Self> {
-        let given = std::env::var_os("SEGCAM_TORCH").map(PathBuf::from);
-        let folder = given.unwrap_or_else(|| target().join("torch"));
-        let torch = Self { folder };
-        let version = "import torch, torchvision; assert torch.__version__.startswith('2.9.0')";
-        let check = Command::new(torch.python()).args(["-c", version]).output();
+        // An unpinned torchvision would bring another torch.
+        Self::of("2.9.0", "SEGCAM_TORCH", "torch", &["torchvision==0.24.0", "numpy==2.4.6"])
+    }
+
+    /// `version` in the folder that the variable names, or in one that is made in the target folder.
+    fn of(version: &str, variable: &str, name: &str, packages: &[&str]) -> Result<Self> {
+        let given = std::env::var_os(variable).map(PathBuf::from);
+        let torch = Self { folder: given.unwrap_or_else(|| target().join(name)) };
+        let names = packages.iter().filter_map(|package| package.split("==").next());
+        let names = std::iter::once("torch").chain(names).collect::<Vec<_>>().join(", ");
+        let check = format!("import {names}; assert torch.__version__.startswith('{version}')");
+        let check = Command::new(torch.python()).args(["-c", &check]).output();
         if !check.is_ok_and(|output| output.status.success()) {
             run(Command::new("python3").args(["-m", "venv"]).arg(&torch.folder), &[])
                 .context("is Python there? Debian: apt-get install python3-venv")?;
-            // An unpinned torchvision would bring another torch.
-            torch.pip(&["torch==2.9.0", "torchvision==0.24.0", "numpy==2.4.6"])?;
+            let pinned = format!("torch=={version}");
+            torch.pip(&[&["install", &pinned], packages].concat())?;
         }
         Ok(torch)
     }
@@ -101,9 +111,9 @@ impl Torch {
         self.folder.join("bin/python")
     }
 
-    fn pip(&self, packages: &[&str]) -> Result<()> {
-        let pip = ["-m", "pip", "install", "--quiet"];
-        run(Command::new(self.python()).args(pip).args(packages), &[])
+    fn pip(&self, arguments: &[&str]) -> Result<()> {
+        let pip = ["-m", "pip", "--quiet"];
+        run(Command::new(self.python()).args(pip).args(arguments), &[])
     }
 
     /// What building and running with LibTorch needs.

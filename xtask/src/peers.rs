@@ -9,7 +9,7 @@ use crate::{Torch, cargo, root, target};
 pub(crate) fn run(options: &[String]) -> Result<()> {
     let torch = Torch::install()?;
     let peers = root().join("benches/peers");
-    torch.pip(&["-r", &peers.join("requirements.txt").to_string_lossy()])?;
+    torch.pip(&["install", "-r", &peers.join("requirements.txt").to_string_lossy()])?;
     let environment = torch.environment()?;
     let environment: Vec<(&str, &str)> =
         environment.iter().map(|(key, value)| (*key, value.as_str())).collect();

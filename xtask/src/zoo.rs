@@ -14,7 +14,7 @@ pub(crate) fn run(options: &[String]) -> Result<()> {
     };
     let torch = Torch::install()?;
     let onnx = root().join("tests/onnx");
-    torch.pip(&["-r", &onnx.join("requirements.txt").to_string_lossy()])?;
+    torch.pip(&["install", "-r", &onnx.join("requirements.txt").to_string_lossy()])?;
     let folder = target().join("onnx-zoo");
     let mut write = Command::new(torch.python());
     write.arg(onnx.join("networks.py")).arg("--out").arg(&folder);
