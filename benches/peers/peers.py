@@ -1,6 +1,7 @@
 """segcam beside what people use with PyTorch: the same maps, on the same machine, in the same run.
 
     cargo xtask bench-peers [--quick] [--json FILE]
+    cargo xtask bench-peers --convolutions [--plot FILE]    # single convolutions
     cargo xtask bench-peers --cost      # time and memory by network and resolution, nothing else
 
 Each tool runs in a process of its own that is asked in turn, so that a slow minute of the machine
@@ -127,7 +128,14 @@ def by_hand(model, x, masks, job):
             yield raw_map(method, a.detach(), g)
 
 
+def forward(model, x, masks, job):
+    """The network's output, nothing kept for gradients."""
+    with torch.no_grad():
+        yield model(x)
+
+
 PEERS = {
+    "PyTorch, no grad": forward,
     "pytorch-grad-cam": pytorch_grad_cam,
     "captum": captum,
     "torch-cam": torch_cam,
@@ -301,6 +309,10 @@ def layer_shapes(model, weights, inputs, names):
 
 def check(folder, workers, model, weights, job):
     """Runs the job once with each tool. Other maps than captum's end the run."""
+    if not job["methods"]:
+        for worker in workers.values():
+            worker.run(job)
+        return
     shapes = layer_shapes(model, weights, job["inputs"], job["layers"])
     for tool in sorted(workers, key=lambda tool: tool != "captum"):
         out = folder / f"maps-{tool.replace(' ', '-')}.f32"
@@ -332,35 +344,39 @@ def measure(folder, binary, model, size, job, tools, rounds):
 
 
 EVERY = list(range(CLASSES))
+# Nothing is asked: the price of the forward pass.
+NOTHING = dict(layers=["mid"], classes=[], methods=[])
 # (name, model, size, job, {peer: targets on libtorch and flex})
 WORK = [
+    ("U-Net 32, 256², forward", "unet:32", (256, 256), NOTHING,
+     {"PyTorch, no grad": (None, 0.80)}),
     ("U-Net 32, 256², one map at mid", "unet:32", (256, 256),
      dict(layers=["mid"], classes=[3], methods=[HIRES]),
-     {"pytorch-grad-cam": (0.60, 1.5), "captum": (1.0, 3.0), "paper": (None, None),
+     {"pytorch-grad-cam": (0.60, 0.50), "captum": (1.0, 0.85), "paper": (None, None),
       "PyTorch by hand": (None, None)}),
     ("U-Net 32, 256², one map at dec1", "unet:32", (256, 256),
      dict(layers=["dec1"], classes=[3], methods=[HIRES]),
-     {"pytorch-grad-cam": (0.40, 1.1), "captum": (None, None)}),
+     {"pytorch-grad-cam": (0.40, None), "captum": (None, 1.0)}),
     ("U-Net 32, 256², 19 classes × 2 methods at mid", "unet:32", (256, 256),
      dict(layers=["mid"], classes=EVERY, methods=[GRAD, HIRES]),
-     {"pytorch-grad-cam": (0.16, 0.45), "captum": (0.30, 0.80), "paper": (None, None),
-      "PyTorch by hand": (0.95, 2.6)}),
+     {"pytorch-grad-cam": (0.16, None), "captum": (0.30, 0.15), "paper": (None, None),
+      "PyTorch by hand": (0.95, 0.70)}),
     ("U-Net 32, 256², 19 classes × Seg-Grad at mid", "unet:32", (256, 256),
      dict(layers=["mid"], classes=EVERY, methods=[GRAD]),
      {"captum": (None, None), "torch-cam": (None, None)}),
     ("U-Net 32, 256², 1 class × 2 methods × 4 layers", "unet:32", (256, 256),
      dict(layers=["mid", "dec3", "dec2", "dec1"], classes=[3], methods=[GRAD, HIRES]),
-     {"pytorch-grad-cam": (None, None), "captum": (0.20, 0.45)}),
+     {"pytorch-grad-cam": (None, None), "captum": (0.20, 0.15)}),
     ("U-Net 32, 256², 100 nuclei, one map each at mid and dec1", "unet:32", (256, 256),
      dict(layers=["mid", "dec1"], classes=[3] * DISCS, methods=[HIRES], discs=True),
-     {"captum": (None, None)}),
+     {"captum": (None, 0.05)}),
     ("ESPNet q=8, 512×1024, 19 classes × 2 methods at dec1", "espnet:8", (512, 1024),
      dict(layers=["dec1"], classes=EVERY, methods=[GRAD, HIRES]),
-     {"captum": (0.30, 0.80), "PyTorch by hand": (None, None)}),
+     {"captum": (0.30, 0.06), "PyTorch by hand": (None, None)}),
 ]
 MEMORY = ("U-Net 32, 512×1024, 19 classes at mid, peak memory", "unet:32", (512, 1024),
           dict(layers=["mid"], classes=EVERY, methods=[HIRES]),
-          {"pytorch-grad-cam": (0.5, 0.7)})
+          {"pytorch-grad-cam": (0.5, 0.30)})
 
 
 def rows_of(work, found, unit):
@@ -410,12 +426,17 @@ def main():
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--only", help="only work whose name holds this")
+    parser.add_argument("--convolutions", action="store_true",
+                        help="only single convolutions beside PyTorch's")
     parser.add_argument("--cost", action="store_true",
                         help="only the table of time and memory by network and resolution")
     args = parser.parse_args()
     if args.serve:
         return serve(*args.serve)
     args.folder.mkdir(parents=True, exist_ok=True)
+    if args.convolutions:
+        import convolutions
+        return convolutions.run(args.worker, args.plot)
     if args.cost:
         import cost
         return cost.run(args.folder, args.worker)
@@ -428,7 +449,8 @@ def main():
         if args.only and args.only not in name:
             continue
         print(name, flush=True)
-        tools = list(dict.fromkeys([*targets, "captum", *OURS]))
+        reference = ["captum"] if job["methods"] else []
+        tools = list(dict.fromkeys([*targets, *reference, *OURS]))
         found = measure(args.folder, args.worker, model, size, job, tools, rounds)
         rows += rows_of(work, found, "ms")
     name, model, size, job, targets = MEMORY

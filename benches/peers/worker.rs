@@ -1,6 +1,9 @@
-//! segcam's side of `cargo xtask bench-peers`: `peer-worker DEVICE MODEL WEIGHTS CLASSES`.
+//! segcam's side of `cargo xtask bench-peers`: `peer-worker DEVICE MODEL WEIGHTS CLASSES`, or
+//! `peer-worker convolutions`.
 //!
 //! Loads the weights, says `ready`, and then answers one JSON job per line with one JSON line.
+
+mod convolutions;
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -33,6 +36,9 @@ struct Job {
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().collect();
+    if args.get(1).is_some_and(|first| first == "convolutions") {
+        return convolutions::serve();
+    }
     let [_, device, model, weights, classes] = &args[..] else {
         bail!("peer-worker DEVICE MODEL WEIGHTS CLASSES");
     };
@@ -131,7 +137,7 @@ fn run(
     }
     let mut values: Vec<f32> = vec![];
     for map in seen.explain_all(requests) {
-        values.extend(map?.raw().to_data().iter::<f32>());
+        values.extend_from_slice(map?.raw().to_data().as_slice::<f32>()?);
     }
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     if let Some(path) = &job.out {

@@ -140,7 +140,7 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         }
         let (what, channels) =
             if self.transposed { ("input", self.shape[0]) } else { ("output", self.shape[0]) };
-        if channels % groups != 0 {
+        if !channels.is_multiple_of(groups) {
             return Err(ConvError::Groups { what, channels, groups });
         }
         self.groups = groups;

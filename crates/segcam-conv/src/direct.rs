@@ -34,9 +34,9 @@ impl DirectWeights {
                     );
                 }
             }
-            Panels::new(g, cells.len(), |group, output, input| {
+            Panels::new(g, 1, cells.len(), |group, output, input, put| {
                 let kernel = weights.kernel(g, group, output, input);
-                cells.iter().map(move |cell| kernel(*cell))
+                cells.iter().enumerate().for_each(|(tap, cell)| put(0, tap, kernel(*cell)));
             })
         });
         Self { phases: panels.collect() }
@@ -79,7 +79,7 @@ impl Layout {
         let stride = width * apart;
         // Slices that begin at the same place of a page would throw one another out of the cache.
         let slice = (rows * stride).next_multiple_of(WIDEST);
-        let slice = if slice % (2 * WIDEST) == 0 { slice + WIDEST } else { slice };
+        let slice = if slice.is_multiple_of(2 * WIDEST) { slice + WIDEST } else { slice };
         Self { rows, columns, width, stride, slice }
     }
 }
@@ -208,7 +208,7 @@ impl WithSimd for Direct<'_, '_> {
             for (index, rows) in out.chunks_mut(PANEL).enumerate() {
                 let channel = index * PANEL;
                 for phase in &phases {
-                    let panel = phase.panels.of(g, self.task.group, self.task.channel + channel);
+                    let panel = phase.panels.of(g, self.task.group, self.task.channel + channel, 0);
                     let panel = &panel[first * phase.taps_of_one..][..count * phase.taps_of_one];
                     let tiles = Tiles {
                         panel,
@@ -324,7 +324,7 @@ impl<'a> Direct<'a, '_> {
                 2 => {
                     to.fill(0.0);
                     let (even, odd) = to.split_at_mut(layout.width);
-                    let (one, two) = if zeros % 2 == 0 {
+                    let (one, two) = if zeros.is_multiple_of(2) {
                         (&mut even[zeros / 2..], &mut odd[zeros / 2..])
                     } else {
                         (&mut odd[zeros / 2..], &mut even[zeros.div_ceil(2)..])

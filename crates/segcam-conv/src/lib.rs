@@ -1,4 +1,8 @@
 #![doc = include_str!("../README.md")]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over registers say which one they mean, and unroll"
+)]
 
 mod convolution;
 mod direct;

@@ -1,5 +1,7 @@
 //! Weights as the kernels read them.
 
+use rayon::prelude::*;
+
 use crate::geometry::Geometry;
 use crate::simd::PANEL;
 
@@ -34,40 +36,52 @@ impl Weights<'_> {
     }
 }
 
-/// Weights of [`PANEL`] output channels beside one another, for each tap: `[group, panel, tap]`.
-#[derive(Debug, Clone, Default)]
+/// Numbers of [`PANEL`] output channels beside one another: `[group, panel, product, tap]`, where
+/// there is one product for direct convolution, and one for each cell of a tile for Winograd's.
+#[derive(Debug, Clone)]
 pub(crate) struct Panels {
-    pub(crate) values: Vec<[f32; PANEL]>,
-    pub(crate) taps: usize,
+    values: Vec<[f32; PANEL]>,
+    products: usize,
+    taps: usize,
 }
 
 impl Panels {
-    /// `value(group, output, input)` gives the taps of two channels.
-    pub(crate) fn new<I: Iterator<Item = f32>>(
+    /// `write(group, output, input, put)` calls `put(product, tap, number)` for the `taps` that join
+    /// two channels.
+    pub(crate) fn new(
         g: &Geometry,
+        products: usize,
         taps_of_one: usize,
-        value: impl Fn(usize, usize, usize) -> I,
+        write: impl Fn(usize, usize, usize, &mut dyn FnMut(usize, usize, f32)) + Sync,
     ) -> Self {
         let taps = g.inputs * taps_of_one;
         let panels = g.outputs.div_ceil(PANEL);
-        let mut values = vec![[0.0; PANEL]; g.groups * panels * taps];
-        for group in 0..g.groups {
-            for output in 0..g.outputs {
-                let panel = &mut values[(group * panels + output / PANEL) * taps..][..taps];
+        let mut values = vec![[0.0; PANEL]; g.groups * panels * products * taps];
+        // A kernel without a tap for some cells leaves nothing to write.
+        let panel_size = (products * taps).max(1);
+        values.par_chunks_mut(panel_size).enumerate().for_each(|(at, panel)| {
+            let (group, first) = (at / panels, at % panels * PANEL);
+            for output in first..(first + PANEL).min(g.outputs) {
                 for input in 0..g.inputs {
-                    let rows = &mut panel[input * taps_of_one..][..taps_of_one];
-                    for (row, value) in rows.iter_mut().zip(value(group, output, input)) {
-                        row[output % PANEL] = value;
-                    }
+                    write(group, output, input, &mut |product, tap, value| {
+                        let row = product * taps + input * taps_of_one + tap;
+                        panel[row][output - first] = value;
+                    });
                 }
             }
-        }
-        Self { values, taps }
+        });
+        Self { values, products, taps }
     }
 
     /// The panel that begins with an output channel.
-    pub(crate) fn of(&self, g: &Geometry, group: usize, output: usize) -> &[[f32; PANEL]] {
-        let panels = g.outputs.div_ceil(PANEL);
-        &self.values[(group * panels + output / PANEL) * self.taps..][..self.taps]
+    pub(crate) fn of(
+        &self,
+        g: &Geometry,
+        group: usize,
+        output: usize,
+        product: usize,
+    ) -> &[[f32; PANEL]] {
+        let panel = group * g.outputs.div_ceil(PANEL) + output / PANEL;
+        &self.values[(panel * self.products + product) * self.taps..][..self.taps]
     }
 }

@@ -24,11 +24,9 @@ pub(crate) fn serves(g: &Geometry) -> bool {
     !g.transposed && inside && plane(g.kernel, 3) && plane(g.stride, 1) && plane(g.dilation, 1)
 }
 
-/// Weights for tiles of `N - 2` outputs a side: one list of panels for each of the `N²` products.
+/// Weights for tiles of `N - 2` outputs a side.
 #[derive(Debug, Clone)]
-pub(crate) struct WinogradWeights<const N: usize> {
-    products: Vec<Panels>,
-}
+pub(crate) struct WinogradWeights<const N: usize>(Panels);
 
 /// `G`, which transforms three taps to `N` products.
 fn taps_to_products<const N: usize>() -> [[f64; 3]; N] {
@@ -50,19 +48,24 @@ fn taps_to_products<const N: usize>() -> [[f64; 3]; N] {
 impl<const N: usize> WinogradWeights<N> {
     pub(crate) fn new(g: &Geometry, weights: Weights) -> Self {
         let matrix = taps_to_products::<N>();
-        let product = |at: usize| {
-            let (row, column) = (matrix[at / N], matrix[at % N]);
-            Panels::new(g, g.kernel[0], |group, output, input| {
-                let kernel = weights.kernel(g, group, output, input);
-                (0..g.kernel[0]).map(move |depth| {
-                    let cells = (0..9).map(|cell| {
-                        row[cell / 3] * column[cell % 3] * f64::from(kernel(depth * 9 + cell))
-                    });
-                    cells.sum::<f64>() as f32
-                })
-            })
-        };
-        Self { products: (0..N * N).map(product).collect() }
+        Self(Panels::new(g, N * N, g.kernel[0], |group, output, input, put| {
+            let kernel = weights.kernel(g, group, output, input);
+            for depth in 0..g.kernel[0] {
+                // `G g Gᵀ`, rows first.
+                let row = |column: usize, by: [f64; 3]| {
+                    (0..3)
+                        .map(|row| by[row] * f64::from(kernel(depth * 9 + row * 3 + column)))
+                        .sum()
+                };
+                for (y, by) in matrix.iter().enumerate() {
+                    let half: [f64; 3] = std::array::from_fn(|column| row(column, *by));
+                    for (x, by) in matrix.iter().enumerate() {
+                        let product = by[0] * half[0] + by[1] * half[1] + by[2] * half[2];
+                        put(y * N + x, depth, product as f32);
+                    }
+                }
+            }
+        }))
     }
 
     pub(crate) fn bytes(g: &Geometry) -> usize {
@@ -114,7 +117,8 @@ impl<const M: usize, const N: usize> WinogradPlan<M, N> {
         let columns = g.output[2].div_ceil(M) + 1;
         let tiles = (self.rows * columns).next_multiple_of(WIDEST);
         // Lists that begin at the same place of a page would throw one another out of the cache.
-        let apart = |size: usize| if size % (2 * WIDEST) == 0 { size + WIDEST } else { size };
+        let apart =
+            |size: usize| if size.is_multiple_of(2 * WIDEST) { size + WIDEST } else { size };
         Layout {
             columns,
             tiles,
@@ -201,7 +205,7 @@ impl<const M: usize, const N: usize> WithSimd for Winograd<'_, '_, M, N> {
                 let data = &inputs[product * layout.inputs..][..taps * layout.tiles];
                 let out = &mut products[product * layout.products..];
                 for panel in (0..rows.len()).step_by(PANEL) {
-                    let weights = weights.products[product].of(g, task.group, channel + panel);
+                    let weights = weights.0.of(g, task.group, channel + panel, product);
                     let out = &mut out[panel * layout.tiles..];
                     if many_registers::<S>() {
                         multiply::<S, 8>(simd, layout, weights, 0, data, tiles, out);

@@ -1,6 +1,6 @@
 //! Checks on tensors, and sums of them.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use crate::{CamError, Quantity};
 
@@ -31,11 +31,29 @@ pub(crate) fn finite<const D: usize>(
 /// Sums each image of the batch: `[N, …]` to N numbers.
 pub(crate) fn per_sample_sum<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     let size = tensor.shape().num_elements() / tensor.dims()[0];
-    let values: Vec<f64> = tensor.into_data().iter::<f64>().collect();
-    values.chunks(size).map(|image| image.iter().sum()).collect()
+    sums(&tensor.into_data(), size)
+}
+
+/// The sums of `size` values at a time.
+fn sums(data: &TensorData, size: usize) -> Vec<f64> {
+    let Ok(values) = data.as_slice::<f32>() else {
+        let values: Vec<f64> = data.iter().collect();
+        return values.chunks(size).map(|values| values.iter().sum()).collect();
+    };
+    let sum = |values: &[f32]| {
+        // Several sums at a time: one waits for each addition.
+        let (groups, rest) = values.as_chunks::<16>();
+        let mut parts = [0.0; 16];
+        for group in groups {
+            parts.iter_mut().zip(group).for_each(|(part, value)| *part += f64::from(*value));
+        }
+        parts.iter().sum::<f64>() + rest.iter().map(|value| f64::from(*value)).sum::<f64>()
+    };
+    values.chunks(size).map(sum).collect()
 }
 
 /// Adds up in double precision.
 pub(crate) fn sum<const D: usize>(tensor: Tensor<D>) -> f64 {
-    tensor.into_data().iter::<f64>().sum()
+    let size = tensor.shape().num_elements().max(1);
+    sums(&tensor.into_data(), size).first().copied().unwrap_or_default()
 }

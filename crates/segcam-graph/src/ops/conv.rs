@@ -5,6 +5,8 @@ use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Shape, TensorMetadata};
 
+use segcam_conv::Precision;
+
 use super::{Rule, narrow, placeholder, rule, spatial, under_window, window};
 use crate::env::{Env, Head, Unsupported};
 use crate::host::{HostConvolution, Options, Way};
@@ -100,9 +102,7 @@ macro_rules! forward {
                         if is_pointwise(&options, &row.shape()) {
                             return B::float_mul(g, row);
                         }
-                        let host = back.as_ref().and_then(|back| {
-                            HostConvolution::new::<B>(&row, None, back, precision?)?.run::<B>(&g)
-                        });
+                        let host = once::<B>(&row, back.as_ref(), precision, &g);
                         host.unwrap_or_else(|| {
                             let x = placeholder::<B>(&device, &input, count);
                             $backward(x, row, g, options.clone())
@@ -136,16 +136,20 @@ macro_rules! transposed {
                 let (kept, same) = (weight.clone(), options.clone());
                 let back = host.back(&$d.x, &$d.out);
                 let rows = (0, $d.weight.shape[1]);
+                let prepared = back.clone();
                 let convolution =
-                    back.and_then(|back| host.get(env, None, rows, (Way::Back, back)));
+                    prepared.and_then(|back| host.get(env, None, rows, (Way::Back, back)));
                 env.path(&$d.x, move |g, _| {
                     let host = convolution.as_ref().and_then(|host| host.run::<B>(&g));
                     host.unwrap_or_else(|| $backward(kept.clone(), g, same.clone()))
                 });
                 if options.groups == 1 {
                     let (weight, options) = (weight.clone(), options.clone());
-                    env.head(Head::Mixed(Box::new(move |g, channels| {
-                        $backward(combined::<B>(&weight, 1, channels), g, options.clone())
+                    let precision = env.convolutions().precision(Way::Back);
+                    env.head(Head::Mixed(Box::new(move |g: FloatTensor<B>, channels| {
+                        let row = combined::<B>(&weight, 1, channels);
+                        let host = once::<B>(&row, back.as_ref(), precision, &g);
+                        host.unwrap_or_else(|| $backward(row, g, options.clone()))
                     })));
                 }
             }
@@ -213,6 +217,16 @@ impl<'a, B: Backend> HostPaths<'a, B> {
         let rows = (0, self.weights.shape[1]);
         self.get(env, bias, rows, (Way::Forward, self.options.clone()))?.run::<B>(x)
     }
+}
+
+/// What a convolution with weights that are used once gives, in host memory.
+fn once<B: Backend>(
+    weights: &FloatTensor<B>,
+    options: Option<&Options>,
+    precision: Option<Precision>,
+    x: &FloatTensor<B>,
+) -> Option<FloatTensor<B>> {
+    HostConvolution::new::<B>(weights, None, options?, precision?)?.run::<B>(x)
 }
 
 /// The weights of one output channel, the sum of `channels` times their coefficients.
