@@ -1,4 +1,4 @@
-//! `peer-worker convolutions`: answers one JSON case per line with the time of one convolution.
+//! `peer-worker convolutions`: answers one JSON case per line with the time of one convolution, a median.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use segcam_conv::Convolution;
 use serde::Deserialize;
+
+/// One after the other, as in a network; the median counts.
+const CALLS: usize = 9;
 
 #[derive(Deserialize)]
 struct Case {
@@ -39,11 +42,14 @@ pub(crate) fn serve() -> anyhow::Result<()> {
             known.insert(line.clone(), (case.input, made, x));
         }
         let (input, convolution, x) = &known[&line];
-        let start = Instant::now();
-        let out = convolution.run(input, x)?;
-        let ms = start.elapsed().as_secs_f64() * 1e3;
-        let plan = convolution.plan(input)?;
-        std::hint::black_box(out);
+        let mut times = [0.0; CALLS];
+        for time in &mut times {
+            let start = Instant::now();
+            std::hint::black_box(convolution.run(input, x)?);
+            *time = start.elapsed().as_secs_f64() * 1e3;
+        }
+        times.sort_by(f64::total_cmp);
+        let (ms, plan) = (times[CALLS / 2], convolution.plan(input)?);
         let answer = serde_json::json!({
             "ms": ms, "algorithm": format!("{:?}", plan.algorithm), "gflop": plan.flops / 1e9,
         });

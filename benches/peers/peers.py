@@ -435,8 +435,8 @@ def main():
         return serve(*args.serve)
     args.folder.mkdir(parents=True, exist_ok=True)
     if args.convolutions:
-        import convolutions
-        return convolutions.run(args.worker, args.plot)
+        import convolution_times
+        return convolution_times.run(args.worker, args.plot)
     if args.cost:
         import cost
         return cost.run(args.folder, args.worker)

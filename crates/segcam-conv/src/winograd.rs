@@ -100,15 +100,18 @@ impl<const M: usize, const N: usize> WinogradPlan<M, N> {
     pub(crate) fn new(g: &Geometry, threads: usize) -> Self {
         let [_, height, width] = g.output;
         let (tall, columns) = (height.div_ceil(M), width.div_ceil(M) + 1);
-        let wanted = if M == 4 { 130 } else { 80 };
-        let mut rows = (wanted / columns).clamp(1, tall);
-        let parts = |rows: usize| g.batch * g.output[0] * g.groups * tall.div_ceil(rows);
-        while rows > 1 && parts(rows) < 2 * threads && columns * (rows / 2) >= 3 * WIDEST {
-            rows /= 2;
-        }
-        rows = tall.div_ceil(tall.div_ceil(rows));
+        let most = if M == 4 { 144 } else { 96 };
         let panels = g.outputs.div_ceil(PANEL);
-        let blocks = threads.div_ceil(parts(rows)).clamp(1, panels);
+        let parts = |rows: usize| g.batch * g.output[0] * g.groups * tall.div_ceil(rows);
+        let blocks = |rows: usize| threads.div_ceil(parts(rows)).clamp(1, panels);
+        // Vectors that the busiest thread multiplies, and one for what each task costs by itself.
+        let cost = |rows: &usize| {
+            let rounds = (parts(*rows) * blocks(*rows)).div_ceil(threads);
+            let vectors = (rows * columns).div_ceil(WIDEST) + 1;
+            (rounds * vectors).div_ceil(blocks(*rows))
+        };
+        let rows = (1..=(most / columns).clamp(1, tall)).min_by_key(cost).unwrap_or(1);
+        let blocks = blocks(rows);
         let cut = Cut { cells: rows * M * width, channels: panels.div_ceil(blocks) * PANEL };
         Self { cut, rows }
     }
