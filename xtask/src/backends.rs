@@ -11,6 +11,11 @@ const FEATURES: &str =
     "segcam-tests/ndarray,segcam-tests/tch,segcam-tests/wgpu,segcam-tests/remote";
 const DEVICES: [&str; 5] = ["flex", "libtorch", "ndarray", "wgpu", "remote"];
 
+/// The vector instructions of convolutions that a machine with wider ones leaves out.
+const NARROWER: [&str; 2] = ["avx2", "128"];
+/// Suites in which convolutions are checked by themselves, and on pretrained networks.
+const CONVOLUTIONS: &str = "--test naive --test convolutions --test torch --test real";
+
 pub(crate) fn run(devices: &[String]) -> Result<()> {
     let known = |name: &String| DEVICES.contains(&name.as_str());
     if let Some(unknown) = devices.iter().find(|name| !known(name)) {
@@ -28,6 +33,13 @@ pub(crate) fn run(devices: &[String]) -> Result<()> {
             environment.iter().map(|(key, value)| (*key, value.as_str())).collect();
         all.push(("SEGCAM_TEST_DEVICE", name));
         cargo(&suites, &all)?;
+        if name == "flex" {
+            for instructions in NARROWER {
+                all.push(("SEGCAM_CONV_SIMD", instructions));
+                cargo(&format!("test --workspace --features {FEATURES} {CONVOLUTIONS}"), &all)?;
+                all.pop();
+            }
+        }
         if name == "remote" {
             cargo(
                 &format!("test --workspace --features {FEATURES},segcam-cli/remote --test remote"),

@@ -106,7 +106,7 @@ impl<W: AsRef<[f32]>> Convolution<W> {
     /// [`ConvError::Sides`], [`ConvError::Zero`].
     pub fn stride(mut self, stride: &[usize]) -> Result<Self, ConvError> {
         self.stride = self.steps("a stride", stride)?;
-        Ok(self)
+        Ok(self.unprepared())
     }
 
     /// Zeros before and after the input, for each side. A transposed convolution leaves out as many
@@ -126,7 +126,7 @@ impl<W: AsRef<[f32]>> Convolution<W> {
     /// [`ConvError::Sides`], [`ConvError::Zero`].
     pub fn dilation(mut self, dilation: &[usize]) -> Result<Self, ConvError> {
         self.dilation = self.steps("a dilation", dilation)?;
-        Ok(self)
+        Ok(self.unprepared())
     }
 
     /// Groups of channels that are convolved by themselves; as many groups as channels is a
@@ -144,7 +144,7 @@ impl<W: AsRef<[f32]>> Convolution<W> {
             return Err(ConvError::Groups { what, channels, groups });
         }
         self.groups = groups;
-        Ok(self)
+        Ok(self.unprepared())
     }
 
     /// The transposed convolution: what takes an output's gradient back to the input, from weights
@@ -156,7 +156,7 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         self.sides("an output padding", output_padding.len())?;
         self.output_padding = output_padding.to_vec();
         self.transposed = true;
-        Ok(self)
+        Ok(self.unprepared())
     }
 
     /// How far results may be from exact convolution.
@@ -346,6 +346,12 @@ impl<W: AsRef<[f32]>> Convolution<W> {
             padded.checked_sub(reach + 1).ok_or(no_output)? / stride + 1
         };
         Ok((cells, first))
+    }
+
+    /// What was prepared for other options is not used for these.
+    fn unprepared(self) -> Self {
+        let (direct, winograd2, winograd4) = Default::default();
+        Self { direct, winograd2, winograd4, ..self }
     }
 
     fn sides(&self, option: &'static str, given: usize) -> Result<(), ConvError> {

@@ -267,6 +267,8 @@ fn large_shapes_are_cut_and_joined() {
         Case { stride: vec![2, 2], ..plain(150, 17, 61) },
         Case { kernel: vec![1, 1], padding: vec![(0, 0); 2], ..plain(700, 3, 67) },
         Case { batch: 3, groups: 40, ..plain(1, 1, 67) },
+        plain(20, 150, 21),
+        Case { transposed: true, ..plain(17, 75, 13) },
     ] {
         agree(&case).expect("agrees");
     }
@@ -301,6 +303,7 @@ fn winograd_is_refused_where_it_would_be_wrong_or_too_large() {
         |convolution: Convolution| convolution.plan(&case.input_shape()).expect("a plan").algorithm;
     let convolution = || case.convolution().expect("options");
     assert_eq!(algorithm(convolution()), Algorithm::Winograd4);
+    assert_eq!(algorithm(convolution().precision(Precision::Accurate)), Algorithm::Winograd2);
     assert_eq!(algorithm(convolution().precision(Precision::Exact)), Algorithm::Direct);
     assert_eq!(algorithm(convolution().weight_limit(32 * 32 * 16 * 4)), Algorithm::Winograd2);
     assert_eq!(algorithm(convolution().weight_limit(32 * 32 * 9 * 4)), Algorithm::Direct);
@@ -309,6 +312,24 @@ fn winograd_is_refused_where_it_would_be_wrong_or_too_large() {
     assert_eq!(plan.flops, 2.0 * 32.0 * 32.0 * 9.0 * 4096.0);
     assert_eq!(plan.weight_bytes, 32 * 32 * 36 * 4);
     assert!(plan.scratch_bytes > 0);
+}
+
+/// What a run has prepared is not what later options need.
+#[test]
+fn options_may_change_after_a_run() {
+    let case = Case { groups: 2, stride: vec![2, 2], ..plain(4, 4, 12) };
+    let (weights, bias, x) = case.numbers();
+    let first = Convolution::new(&case.weight_shape(), weights).expect("weights");
+    first.run(&[1, 4, 5, 5], &x[..100]).expect("runs");
+    let then =
+        first.groups(2).and_then(|made| made.bias(&bias)?.stride(&[2, 2])?.padding(&[(1, 1); 2]));
+    let then = then.expect("options");
+    let wanted = case.naive(&then.output_shape(&case.input_shape()).expect("shape")).0;
+    assert!(worst(&then.run(&case.input_shape(), &x).expect("runs"), &wanted) < 1e-5);
+    let back = then.transposed(&[1, 1]).expect("sides").bias(&bias).expect("channels");
+    let case = Case { transposed: true, output_padding: vec![1, 1], ..case };
+    let wanted = case.naive(&back.output_shape(&case.input_shape()).expect("shape")).0;
+    assert!(worst(&back.run(&case.input_shape(), &x).expect("runs"), &wanted) < 1e-5);
 }
 
 #[test]
