@@ -247,15 +247,15 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         let bias = self.bias.as_deref();
         match self.way(&g, algorithm) {
             Way::Direct(plan) => {
-                let weights = self.direct.get_or_init(|| DirectWeights::new(&g, weights));
+                let weights = prepared(&self.direct, || DirectWeights::new(&g, weights));
                 plan.run(&g, weights, bias, x, out);
             }
             Way::Winograd2(plan) => {
-                let weights = self.winograd2.get_or_init(|| WinogradWeights::new(&g, weights));
+                let weights = prepared(&self.winograd2, || WinogradWeights::new(&g, weights));
                 plan.run(&g, weights, bias, x, out);
             }
             Way::Winograd4(plan) => {
-                let weights = self.winograd4.get_or_init(|| WinogradWeights::new(&g, weights));
+                let weights = prepared(&self.winograd4, || WinogradWeights::new(&g, weights));
                 plan.run(&g, weights, bias, x, out);
             }
         }
@@ -365,6 +365,18 @@ impl<W: AsRef<[f32]>> Convolution<W> {
             return Err(ConvError::Zero { option });
         }
         Ok(steps.to_vec())
+    }
+}
+
+/// What was prepared. Not under the cell's lock: a thread that waits for others to prepare weights may
+/// begin another run of the same convolution meanwhile.
+fn prepared<T>(cell: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
+    match cell.get() {
+        Some(known) => known,
+        None => {
+            let made = make();
+            cell.get_or_init(|| made)
+        }
     }
 }
 

@@ -80,25 +80,27 @@ impl Way {
     }
 }
 
+/// Most bytes of weights for F(4×4), four times the kernel's: each row of tiles reads all of them.
+const LARGE_TILES: usize = 24 << 20;
+
 /// The rule, from measurements (docs/performance.md): transforms cost as much as channels, products
 /// as much as their product, so Winograd pays from 16 channels on both sides; its larger tiles where
-/// enough of them lie side by side to fill vectors, and where their weights, four times the
-/// kernel's, stay in the cache.
+/// enough of them lie side by side to fill vectors, and where their weights do not outgrow the cache.
 pub(crate) fn choose(g: &Geometry, precision: Precision, bytes: usize) -> Algorithm {
     let channels = g.inputs.min(g.outputs);
     let [_, height, width] = g.output;
     let small = height.min(width) <= 16;
-    let choice = if precision == Precision::Exact
-        || !serves(g)
-        || channels < 16
-        || height * width < 64
-    {
-        Algorithm::Direct
-    } else if small || precision == Precision::Accurate || WinogradWeights::<6>::bytes(g) > bytes {
-        Algorithm::Winograd2
-    } else {
-        Algorithm::Winograd4
-    };
+    let choice =
+        if precision == Precision::Exact || !serves(g) || channels < 16 || height * width < 64 {
+            Algorithm::Direct
+        } else if small
+            || precision == Precision::Accurate
+            || WinogradWeights::<6>::bytes(g) > bytes.min(LARGE_TILES)
+        {
+            Algorithm::Winograd2
+        } else {
+            Algorithm::Winograd4
+        };
     match choice {
         Algorithm::Winograd2 if WinogradWeights::<4>::bytes(g) > bytes => Algorithm::Direct,
         choice => choice,

@@ -308,6 +308,9 @@ fn winograd_is_refused_where_it_would_be_wrong_or_too_large() {
     assert_eq!(algorithm(convolution().weight_limit(32 * 32 * 16 * 4)), Algorithm::Winograd2);
     assert_eq!(algorithm(convolution().weight_limit(32 * 32 * 9 * 4)), Algorithm::Direct);
     assert_eq!(algorithm(convolution().dilation(&[2, 2]).expect("sides")), Algorithm::Direct);
+    let wide = plain(512, 512, 64);
+    let plan = wide.convolution().expect("options").plan(&wide.input_shape()).expect("a plan");
+    assert_eq!(plan.algorithm, Algorithm::Winograd2, "weights of 38 MB");
     let plan = convolution().plan(&case.input_shape()).expect("a plan");
     assert_eq!(plan.flops, 2.0 * 32.0 * 32.0 * 9.0 * 4096.0);
     assert_eq!(plan.weight_bytes, 32 * 32 * 36 * 4);
@@ -330,6 +333,22 @@ fn options_may_change_after_a_run() {
     let case = Case { transposed: true, output_padding: vec![1, 1], ..case };
     let wanted = case.naive(&back.output_shape(&case.input_shape()).expect("shape")).0;
     assert!(worst(&back.run(&case.input_shape(), &x).expect("runs"), &wanted) < 1e-5);
+}
+
+/// Weights are prepared by all threads, and a thread that waits may begin the next run.
+#[test]
+fn many_runs_may_be_the_first_one() {
+    use rayon::prelude::*;
+
+    let case = plain(32, 128, 12);
+    let (shape, x) = (case.input_shape(), case.numbers().2);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(6).build().expect("threads");
+    for runs in (2..12).cycle().take(60) {
+        let convolution = case.convolution().expect("options");
+        let run = |_| convolution.run(&shape, &x).expect("runs");
+        let all: Vec<Vec<f32>> = pool.install(|| (0..runs).into_par_iter().map(run).collect());
+        assert!(all.iter().all(|out| *out == all[0]));
+    }
 }
 
 #[test]
