@@ -11,7 +11,6 @@ use burn::tensor::module::{adaptive_avg_pool2d, avg_pool2d, interpolate, max_poo
 use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use segcam::engine::{GraphEngine, GraphError, TapeEngine};
 use segcam::models::{EspNetConfig, MeshNetConfig, UNetConfig, Upsampling};
 use segcam::pixels::Threshold;
@@ -19,7 +18,9 @@ use segcam::{
     AllPixels, CamError, CamMethod, EngineKind, Explainer, GradCam, HiResCam, Layers, Observation,
     PixelSet, PredictedClass, Request, SegmentationModel, Target,
 };
-use segcam_tests::{SmallNetConfig, device, host, noise, relative_error, seeded, seeded_net};
+use segcam_tests::{
+    SmallNetConfig, device, host, noise, relative_error, same_every_run, seeded, seeded_net,
+};
 
 fn sets<const D: usize>() -> [Box<dyn PixelSet<D>>; 3] {
     [Box::new(AllPixels), Box::new(PredictedClass), Box::new(Threshold(0.4))]
@@ -302,14 +303,7 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 proptest! {
-    // The same networks in every run: of some ten thousand, rounding flips a ReLU of one between two
-    // backends. PROPTEST_CASES tries more.
-    #![proptest_config(ProptestConfig {
-        cases: 24,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(1),
-        ..Default::default()
-    })]
+    #![proptest_config(same_every_run(24))]
 
     #[test]
     fn random_networks(plan in plan()) {

@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use segcam::engine::{GraphEngine, TapeEngine};
 use segcam::models::{UNetConfig, Upsampling};
 use segcam::pixels::{Contrast, Disc, Region};
@@ -11,7 +10,7 @@ use segcam::{
     CamMethod, Explainer, GradCam, HiResCam, LayerCam, Observation, PixelSet, Request,
     SegmentationModel, Target,
 };
-use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net};
+use segcam_tests::{SmallNetConfig, host, noise, relative_error, same_every_run, seeded_net};
 
 /// A set of pixels and a class, by numbers between 0 and 1.
 #[derive(Debug, Clone)]
@@ -79,14 +78,7 @@ fn check<M: SegmentationModel<D> + Module + Clone, const D: usize>(
 }
 
 proptest! {
-    // The same networks in every run: rounding flips a ReLU of one in thousands. PROPTEST_CASES
-    // tries more.
-    #![proptest_config(ProptestConfig {
-        cases: 24,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(1),
-        ..Default::default()
-    })]
+    #![proptest_config(same_every_run(24))]
 
     #[test]
     fn sets_in_images(

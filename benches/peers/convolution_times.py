@@ -4,13 +4,13 @@ Both run with the same number of threads, in turn; medians. PyTorch is timed wit
 and with channels last, tensors and weights laid out beforehand.
 """
 
-import json
 import statistics
-import subprocess
 import time
 
 import torch
 import torch.nn.functional as F
+
+from peers import Process
 
 ROUNDS, CALLS = 5, 9  # as many calls as ours makes
 # in, out, side, kernel, stride, dilation
@@ -22,18 +22,6 @@ PLAIN = [(3, 32, 256, 3, 1, 1), (32, 32, 256, 3, 1, 1), (64, 32, 256, 3, 1, 1), 
 UP = [(512, 256, 16), (256, 128, 32), (128, 64, 64), (64, 32, 128)]
 CHANNELS = [(c, c, 64, 3, 1, 1) for c in (32, 64, 128, 256, 512)]
 SIDES = [(64, 64, s, 3, 1, 1) for s in (16, 32, 64, 128, 256, 512)]
-
-
-class Ours:
-    def __init__(self, binary):
-        self.process = subprocess.Popen([binary, "convolutions"], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline().startswith("ready")
-
-    def run(self, case):
-        self.process.stdin.write(json.dumps(case) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
 
 
 def plain(c_in, c_out, side, kernel, stride, dilation):
@@ -66,8 +54,8 @@ def measure(ours, case, function, x, w):
         return run()
 
     with torch.no_grad():
-        answer = ours.run(case)
-        rounds = [(alone(lambda: ours.run(case)["ms"]),
+        answer = ours.ask(case)
+        rounds = [(alone(lambda: ours.ask(case)["ms"]),
                    alone(lambda: statistics.median(timed(x, w) for _ in range(CALLS))),
                    alone(lambda: statistics.median(timed(*last) for _ in range(CALLS))))
                   for _ in range(ROUNDS)]
@@ -76,7 +64,7 @@ def measure(ours, case, function, x, w):
 
 
 def run(binary, path):
-    ours = Ours(binary)
+    ours = Process([binary, "convolutions"])
     print("| convolution | algorithm | ours | GFLOP/s | PyTorch | ratio | channels last | ratio |")
     print("|---|---|---|---|---|---|---|---|")
     named = [(f"{k}×{k}, {i} → {o} @{s}²" + (f", stride {st}" if st > 1 else "")

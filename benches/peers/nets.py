@@ -150,12 +150,7 @@ class Tail:
             for hook in hooks:
                 hook.remove()
             return kept["a"], []
-        skips = []
-        for block in m.encoder:
-            x = block(x)
-            skips.append(x)
-            x = F.max_pool2d(x, 2)
-        x = m.middle(x)
+        x, skips = m.encode(x)
         if self.name == "mid":
             return x, skips
         for level in range(len(m.decoder) - 1, int(self.name[3:]) - 2, -1):

@@ -172,15 +172,11 @@ def serve(peer, model, weights, device):
         print(json.dumps({"ms": milliseconds}), flush=True)
 
 
-class Worker:
-    """A tool in a process of its own, with its network loaded. `device` is a peer's; it is ended if
-    an answer takes longer than `limit` seconds."""
+class Process:
+    """A program that says that it is ready, and then answers each line of JSON with one; it is ended
+    if an answer takes longer than `limit` seconds."""
 
-    def __init__(self, tool, model, weights, binary, device="cpu", environment=None, limit=None):
-        if tool in PEERS:
-            command = [sys.executable, __file__, "--serve", tool, model, str(weights), device]
-        else:
-            command = [binary, tool, model, str(weights), str(CLASSES)]
+    def __init__(self, command, environment=None, limit=None):
         self.limit = limit
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -196,10 +192,28 @@ class Worker:
             raise SystemExit(f"{self.process.args}: {line!r}")
         return line
 
-    def run(self, job):
+    def ask(self, job):
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
-        return json.loads(self.expect("{"))["ms"]
+        return json.loads(self.expect("{"))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Worker(Process):
+    """A tool in a process of its own, with its network loaded. `device` is a peer's."""
+
+    def __init__(self, tool, model, weights, binary, device="cpu", environment=None, limit=None):
+        if tool in PEERS:
+            command = [sys.executable, __file__, "--serve", tool, model, str(weights), device]
+        else:
+            command = [binary, tool, model, str(weights), str(CLASSES)]
+        super().__init__(command, environment, limit)
+
+    def run(self, job):
+        return self.ask(job)["ms"]
 
     def memory(self, key):
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
@@ -216,10 +230,6 @@ class Worker:
         self.reset_peak()
         self.run(job)
         return self.memory("VmHWM") - before
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def board(h, w):

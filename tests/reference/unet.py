@@ -44,13 +44,17 @@ class UNet(nn.Module):
         self.out = nn.Conv2d(w[0], classes, 1)
         self.skip_first, self.head_relu = skip_first, head_relu
 
-    def forward(self, x):
+    def encode(self, x):
+        """The bottleneck's activation, and those of the encoder that go past it."""
         skips = []
         for block in self.encoder:
             x = block(x)
             skips.append(x)
             x = F.max_pool2d(x, 2)
-        x = self.middle(x)
+        return self.middle(x), skips
+
+    def forward(self, x):
+        x, skips = self.encode(x)
         for decoder, skip in zip(reversed(self.decoder), reversed(skips)):
             x = decoder.up(x) if decoder.up is not None else F.interpolate(x, scale_factor=2)
             rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
