@@ -299,7 +299,7 @@ fn retina_certificates() {
         );
         assert!(error < 1e-4 && relative < 1e-4, "{layer}: {error:e}, {relative:e}");
         assert!(hires.lost().abs() < 1e-4 * hires.exact.abs().max(hires.score.abs()));
-        assert!(hires.impossible.is_some_and(|share| share < 1e-6), "{:?}", hires.impossible);
+        assert_eq!(hires.impossible, Some(0.0));
     }
 }
 

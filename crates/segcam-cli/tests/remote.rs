@@ -113,13 +113,10 @@ fn the_same_maps_as_here() {
         for field in ["method", "layer", "pixel_set", "pixels", "status"] {
             assert_eq!(here[field], there[field]);
         }
-        let number = |map: &Value, field: &str| map[field][0].as_f64().expect("a number");
-        // A map's smallest value may be what rounding left.
-        let largest = number(here, "raw_min").abs().max(number(here, "raw_max").abs());
-        let score = number(here, "score").abs();
-        for (field, scale) in [("score", score), ("raw_min", largest), ("raw_max", largest)] {
-            let (here, there) = (number(here, field), number(there, field));
-            assert!((here - there).abs() <= 1e-4 * scale, "{field}: {here} and {there}");
+        for field in ["score", "raw_min", "raw_max"] {
+            let number = |map: &Value| map[field][0].as_f64().expect("a number");
+            let (here, there) = (number(here), number(there));
+            assert!((here - there).abs() <= 1e-4 * here.abs(), "{field}: {here} and {there}");
         }
     }
 }

@@ -3,10 +3,9 @@
 //! convolutions, whose output cells fall into `stride` phases with taps of their own.
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::geometry::Geometry;
-use crate::simd::{PANEL, WIDEST, dispatch, load, many_registers, product, store, with_scratch};
+use crate::simd::{PANEL, WIDEST, dispatch, load, many_registers, off_page, product, store};
 use crate::tasks::{Cut, Task};
 use crate::weights::{Panels, Weights};
 
@@ -64,23 +63,22 @@ pub(crate) struct DirectPlan {
 /// columns, those of equal remainder lie together, `width` in a row.
 #[derive(Debug, Clone, Copy)]
 struct Layout {
-    rows: usize,
-    columns: usize,
     width: usize,
     stride: usize,
     slice: usize,
 }
 
 impl Layout {
-    fn new(g: &Geometry, rows: usize, columns: usize) -> Self {
+    /// For so many neighbouring cells of a slice of the output.
+    fn new(g: &Geometry, cells: usize) -> Self {
         let apart = column_phases(g);
+        let row = g.output[2];
+        let (rows, columns) =
+            if g.output[1] == 1 { (1, cells.min(row)) } else { (cells / row, row) };
         let (rows, columns) = (g.span(1, rows), g.span(2, columns));
         let width = columns.div_ceil(apart);
         let stride = width * apart;
-        // Slices that begin at the same place of a page would throw one another out of the cache.
-        let slice = (rows * stride).next_multiple_of(WIDEST);
-        let slice = if slice.is_multiple_of(2 * WIDEST) { slice + WIDEST } else { slice };
-        Self { rows, columns, width, stride, slice }
+        Self { width, stride, slice: off_page(rows * stride) }
     }
 }
 
@@ -95,15 +93,11 @@ fn slices(g: &Geometry) -> usize {
 
 impl DirectPlan {
     pub(crate) fn new(g: &Geometry, threads: usize) -> Self {
-        let row = g.output[2];
-        let per_cell = |cells: usize| {
-            let (rows, columns) = if g.output[1] == 1 { (1, cells) } else { (cells / row, row) };
-            Layout::new(g, rows, columns).slice * slices(g)
-        };
-        let (unit, most) = if g.output[1] == 1 { (3 * WIDEST, 64) } else { (row, ROWS) };
+        let of_channel = |cells: usize| Layout::new(g, cells).slice * slices(g);
+        let (unit, most) = if g.output[1] == 1 { (3 * WIDEST, 64) } else { (g.output[2], ROWS) };
         let units = g.plane().div_ceil(unit);
         let mut count = most.min(units);
-        let fits = |count: usize| per_cell(count * unit) * g.inputs <= BLOCK;
+        let fits = |count: usize| of_channel(count * unit) * g.inputs <= BLOCK;
         while count > 1 && !fits(count) {
             count -= 1;
         }
@@ -115,21 +109,12 @@ impl DirectPlan {
         let panels = g.outputs.div_ceil(PANEL);
         let blocks = threads.div_ceil(parts).clamp(1, panels);
         let cut = Cut { cells: count * unit, channels: panels.div_ceil(blocks) * PANEL };
-        let inputs = (BLOCK / per_cell(count * unit).max(1)).clamp(1, g.inputs);
+        let inputs = (BLOCK / of_channel(count * unit).max(1)).clamp(1, g.inputs);
         Self { cut, inputs: g.inputs.div_ceil(g.inputs.div_ceil(inputs)) }
     }
 
-    fn layout(&self, g: &Geometry) -> Layout {
-        let (row, cells) = (g.output[2], self.cut.cells);
-        if g.output[1] == 1 {
-            Layout::new(g, 1, cells.min(row))
-        } else {
-            Layout::new(g, cells / row, row)
-        }
-    }
-
     fn scratch(&self, g: &Geometry) -> usize {
-        self.layout(g).slice * slices(g) * self.inputs + 2 * WIDEST
+        Layout::new(g, self.cut.cells).slice * slices(g) * self.inputs + 2 * WIDEST
     }
 
     pub(crate) fn scratch_bytes(&self, g: &Geometry) -> usize {
@@ -144,12 +129,9 @@ impl DirectPlan {
         x: &[f32],
         out: &mut [f32],
     ) {
-        let size = self.scratch(g);
-        let layout = self.layout(g);
-        self.cut.tasks(g, out).into_par_iter().for_each(|task| {
-            with_scratch(size, |block| {
-                dispatch(Direct { plan: self, g, layout, weights, bias, x, task, block });
-            });
+        let layout = Layout::new(g, self.cut.cells);
+        self.cut.for_each(g, out, self.scratch(g), |task, block| {
+            dispatch(Direct { plan: self, g, layout, weights, bias, x, task, block });
         });
     }
 }
@@ -292,7 +274,6 @@ impl<'a> Direct<'a, '_> {
         let (g, layout) = (self.g, self.layout);
         let [first_row, rows, first_column, columns] = area;
         let (rows, columns) = (g.span(1, rows), g.span(2, columns));
-        debug_assert!(rows <= layout.rows && columns <= layout.columns);
         let [depths, height, width] = g.input;
         let block = &mut self.block[slice * layout.slice..][..rows * layout.stride];
         if depth < 0 || depth >= depths as isize {

@@ -4,20 +4,21 @@ use crate::direct::{DirectPlan, DirectWeights};
 use crate::geometry::Geometry;
 use crate::winograd::{WinogradPlan, WinogradWeights, serves};
 
-/// How far results may be from exact convolution.
+/// How far results may be from exact convolution. Where every input under the kernel is zero, the
+/// output is exactly the bias, whatever the algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Precision {
     /// The fastest algorithm: largest errors of about 1e-5 of the largest value at 512 input
-    /// channels, 4e-6 at 32. A value that is not finite makes all outputs of the tiles that read it
+    /// channels, 4e-6 at 32. A value that is not finite makes the outputs of the tiles that read it
     /// not finite: up to 4 × 4 cells beside those that depend on it.
     #[default]
     Fast,
     /// The fastest of the algorithms whose errors are no larger than those of direct convolution in
     /// single precision: tiles of 2 × 2.
     Accurate,
-    /// Sums of products only, as any direct convolution: 2e-6 at 512 channels. Zeros stay zeros,
-    /// and values that are not finite reach exactly the cells that depend on them.
+    /// Sums of products only, as any direct convolution: 2e-6 at 512 channels. Values that are not
+    /// finite reach exactly the cells that depend on them.
     Exact,
 }
 

@@ -14,6 +14,13 @@ pub(crate) const WIDEST: usize = 16;
 static CAP: LazyLock<String> =
     LazyLock::new(|| std::env::var("SEGCAM_CONV_SIMD").unwrap_or_default());
 
+/// At least `size`, so that lists of this length, one after the other, do not begin at the same place of
+/// a page and throw one another out of the cache.
+pub(crate) fn off_page(size: usize) -> usize {
+    let size = size.next_multiple_of(WIDEST);
+    if size.is_multiple_of(2 * WIDEST) { size + WIDEST } else { size }
+}
+
 /// Runs `op` with the widest vectors that this machine has.
 pub(crate) fn dispatch<O>(op: impl WithSimd<Output = O>) -> O {
     #[cfg(target_arch = "x86_64")]

@@ -1,6 +1,9 @@
 //! Cuts an output into parts that threads fill.
 
+use rayon::prelude::*;
+
 use crate::geometry::Geometry;
+use crate::simd::with_scratch;
 
 /// A part of the output: some neighbouring cells of one slice, of some neighbouring channels of one
 /// group of one image.
@@ -32,8 +35,20 @@ impl Cut {
         g.batch * g.output[0] * channels * g.plane().div_ceil(self.cells)
     }
 
+    /// Has all threads fill their parts, each with memory of `scratch` numbers.
+    pub(crate) fn for_each(
+        self,
+        geometry: &Geometry,
+        out: &mut [f32],
+        scratch: usize,
+        fill: impl Fn(Task, &mut [f32]) + Sync,
+    ) {
+        let tasks = self.tasks(geometry, out).into_par_iter();
+        tasks.for_each(|task| with_scratch(scratch, |memory| fill(task, memory)));
+    }
+
     /// The parts, those that read the same input one after the other.
-    pub(crate) fn tasks<'a>(self, geometry: &Geometry, out: &'a mut [f32]) -> Vec<Task<'a>> {
+    fn tasks<'a>(self, geometry: &Geometry, out: &'a mut [f32]) -> Vec<Task<'a>> {
         let g = geometry;
         let (slices, plane) = (g.output[0], g.plane());
         let (parts, blocks) = (plane.div_ceil(self.cells), g.outputs.div_ceil(self.channels));

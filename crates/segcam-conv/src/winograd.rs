@@ -1,15 +1,14 @@
 //! Winograd's minimal filtering F(m×m, 3×3): `(m + 2)²` products give `m²` outputs, where direct
 //! convolution takes `9 m²` (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
 //! CVPR 2016). Kernels of 3×3 cells at stride 1, of any depth: taps along the depth are further
-//! input channels.
+//! input channels. A tile's sums leave rounding where nothing under the kernel differs from zero; there
+//! the output is set to what it is.
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::geometry::Geometry;
 use crate::simd::{
-    PANEL, WIDEST, dispatch, load, many_registers, multiply_add, product_of_rows, store,
-    with_scratch,
+    PANEL, WIDEST, dispatch, load, many_registers, multiply_add, off_page, product_of_rows, store,
 };
 use crate::tasks::{Cut, Task};
 use crate::weights::{Panels, Weights};
@@ -94,6 +93,8 @@ struct Layout {
     inputs: usize,
     /// Numbers of one of the `N²` products.
     products: usize,
+    /// Cells of the rows of the input that a task reads.
+    magnitudes: usize,
 }
 
 impl<const M: usize, const N: usize> WinogradPlan<M, N> {
@@ -119,21 +120,20 @@ impl<const M: usize, const N: usize> WinogradPlan<M, N> {
     fn layout(&self, g: &Geometry) -> Layout {
         let columns = g.output[2].div_ceil(M) + 1;
         let tiles = (self.rows * columns).next_multiple_of(WIDEST);
-        // Lists that begin at the same place of a page would throw one another out of the cache.
-        let apart =
-            |size: usize| if size.is_multiple_of(2 * WIDEST) { size + WIDEST } else { size };
         Layout {
             columns,
             tiles,
             phase: ((self.rows + 1) * columns + 2 * WIDEST).next_multiple_of(WIDEST),
-            inputs: apart(g.inputs * g.kernel[0] * tiles),
-            products: apart(CHANNELS.min(self.cut.channels) * tiles),
+            inputs: off_page(g.inputs * g.kernel[0] * tiles),
+            products: off_page(CHANNELS.min(self.cut.channels) * tiles),
+            magnitudes: (self.rows * M + 2) * g.input[2],
         }
     }
 
     fn scratch(&self, g: &Geometry) -> usize {
         let layout = self.layout(g);
-        M * M * layout.phase + N * N * (layout.inputs + layout.products) + M * M * layout.tiles
+        let tiles = layout.phase + layout.tiles;
+        M * M * tiles + N * N * (layout.inputs + layout.products) + layout.magnitudes
     }
 
     pub(crate) fn scratch_bytes(&self, g: &Geometry) -> usize {
@@ -148,12 +148,9 @@ impl<const M: usize, const N: usize> WinogradPlan<M, N> {
         x: &[f32],
         out: &mut [f32],
     ) {
-        let size = self.scratch(g);
         let layout = self.layout(g);
-        self.cut.tasks(g, out).into_par_iter().for_each(|task| {
-            with_scratch(size, |memory| {
-                dispatch(Winograd::<M, N> { g, layout, weights, bias, x, task, memory });
-            });
+        self.cut.for_each(g, out, self.scratch(g), |task, memory| {
+            dispatch(Winograd::<M, N> { g, layout, weights, bias, x, task, memory });
         });
     }
 }
@@ -177,13 +174,16 @@ impl<const M: usize, const N: usize> WithSimd for Winograd<'_, '_, M, N> {
         let width = g.output[2];
         let (phases, memory) = memory.split_at_mut(M * M * layout.phase);
         let (inputs, memory) = memory.split_at_mut(N * N * layout.inputs);
-        let (products, patch) = memory.split_at_mut(N * N * layout.products);
+        let (products, memory) = memory.split_at_mut(N * N * layout.products);
+        let (patch, magnitudes) = memory.split_at_mut(M * M * layout.tiles);
         let tall = task.out[0].len().div_ceil(M * width);
         let tiles = tall * layout.columns;
 
         let first_row = (task.cell / width) as isize - g.padding[1];
         let depth = (task.slice * g.stride[0]) as isize - g.padding[0];
         let cells = g.input[1] * g.input[2];
+        let magnitudes = &mut magnitudes[..(tall * M + 2) * g.input[2]];
+        magnitudes.fill(0.0);
         for input in 0..g.inputs {
             for tap in 0..g.kernel[0] {
                 let to = &mut inputs[(input * g.kernel[0] + tap) * layout.tiles..];
@@ -196,11 +196,19 @@ impl<const M: usize, const N: usize> WithSimd for Winograd<'_, '_, M, N> {
                 }
                 let channel = (task.image * g.groups + task.group) * g.inputs + input;
                 let source = &x[(channel * g.input[0] + depth as usize) * cells..][..cells];
+                add_magnitudes(g, source, first_row, magnitudes);
                 take_apart::<M>(g, layout, source, first_row, tall, phases);
                 transform_input::<S, M, N>(simd, layout, phases, tiles, to);
             }
         }
 
+        let bias =
+            |row: usize| bias.map_or(0.0, |bias| bias[task.group * g.outputs + task.channel + row]);
+        let unreached = unreached(g, first_row, magnitudes, task.out[0].len());
+        if unreached.len() == task.out[0].len() {
+            task.out.iter_mut().enumerate().for_each(|(row, out)| out.fill(bias(row)));
+            return;
+        }
         let taps = g.inputs * g.kernel[0];
         for (index, rows) in task.out.chunks_mut(CHANNELS).enumerate() {
             let channel = task.channel + index * CHANNELS;
@@ -219,16 +227,48 @@ impl<const M: usize, const N: usize> WithSimd for Winograd<'_, '_, M, N> {
                 }
             }
             for (row, out) in rows.iter_mut().enumerate() {
-                let bias = bias.map_or(0.0, |bias| bias[task.group * g.outputs + channel + row]);
+                let bias = bias(index * CHANNELS + row);
                 let products = &products[row * layout.tiles..];
                 transform_output::<S, M, N>(simd, layout, products, tiles, bias, patch);
-                for (y, out) in out.chunks_mut(width).enumerate() {
+                for (y, line) in out.chunks_mut(width).enumerate() {
                     let lines = &patch[y % M * M * layout.tiles..][..M * layout.tiles];
-                    interleave::<M>(lines, layout.tiles, y / M * layout.columns, out);
+                    interleave::<M>(lines, layout.tiles, y / M * layout.columns, line);
                 }
+                unreached.iter().for_each(|cell| out[*cell] = bias);
             }
         }
     }
+}
+
+/// Adds a slice's absolute values, those of the rows that a task reads.
+#[inline(always)]
+fn add_magnitudes(g: &Geometry, source: &[f32], first_row: isize, magnitudes: &mut [f32]) {
+    let [_, height, width] = g.input;
+    for (row, line) in magnitudes.chunks_mut(width).enumerate() {
+        let y = first_row + row as isize;
+        if (0..height as isize).contains(&y) {
+            let from = &source[y as usize * width..][..width];
+            line.iter_mut().zip(from).for_each(|(sum, value)| *sum += value.abs());
+        }
+    }
+}
+
+/// The cells of the output, of the first `count`, under whose kernel every input is zero.
+fn unreached(g: &Geometry, first_row: isize, magnitudes: &[f32], count: usize) -> Vec<usize> {
+    let [_, height, width] = g.input;
+    let (first, last) = (-first_row.min(0), height as isize - first_row);
+    let rows = magnitudes.chunks(width).take(last as usize).skip(first as usize);
+    if rows.flatten().all(|sum| *sum != 0.0) {
+        return vec![];
+    }
+    let before = g.padding[2] as usize;
+    let zero = |cell: &usize| {
+        let (y, x) = (cell / g.output[2], cell % g.output[2]);
+        let [from, to] = [x, x + 3].map(|x| x.saturating_sub(before).min(width));
+        let mut rows = magnitudes.chunks(width).skip(y).take(3);
+        rows.all(|row| row[from..to].iter().all(|sum| *sum == 0.0))
+    };
+    (0..count).filter(zero).collect()
 }
 
 /// The products of one panel of weights with all tiles.

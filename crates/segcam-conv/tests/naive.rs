@@ -296,6 +296,35 @@ fn what_is_not_finite_is_not_hidden() {
     }
 }
 
+/// A gradient ends where nothing depends on its pixels, not at the edge of a tile.
+#[test]
+fn zeros_stay_zeros() {
+    for padding in [(1, 1), (0, 2), (2, 5)] {
+        let case = Case { padding: vec![padding; 2], ..plain(18, 20, 30) };
+        let weights = case.numbers().0;
+        let convolution = Convolution::new(&case.weight_shape(), weights).expect("weights");
+        let convolution = convolution.padding(&case.padding).expect("sides");
+        let shape = case.input_shape();
+        let mut x = vec![0.0; 18 * 900];
+        for (channel, cell) in [(0, 0), (3, 29), (7, 14 * 30 + 11), (17, 899)] {
+            x[channel * 900 + cell] = 1.0;
+        }
+        let direct = convolution.run_by(Algorithm::Direct, &shape, &x).expect("runs");
+        let reached = |out: &[f32]| out.iter().map(|value| *value != 0.0).collect::<Vec<_>>();
+        assert!(reached(&direct).contains(&true));
+        for algorithm in [Algorithm::Winograd2, Algorithm::Winograd4] {
+            let given = convolution.run_by(algorithm, &shape, &x).expect("runs");
+            assert!(reached(&given) == reached(&direct), "{algorithm:?}, {padding:?}");
+            let (bias, plane) = (case.numbers().1, direct.len() / 20);
+            let biased = case.convolution().expect("options");
+            let biased = biased.run_by(algorithm, &shape, &x).expect("runs");
+            for (cell, (biased, direct)) in biased.iter().zip(&direct).enumerate() {
+                assert!(*direct != 0.0 || *biased == bias[cell / plane], "{algorithm:?} at {cell}");
+            }
+        }
+    }
+}
+
 #[test]
 fn winograd_is_refused_where_it_would_be_wrong_or_too_large() {
     let case = plain(32, 32, 64);

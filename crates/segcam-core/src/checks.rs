@@ -55,5 +55,5 @@ fn sums(data: &TensorData, size: usize) -> Vec<f64> {
 /// Adds up in double precision.
 pub(crate) fn sum<const D: usize>(tensor: Tensor<D>) -> f64 {
     let size = tensor.shape().num_elements().max(1);
-    sums(&tensor.into_data(), size).first().copied().unwrap_or_default()
+    sums(&tensor.into_data(), size).into_iter().sum()
 }

@@ -323,7 +323,7 @@ fn each_object_gets_its_own_map_and_certificates_are_reported() {
         assert!(error < 1e-4, "{certificate}");
         let hires = map["method"] == "seg-hires-grad-cam";
         let impossible = certificate["impossible"].as_f64().expect("a number");
-        assert!(!hires || impossible < 1e-6, "{certificate}");
+        assert!(!hires || impossible == 0.0, "{certificate}");
     }
     let figure = format!("segcam-out/compare.{}.png", name.replace(['@', ','], "_"));
     assert!(path.join(&figure).exists(), "{figure}");
