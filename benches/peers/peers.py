@@ -59,6 +59,9 @@ def raw_map(method, a, g):
 
 def captum(model, x, masks, job):
     from captum.attr import LayerGradCam, LayerGradientXActivation
+    if "window" in job:
+        yield from captum_by_windows(model, x, masks, job)
+        return
     for c, pixels in targets(masks, job):
         score = Score(model, pixels)
         for name in job["layers"]:
@@ -68,6 +71,41 @@ def captum(model, x, masks, job):
                     yield LayerGradCam(score, at).attribute(x, target=c)[:, 0]
                 else:
                     yield LayerGradientXActivation(score, at).attribute(x, target=c).sum(1)
+
+
+def captum_by_windows(model, x, masks, job):
+    """MONAI's inferer for the prediction, and captum on each window that holds pixels of the target, with
+    their weights in the blended score."""
+    from captum.attr import LayerGradCam, LayerGradientXActivation
+    from monai.data.utils import compute_importance_map, dense_patch_slices
+    from monai.inferers import sliding_window_inference
+    size, overlap = job["window"], job["overlap"]
+    with torch.no_grad():
+        sliding_window_inference(x, size, 1, model, overlap=overlap, mode="gaussian")
+    steps = [max(int(side * (1 - overlap)), 1) for side in size]
+    places = dense_patch_slices(x.shape[2:], size, steps)
+    weights = compute_importance_map(tuple(size), mode="gaussian")
+    norm = torch.zeros(x.shape[2:])
+    for place in places:
+        norm[place] += weights
+    for c, pixels in targets(masks, job):
+        for name in job["layers"]:
+            at = nets.layer(model, name)
+            for method in job["methods"]:
+                whole = torch.zeros(x.shape[2:])
+                for place in places:
+                    asked = pixels[(..., *place)] * weights / norm[place]
+                    if not asked.any():
+                        continue
+                    score, window = Score(model, asked), x[(..., *place)]
+                    if method == GRAD:
+                        found = LayerGradCam(score, at).attribute(window, target=c)
+                    else:
+                        found = LayerGradientXActivation(score, at).attribute(window, target=c)
+                        found = found.sum(1, keepdim=True)
+                    whole[place] += torch.nn.functional.interpolate(
+                        found, size=size, mode="bilinear").detach()[0, 0]
+                yield whole
 
 
 def pytorch_grad_cam(model, x, masks, job):
@@ -323,7 +361,10 @@ def check(folder, workers, model, weights, job):
         for worker in workers.values():
             worker.run(job)
         return
-    shapes = layer_shapes(model, weights, job["inputs"], job["layers"])
+    if "window" in job:
+        shapes = {name: job["size"] for name in job["layers"]}
+    else:
+        shapes = layer_shapes(model, weights, job["inputs"], job["layers"])
     for tool in sorted(workers, key=lambda tool: tool != "captum"):
         out = folder / f"maps-{tool.replace(' ', '-')}.f32"
         workers[tool].run(job | {"out": str(out)})
@@ -383,6 +424,9 @@ WORK = [
     ("ESPNet q=8, 512×1024, 19 classes × 2 methods at dec1", "espnet:8", (512, 1024),
      dict(layers=["dec1"], classes=EVERY, methods=[GRAD, HIRES]),
      {"captum": (0.30, 0.06), "PyTorch by hand": (None, None)}),
+    ("U-Net 32, 1024² by windows of 256², 4 classes × 2 methods at mid", "unet:32", (1024, 1024),
+     dict(layers=["mid"], classes=[2, 3, 5, 7], methods=[GRAD, HIRES], window=[256, 256], overlap=0.5),
+     {"captum": (None, 0.5)}),
 ]
 MEMORY = ("U-Net 32, 512×1024, 19 classes at mid, peak memory", "unet:32", (512, 1024),
           dict(layers=["mid"], classes=EVERY, methods=[HIRES]),

@@ -16,6 +16,7 @@ use safetensors::SafeTensors;
 use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::engine::{GraphEngine, TapeEngine};
 use segcam::models::{EspNetConfig, UNetConfig, load_weights};
+use segcam::windows::Windows;
 use segcam::{CamMethod, Explainer, GradCam, HiResCam, Prediction, Request, SegmentationModel};
 use serde::Deserialize;
 
@@ -30,6 +31,10 @@ struct Job {
     #[serde(default)]
     discs: bool,
     methods: Vec<String>,
+    /// The input is seen through MONAI's Gaussian windows of this size. Averages are those of a window.
+    window: Option<Vec<usize>>,
+    #[serde(default)]
+    overlap: f64,
     /// Where to write the raw maps, one after the other.
     out: Option<String>,
 }
@@ -123,6 +128,13 @@ fn run(
         }
     };
     let methods = job.methods.iter().map(method).collect::<anyhow::Result<Vec<_>>>()?;
+    let explainer = match &job.window {
+        None => explainer.clone(),
+        Some(size) => {
+            let windows = Windows::monai(size.clone()).with_overlap(job.overlap).gaussian();
+            windows.averaging_each().explainer(explainer)?
+        }
+    };
     let start = Instant::now();
     let seen = explainer.observe(input.clone())?;
     let mut requests = vec![];

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use segcam::annotations::{GroundTruth, cityscapes_colours, cityscapes_train_id};
@@ -13,6 +14,7 @@ use segcam::{Observation, vocabulary};
 use serde::Serialize;
 
 use crate::read::Input;
+use crate::scan::{ScanInput, is_scan};
 
 /// Where annotations come from.
 #[derive(Debug, Clone, Serialize)]
@@ -67,6 +69,8 @@ pub struct Annotations {
     pub truth: Option<GroundTruth>,
     /// The instance of each pixel, 0 for none.
     pub ids: Option<GroundTruth>,
+    /// The scan, whose places can be given in millimetres.
+    pub scan: Option<Arc<ScanInput>>,
     /// How the annotation was understood.
     pub notes: Vec<String>,
 }
@@ -104,7 +108,13 @@ impl AnnotationFiles {
         };
         let mut notes = vec![];
         let mut read = |path: &Path| {
-            let truth = self.labels(path, prediction.classes(), &mut notes)?;
+            let on_input = &input.tensor.dims()[2..];
+            let plain = || match &input.scan {
+                Some(scan) if is_scan(path) => scan.annotation(path, on_input),
+                _ => Ok(GroundTruth::from_image(path)?),
+            };
+            let truth = self.labels(path, plain, prediction.classes(), &mut notes)?;
+            let truth = if input.scan.is_some() { truth.resized(&*size)? } else { truth };
             let truth = place.put(truth, GroundTruth::IGNORED)?;
             truth.check(prediction.classes())?;
             anyhow::Ok(truth)
@@ -112,15 +122,25 @@ impl AnnotationFiles {
         let truth = self.truth.as_deref();
         let truth = truth.map(|path| read(path).with_context(|| cannot_use(path))).transpose()?;
         let ids = self.instances.as_deref().map(|path| {
-            let ids = GroundTruth::from_image(path).map_err(Into::into);
+            let ids = match &input.scan {
+                Some(scan) if is_scan(path) => scan
+                    .annotation(path, &input.tensor.dims()[2..])
+                    .and_then(|ids| Ok(ids.resized(&*size)?)),
+                _ => GroundTruth::from_image(path).map_err(Into::into),
+            };
             ids.and_then(|ids| place.put(ids, 0)).with_context(|| cannot_use(path))
         });
-        Ok(Annotations { truth, ids: ids.transpose()?, notes })
+        Ok(Annotations { truth, ids: ids.transpose()?, scan: input.scan.clone(), notes })
     }
 
     /// The labels as the network's class numbers.
-    fn labels(&self, path: &Path, classes: usize, notes: &mut Vec<String>) -> Result<GroundTruth> {
-        let plain = || GroundTruth::from_image(path);
+    fn labels(
+        &self,
+        path: &Path,
+        plain: impl Fn() -> Result<GroundTruth>,
+        classes: usize,
+        notes: &mut Vec<String>,
+    ) -> Result<GroundTruth> {
         let left_out = |truth: GroundTruth| match self.ignore {
             Ignore::Label(label) => truth.ignore(label),
             Ignore::Nothing => truth,
@@ -197,6 +217,7 @@ impl Annotations {
     pub fn vocabulary<const D: usize>(&self, classes: &[String]) -> Result<Vocabulary<D>> {
         let ids = self.ids.as_ref().map(|ids| Instances::new(ids.labels(), ids.size()));
         let words = vocabulary(self.truth.as_ref(), ids.transpose()?.as_ref());
+        let words = words.with([ScanInput::sphere(self.scan.as_ref())]);
         Ok(words.with_classes(classes.iter().map(String::as_str)))
     }
 }

@@ -12,6 +12,7 @@ use segcam::{CamError, Certificate, Explanation, Fused, MapStatus, Normalize, Pi
 use crate::ask::without_middle;
 use crate::draw::{Scene, Show};
 use crate::read::Picture;
+use crate::view::{View, midst};
 
 /// Outline of the pixels that are explained.
 const EXPLAINED: Rgb<u8> = Rgb([255, 255, 255]);
@@ -141,8 +142,7 @@ pub(crate) struct Canvas<const D: usize> {
     seen: Option<RgbImage>,
     judged: Option<Judged<D>>,
     sample: usize,
-    /// The slice that is shown of a volume.
-    slice: Option<usize>,
+    view: View,
     /// Height and width of the network's input in pixels of the picture, which may be smaller where
     /// the input was padded.
     input_size: [usize; 2],
@@ -187,9 +187,8 @@ impl<const D: usize> Judged<D> {
 }
 
 impl<const D: usize> Canvas<D> {
-    /// Without a picture the input itself is drawn. Of a volume the
-    /// slice with most of the `explained` pixels is shown, or most of the predicted class if they are
-    /// everywhere.
+    /// Without a picture the input itself is drawn. Of a volume three planes are shown that meet in the
+    /// midst of the `explained` voxels, or of the predicted class if they are everywhere.
     pub(crate) fn new(
         Scene { input, seen, .. }: Scene<D>,
         judged: Option<Judged<D>>,
@@ -199,16 +198,20 @@ impl<const D: usize> Canvas<D> {
     ) -> Result<Self, CamError> {
         let prediction = seen.prediction();
         let (predicted, explained) = (here(&prediction.predicted(class))?, here(explained)?);
-        let slice = (D == 5).then(|| {
-            fullest_slice(&explained, sample)
-                .or_else(|| fullest_slice(&predicted, sample))
-                .unwrap_or(predicted.dims()[2] / 2)
-        });
-        let shown = flat(&input.tensor, sample, slice);
+        let view = match prediction.size()[..] {
+            [depth, rows, columns] => {
+                let size = [depth, rows, columns];
+                let midst = midst(&explained, sample).or_else(|| midst(&predicted, sample));
+                let at = midst.unwrap_or(size.map(|side| side / 2));
+                View::planes(size, input.sides(), at)
+            }
+            _ => View::image(),
+        };
+        let shown = view.flat(&here(&input.tensor)?, sample, true);
         let [_, channels, height, width] = shown.dims();
         let picture = match &input.picture {
             Some(picture) => picture.image.clone(),
-            None => draw(&here(&shown)?),
+            None => draw(&shown, input.window()),
         };
         let backdrop = dim(&picture);
         // A picture that shows the image before it was resized shows all that was not padded.
@@ -221,8 +224,7 @@ impl<const D: usize> Canvas<D> {
         };
         let colour = picture.pixels().any(|Rgb([r, g, b])| r != g || g != b);
         let changed = |place: Placement| place.image != place.resized || (colour && channels == 1);
-        let seen = input.placement().is_some_and(changed).then(|| here(&shown)).transpose()?;
-        let seen = seen.map(|shown| draw(&shown));
+        let seen = input.placement().is_some_and(changed).then(|| draw(&shown, None));
         Ok(Self {
             picture,
             backdrop,
@@ -232,21 +234,22 @@ impl<const D: usize> Canvas<D> {
             seen,
             judged,
             sample,
-            slice,
+            view,
             input_size,
         })
     }
 
-    /// The slice that is shown of a volume.
-    pub(crate) fn slice(&self) -> Option<usize> {
-        self.slice
+    /// The voxel through which the planes of a volume go.
+    pub(crate) fn at(&self) -> Option<[usize; 3]> {
+        self.view.at()
     }
 
     /// The picture as it is.
     pub(crate) fn plain(&self) -> Panel {
+        let image = self.resized(&self.picture, Size::InFigure);
         Panel {
-            image: self.resized(&self.picture, Size::InFigure),
-            caption: format!("input{}", self.slice_name()),
+            image: self.marked(image, Size::InFigure),
+            caption: format!("input{}", self.view.name()),
             bar: None,
         }
     }
@@ -257,7 +260,7 @@ impl<const D: usize> Canvas<D> {
         let [height, width] = self.input_size.map(|side| self.scaled(side, Size::InFigure) as u32);
         let image = imageops::resize(seen, width, height, imageops::FilterType::Nearest);
         let (rows, columns) = (seen.height(), seen.width());
-        let caption = format!("what the network sees, {rows} × {columns}{}", self.slice_name());
+        let caption = format!("what the network sees, {rows} × {columns}{}", self.view.name());
         Some(Panel { image, caption, bar: None })
     }
 
@@ -265,10 +268,11 @@ impl<const D: usize> Canvas<D> {
     pub(crate) fn prediction(&self) -> Panel {
         let size = Size::InFigure;
         let mut image = self.resized(&self.picture, size);
-        let slice = self.slice_name();
+        let planes = self.view.name();
         let Some(judged) = &self.judged else {
             outline(&mut image, &self.mask(&self.predicted, size), PREDICTED);
-            return Panel { image, caption: format!("prediction{slice}"), bar: None };
+            let image = self.marked(image, size);
+            return Panel { image, caption: format!("prediction{planes}"), bar: None };
         };
         let Judged { hits, misses, false_alarms, .. } = judged;
         for (mask, color) in [(hits, HIT), (misses, MISSED), (false_alarms, FALSE_ALARM)] {
@@ -277,9 +281,21 @@ impl<const D: usize> Canvas<D> {
         let dice = judged.dice(self.sample);
         let dice = dice.map(|dice| format!(", Dice {dice:.3}")).unwrap_or_default();
         let caption = format!(
-            "prediction beside annotation{dice}{slice}\ngreen: right, red: missed, pink: false alarm"
+            "prediction beside annotation{dice}{planes}\ngreen: right, red: missed, pink: false alarm"
         );
-        Panel { image, caption, bar: None }
+        Panel { image: self.marked(image, size), caption, bar: None }
+    }
+
+    /// Which planes of a volume a map shows; in figures of many the picture of the input says it.
+    fn place(&self, size: Size) -> String {
+        let name = self.view.name();
+        if size == Size::Alone { name.replacen(", ", "\n", 1) } else { String::new() }
+    }
+
+    /// What a volume's planes are labelled with.
+    fn marked(&self, mut image: RgbImage, size: Size) -> RgbImage {
+        self.view.mark(&mut image, self.scale(size));
+        image
     }
 
     /// The outlines of the annotated and the predicted class, and of the explained pixels. Sets that an
@@ -318,8 +334,8 @@ impl<const D: usize> Canvas<D> {
             _ => false,
         };
         Panel {
-            image,
-            caption: format!("{}{}{empty}", drawing.caption, self.slice_name()),
+            image: self.marked(image, size),
+            caption: format!("{}{empty}{}", drawing.caption, self.place(size)),
             bar: drawn.then_some(Bar { colormap, low, high }),
         }
     }
@@ -340,7 +356,8 @@ impl<const D: usize> Canvas<D> {
         let weights = self.heat(weights, size);
         let mut image = overlay(self.backdrop(size), &weights, colormap);
         self.outlines(&mut image, &self.explained, size);
-        Panel { image, caption: format!("{caption}{}", self.slice_name()), bar: None }
+        let caption = format!("{caption}{}", self.place(size));
+        Panel { image: self.marked(image, size), caption, bar: None }
     }
 
     /// What the outlines mean, as far as they are drawn.
@@ -355,10 +372,6 @@ impl<const D: usize> Canvas<D> {
         let green = annotated.filter(|mask| !thin(mask)).map(|_| "green: annotated");
         let words: Vec<&str> = [Some(white), violet, green].into_iter().flatten().collect();
         words.join(", ")
-    }
-
-    fn slice_name(&self) -> String {
-        self.slice.map(|slice| format!(", slice {slice}")).unwrap_or_default()
     }
 
     /// How many times larger than the image a panel is.
@@ -391,14 +404,14 @@ impl<const D: usize> Canvas<D> {
     /// The heat at the size of a panel: interpolated where it is enlarged, the hottest of the covered
     /// pixels where it is shrunk.
     fn heat(&self, heat: &Tensor<D>, size: Size) -> Plane {
-        let heat = flat(heat, self.sample, self.slice);
+        let heat = self.view.flat(heat, self.sample, true);
         let to = self.input_size.map(|side| self.scaled(side, size));
         let large = [0, 1].map(|axis| to[axis].max(self.input_size[axis]));
         Plane::from_tensor(&heat, 0, large).cover(to)
     }
 
     fn mask(&self, mask: &Tensor<D>, size: Size) -> Plane {
-        let mask = flat(mask, self.sample, self.slice);
+        let mask = self.view.flat(mask, self.sample, false);
         let [_, _, height, width] = mask.dims();
         let to = self.input_size.map(|side| self.scaled(side, size));
         let [rows, columns] = [self.picture.height(), self.picture.width()]
@@ -438,43 +451,25 @@ fn in_words(certificate: &Certificate) -> String {
     words.join("\n")
 }
 
-/// One image of the batch, and one slice of a volume, as `[1, C, H, W]`.
-fn flat<const D: usize>(tensor: &Tensor<D>, sample: usize, slice: Option<usize>) -> Tensor<4> {
-    let dims = tensor.dims();
-    let mut tensor = tensor.clone().narrow(0, sample, 1);
-    if let Some(slice) = slice {
-        tensor = tensor.narrow(2, slice, 1);
-    }
-    tensor.reshape([1, dims[1], dims[D - 2], dims[D - 1]])
-}
-
-/// The slice with the most members; `None` if all have equally many.
-fn fullest_slice<const D: usize>(mask: &Tensor<D>, sample: usize) -> Option<usize> {
-    let depth = mask.dims()[2] as i32;
-    let one = mask.clone().narrow(0, sample, 1).reshape([depth, -1]);
-    let counts: Vec<f32> = one.sum_dim(1).into_data().iter::<f32>().collect();
-    let most = counts.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let fullest = counts.iter().position(|&count| count == most);
-    fullest.filter(|_| counts.iter().any(|&count| count < most))
-}
-
 fn dim(picture: &RgbImage) -> RgbImage {
     let mut gray = DynamicImage::ImageLuma8(imageops::grayscale(picture)).into_rgb8();
     gray.iter_mut().for_each(|value| *value = (f32::from(*value) * BACKDROP) as u8);
     gray
 }
 
-/// A picture of a tensor `[1, C, H, W]`, stretched to the range of its values: its channels as red,
-/// green and blue if it has three, otherwise its first one in grey.
-fn draw(tensor: &Tensor<4>) -> RgbImage {
+/// A picture of a tensor `[1, C, H, W]`: its channels as red, green and blue if it has three, otherwise
+/// its first one in grey. Black and white are the `window`'s ends, or its smallest and largest value.
+fn draw(tensor: &Tensor<4>, window: Option<(f32, f32)>) -> RgbImage {
     let [_, channels, height, width] = tensor.dims();
     let plane = |channel: usize| {
         Plane::from_tensor(&tensor.clone().narrow(1, channel, 1), 0, [height, width])
     };
     let planes = if channels == 3 { [0, 1, 2].map(plane) } else { [0; 3].map(plane) };
     let values = || planes.iter().flat_map(|plane| plane.values().iter().copied());
-    let low = values().fold(f32::INFINITY, f32::min);
-    let range = (values().fold(f32::NEG_INFINITY, f32::max) - low).max(f32::MIN_POSITIVE);
+    let (low, high) = window.unwrap_or_else(|| {
+        (values().fold(f32::INFINITY, f32::min), values().fold(f32::NEG_INFINITY, f32::max))
+    });
+    let range = (high - low).max(f32::MIN_POSITIVE);
     RgbImage::from_fn(width as u32, height as u32, |x, y| {
         let byte = |p: &Plane| ((p.at(y as usize, x as usize) - low) / range * 255.0) as u8;
         Rgb([byte(&planes[0]), byte(&planes[1]), byte(&planes[2])])

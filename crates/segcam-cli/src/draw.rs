@@ -36,7 +36,13 @@ pub struct Style {
     pub raw: bool,
     /// Whether there are arrays of the heat maps.
     pub heat: bool,
+    /// Whether there are DICOM objects, and whether these say who the patient is.
+    pub dicom: Option<KeepPatient>,
 }
+
+/// Whether results name the patient and the study, as an archive needs it to file them with the scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepPatient(pub bool);
 
 /// What of a map is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -123,8 +129,8 @@ pub struct Drawn {
     pub judged: Option<JudgedReport>,
     /// Maps that there are not, and why.
     pub failures: Vec<Failure>,
-    /// Of a volume, the slice that is shown, for each image of the batch.
-    pub slices: Vec<usize>,
+    /// Of a volume, the voxel through which the planes in pictures go, for each image of the batch.
+    pub planes: Vec<[usize; 3]>,
 }
 
 /// The maps of one figure for an image of the batch, before they are put together.
@@ -215,7 +221,7 @@ fn draw_maps<const D: usize>(
     let mut all = vec![];
     for sample in 0..input.tensor.dims()[0] {
         let canvas = Canvas::new(scene, judged.clone(), class, explained, sample)?;
-        drawn.slices.extend(canvas.slice());
+        drawn.planes.extend(canvas.at());
         let number = in_batch(sample, input);
         let title = |report: &MapReport| {
             let (pixels, set) = (report.pixels[sample], &report.pixel_set);
@@ -340,6 +346,27 @@ impl Drawn {
             Show::Positive { normalize, .. } => map.found.heat_map(normalize),
         };
         let heat = style.heat.then(|| ("heat", on_image(shown(), input)));
+        if let Some(scan) = &input.scan {
+            let found = &map.found;
+            let what = format!("segcam {} at {}", found.method(), found.layer());
+            let size = &input.tensor.dims()[2..];
+            let on_input = here(&upsample(found.signal(), size))?;
+            let mut files = vec![scan.map(stem, &values_of(&on_input), &what)?];
+            if style.heat {
+                let heat = here(&shown())?;
+                files.push(scan.map(&format!("{stem}.heat"), &values_of(&heat), &what)?);
+            }
+            if let Some(KeepPatient(keep)) = style.dicom {
+                let heat = values_of(&here(&shown())?);
+                let both = (&*values_of(&on_input), &*heat);
+                files.extend(scan.dicom(stem, both, style.show.colormap(), &what, keep)?);
+            }
+            for file in files {
+                self.maps.last_mut().into_iter().for_each(|map| map.files.push(file.name.clone()));
+                self.files.push(file);
+            }
+        }
+        let heat = heat.filter(|_| input.scan.is_none());
         for (kind, tensor) in raw.into_iter().chain(heat) {
             let name = format!("{stem}.{kind}.npy");
             let values: Vec<f32> = here(&tensor)?.into_data().iter::<f32>().collect();
@@ -445,6 +472,12 @@ pub fn draw_prediction<const D: usize>(input: &Input<D>, seen: &Observation<D>) 
     let labels = guarded(|| Ok::<_, CamError>(seen.prediction().labels().into_data()))?;
     let mut shape = labels.shape().to_vec();
     let mut labels: Vec<i32> = labels.iter::<i32>().collect();
+    if let Some(scan) = &input.scan {
+        let labels: Vec<u32> = labels.into_iter().map(|label| label as u32).collect();
+        let on_input = GroundTruth::from_labels(labels, &shape[2..])?;
+        let on_input = on_input.resized(&input.tensor.dims()[2..])?;
+        return scan.labels("prediction", on_input.labels(), "segcam prediction");
+    }
     if let Some(Placement { image, resized, input }) = input.placement() {
         let on_output = labels.iter().map(|label| *label as u32).collect::<Vec<_>>();
         let on_output = GroundTruth::from_labels(on_output, &shape[2..])?;
@@ -460,6 +493,10 @@ fn on_image<const D: usize>(map: Tensor<D>, input: &Input<D>) -> Tensor<D> {
     let Some(Placement { image, resized, .. }) = input.placement() else { return map };
     let cropped = map.narrow(D - 2, 0, resized[0]).narrow(D - 1, 0, resized[1]);
     upsample(cropped, &image)
+}
+
+fn values_of<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+    tensor.to_data().iter::<f32>().collect()
 }
 
 fn npy<T>(name: &str, shape: &[usize], values: &[T]) -> Result<File>

@@ -24,5 +24,7 @@ pub mod overview;
 pub mod print;
 pub mod read;
 pub mod report;
+pub mod scan;
 pub mod tables;
+pub mod view;
 pub mod write;

@@ -7,9 +7,11 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use image::DynamicImage;
 use segcam::burn::tensor::{Device, Tensor};
-use segcam::models::{Card, Channels, Network, Prepared, Pretrained, Recipe};
+use segcam::models::{Blend, Card, Channels, Network, Prepared, Pretrained, Recipe, WindowRecipe};
 use segcam::onnx::{OnnxFile, OnnxModel, auto_layers, find_layer};
-use segcam::{CamError, Explainer, Layer, Observation, UnknownName};
+use segcam::scans::{Grid, NnUnetConfiguration, NnUnetPlans};
+use segcam::windows::Windows;
+use segcam::{CamError, Explainer, Layer, Observation, UnknownName, scans};
 use serde::Serialize;
 
 /// Runs what is generic over the number of dimensions with an opened network's explainer: the one
@@ -69,6 +71,8 @@ pub struct Source {
     pub weights: Option<PathBuf>,
     /// How an image becomes the input of an ONNX network; the others know.
     pub onnx: Preparation,
+    /// The windows through which the network sees the input, where the card does not say it.
+    pub windows: WindowRecipe,
 }
 
 /// How an image becomes the input of an ONNX network, where the card beside the file says otherwise
@@ -136,15 +140,33 @@ pub struct Model {
 #[derive(Debug)]
 enum Kind {
     Known(Pretrained),
-    Onnx { card: Box<Card>, operators: Vec<(String, String)>, input: Vec<usize> },
+    Onnx {
+        card: Box<Card>,
+        /// What nnU-Net knows of it.
+        plans: Option<Box<NnUnetConfiguration>>,
+        operators: Vec<(String, String)>,
+        input: Vec<usize>,
+    },
 }
 
 impl Source {
-    /// The network with its weights.
+    /// The network with its weights, run over windows if that is asked for.
     ///
     /// # Errors
-    /// Files that cannot be read or do not fit.
+    /// Files that cannot be read or do not fit, and windows that make no sense.
     pub fn open(&self, device: &Device) -> Result<(Model, Network)> {
+        let (mut model, network) = self.open_whole(device)?;
+        let Some(windows) = windows(&self.windows, model.card_windows())? else {
+            return Ok((model, network));
+        };
+        model.notes.push(format!("seen through {windows}"));
+        Ok(match network {
+            Network::Image(whole) => (model, Network::Image(windows.explainer(&whole)?)),
+            Network::Volume(whole) => (model, Network::Volume(windows.explainer(&whole)?)),
+        })
+    }
+
+    fn open_whole(&self, device: &Device) -> Result<(Model, Network)> {
         match &self.name {
             Name::Known(known) => {
                 let network = known.load(self.weights.as_deref(), device)?;
@@ -197,6 +219,7 @@ impl Source {
             Card::default()
         };
         let mut notes = vec![];
+        let plans = if has_card { None } else { nnunet(path, &file, &mut card, &mut notes)? };
         if let Some(last) = file.skipped().first() {
             notes.push(format!("class scores: `{}`, before {last}", file.scores()));
         }
@@ -236,7 +259,7 @@ impl Source {
             notes,
             image_note,
             image_option: self.onnx.image_option(),
-            kind: Kind::Onnx { card: Box::new(card), operators, input },
+            kind: Kind::Onnx { card: Box::new(card), plans: plans.map(Box::new), operators, input },
         };
         Ok((model, network))
     }
@@ -255,6 +278,54 @@ impl Source {
         let card = Some(path.with_extension("toml")).filter(|card| card.is_file());
         Ok([path.clone()].into_iter().chain(card).chain(elsewhere).collect())
     }
+}
+
+/// What the command line says of windows, and where it says nothing the network's card. `None` without a
+/// size.
+fn windows(asked: &WindowRecipe, card: Option<&WindowRecipe>) -> Result<Option<Windows>> {
+    let none = WindowRecipe::default();
+    let card = card.unwrap_or(&none);
+    let Some(size) = asked.size.clone().or_else(|| card.size.clone()) else {
+        if asked != &none {
+            bail!("windows need a size: give --window, such as 96x96x96");
+        }
+        return Ok(None);
+    };
+    let windows = match asked.blend.or(card.blend).unwrap_or(Blend::Constant) {
+        Blend::NnUnet => Windows::nnunet(size),
+        Blend::Gaussian => Windows::monai(size).gaussian(),
+        _ => Windows::monai(size),
+    };
+    let windows = match asked.overlap.or(card.overlap) {
+        Some(overlap) => windows.with_overlap(overlap),
+        None => windows,
+    };
+    let mirror = asked.mirror.clone().or_else(|| card.mirror.clone());
+    Ok(Some(windows.mirrored(mirror.unwrap_or_default())))
+}
+
+/// What the `plans.json` and `dataset.json` of nnU-Net beside a file say of its classes, its windows and how
+/// it wants scans. `None` if there are none.
+fn nnunet(
+    path: &Path,
+    file: &OnnxFile,
+    card: &mut Card,
+    notes: &mut Vec<String>,
+) -> Result<Option<NnUnetConfiguration>> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if !folder.join("plans.json").is_file() {
+        return Ok(None);
+    }
+    let plans = NnUnetPlans::open(folder)?;
+    let name = if file.rank() == 4 { "2d" } else { "3d_fullres" };
+    let configuration = plans.configuration(name)?;
+    card.classes = plans.classes().to_vec();
+    card.windows.size = Some(configuration.patch_size().to_vec());
+    card.windows.blend = Some(Blend::NnUnet);
+    notes.push(format!(
+        "prepared and seen as nnU-Net's {name} in plans.json says, without its mirrored passes (--mirror)"
+    ));
+    Ok(Some(configuration))
 }
 
 /// Names of the files in which an ONNX file keeps weights: its entries of key `location`.
@@ -283,8 +354,16 @@ fn external_files(onnx: &[u8]) -> Vec<String> {
 impl Model {
     /// A known network with the weights that it brings.
     pub fn embedded(known: Pretrained) -> Self {
-        let onnx = Preparation::default();
-        Source { name: Name::Known(known), weights: None, onnx }.known(known)
+        let (name, onnx) = (Name::Known(known), Preparation::default());
+        Source { name, weights: None, onnx, windows: WindowRecipe::default() }.known(known)
+    }
+
+    /// What the card beside an ONNX file says of windows.
+    fn card_windows(&self) -> Option<&WindowRecipe> {
+        match &self.kind {
+            Kind::Known(_) => None,
+            Kind::Onnx { card, .. } => Some(&card.windows),
+        }
     }
 
     /// The image as the network wants it.
@@ -296,6 +375,15 @@ impl Model {
             Kind::Known(known) => known.preprocess().apply(image, device)?,
             Kind::Onnx { card, .. } => card.input.apply(image, device)?,
         })
+    }
+
+    /// How a scan becomes the network's input.
+    pub fn scan_recipe(&self, grid: &Grid) -> scans::Recipe {
+        match &self.kind {
+            Kind::Known(known) => known.scan_recipe(),
+            Kind::Onnx { plans: Some(plans), .. } => plans.recipe(grid),
+            Kind::Onnx { card, .. } => card.scan.clone(),
+        }
     }
 
     /// What a class is called where people read it.

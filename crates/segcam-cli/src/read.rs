@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Cursor, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use half::f16;
@@ -10,8 +11,11 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use npyz::{DType, NpyFile, Order, TypeChar, TypeStr};
 use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::models::Placement;
+use segcam::{CamError, guarded};
 
 use crate::network::Model;
+use crate::scan::{ScanInput, is_scan};
+use crate::view::Side;
 
 /// What a network looks at.
 #[derive(Debug, Clone)]
@@ -22,6 +26,10 @@ pub struct Input<const D: usize> {
     pub tensor: Tensor<D>,
     /// What lies under its maps, if it came from an image file.
     pub picture: Option<Picture>,
+    /// The values of a volume that are shown as black and white.
+    pub grey: Option<(f32, f32)>,
+    /// Where it came from, if it is a scan.
+    pub scan: Option<Arc<ScanInput>>,
     /// How it was understood.
     pub notes: Vec<String>,
 }
@@ -43,12 +51,26 @@ pub fn bytes_of(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot use {}", path.display()))
 }
 
-/// Reads a file: see [`read`].
+/// Reads a file: see [`read`]; or a scan, of which a network for images sees one `slice`.
 ///
 /// # Errors
 /// As [`read`], and files that cannot be read.
-pub fn open<const D: usize>(path: &Path, model: &Model, device: &Device) -> Result<Input<D>> {
-    read(&path.display().to_string(), &bytes_of(path)?, model, device)
+pub fn open<const D: usize>(
+    path: &Path,
+    slice: Option<usize>,
+    model: &Model,
+    device: &Device,
+) -> Result<Input<D>> {
+    let name = path.display().to_string();
+    if !is_scan(path) {
+        ensure!(slice.is_none(), "--slice is for scans, and {name} is none");
+        return read(&name, &bytes_of(path)?, model, device);
+    }
+    let mut notes = vec![];
+    let scan = ScanInput::open(path, slice, model, device, &mut notes);
+    let (scan, tensor) = scan.with_context(|| format!("cannot use {name}"))?;
+    let grey = grey_of(&tensor)?;
+    Ok(Input { name, tensor, picture: None, grey, scan: Some(Arc::new(scan)), notes })
 }
 
 /// Reads the bytes of an image (prepared as the network wants it) or of a `.npy` array (taken as it
@@ -65,7 +87,23 @@ pub fn read<const D: usize>(
     let npy = name.len() > 4 && name.as_bytes()[name.len() - 4..].eq_ignore_ascii_case(b".npy");
     let input = if npy { array(bytes, model, device) } else { picture(bytes, model, device) };
     let (tensor, picture, notes) = input.with_context(|| format!("cannot use {name}"))?;
-    Ok(Input { name: name.to_string(), tensor, picture, notes })
+    let grey = grey_of(&tensor)?;
+    Ok(Input { name: name.to_string(), tensor, picture, grey, scan: None, notes })
+}
+
+/// The range of a volume without its darkest and brightest voxels: of many volumes single voxels are
+/// much brighter than all others.
+fn grey_of<const D: usize>(tensor: &Tensor<D>) -> Result<Option<(f32, f32)>, CamError> {
+    if D == 4 {
+        return Ok(None);
+    }
+    const MANY: usize = 1 << 20;
+    let values = guarded(|| Ok::<_, CamError>(tensor.to_data()))?;
+    let every = values.num_elements().div_ceil(MANY);
+    let mut values: Vec<f32> = values.iter::<f32>().step_by(every).collect();
+    values.sort_unstable_by(f32::total_cmp);
+    let at = |part: f64| values[((values.len() - 1) as f64 * part) as usize];
+    Ok(Some((at(0.005), at(0.995))).filter(|(low, high)| low < high))
 }
 
 impl<const D: usize> Input<D> {
@@ -79,6 +117,16 @@ impl<const D: usize> Input<D> {
         self.picture.as_ref().map(|picture| picture.placement)
     }
 
+    /// What is known of the sides of a volume.
+    pub(crate) fn sides(&self) -> [Side; 3] {
+        self.scan.as_ref().map_or([Side::PLAIN; 3], |scan| scan.sides())
+    }
+
+    /// The values of a volume that are shown as black and white.
+    pub(crate) fn window(&self) -> Option<(f32, f32)> {
+        self.grey
+    }
+
     /// A picture as the network wants it.
     ///
     /// # Errors
@@ -90,7 +138,7 @@ impl<const D: usize> Input<D> {
         device: &Device,
     ) -> Result<Self> {
         let (tensor, picture, notes) = prepared(image, model, device)?;
-        Ok(Self { name: name.to_string(), tensor, picture, notes })
+        Ok(Self { name: name.to_string(), tensor, picture, grey: None, scan: None, notes })
     }
 }
 
@@ -107,14 +155,15 @@ fn prepared<const D: usize>(image: &DynamicImage, model: &Model, device: &Device
     Ok((prepared.input.reshape(shape), Some(picture), notes))
 }
 
-const VOLUMES: &str = "the network takes volumes: give a .npy array [N, C, D, H, W]";
+const VOLUMES: &str =
+    "the network takes volumes: give a scan (NIfTI, DICOM, …) or a .npy array [N, C, D, H, W]";
 
 fn picture<const D: usize>(bytes: &[u8], model: &Model, device: &Device) -> Found<D> {
     ensure!(D == 4, VOLUMES);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let known = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff];
     let known = reader.format().is_some_and(|format| known.contains(&format));
-    ensure!(known, "it is no PNG, JPEG or TIFF image and no .npy array");
+    ensure!(known, "it is no PNG, JPEG or TIFF image, no .npy array, and no scan by its name");
     let mut decoder = reader.into_decoder()?;
     let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;

@@ -44,8 +44,9 @@ pub struct Report {
     pub engine: String,
     /// Where, as `--device` takes it.
     pub device: String,
-    /// Of a volume, the slice in the pictures, for each image of the batch.
-    pub slices: Option<Vec<usize>>,
+    /// Of a volume, the voxel `[z, y, x]` through which the planes in the pictures go, for each image of
+    /// the batch.
+    pub planes: Option<Vec<[usize; 3]>>,
     /// With an annotation, what it says of the prediction of each class that was asked about.
     pub judged: Vec<JudgedReport>,
     /// One for each map.
@@ -79,7 +80,7 @@ impl Report {
             colormap: style.show.colormap().to_string(),
             engine: seen.engine().to_string(),
             device: device_name(&input.tensor.device()),
-            slices: (D == 5).then(Vec::new),
+            planes: (D == 5).then(Vec::new),
             judged: vec![],
             maps: vec![],
             failures: vec![],
@@ -94,7 +95,7 @@ impl Report {
         self.judged.extend(drawn.judged.filter(|judged| !known(judged)));
         self.failures.extend(drawn.failures);
         self.files.extend(drawn.figures);
-        self.slices.iter_mut().for_each(|slices| slices.extend(&drawn.slices));
+        self.planes.iter_mut().for_each(|planes| planes.extend(&drawn.planes));
         drawn.files
     }
 

@@ -93,7 +93,7 @@ impl<const D: usize> Observation<D> {
                 }
                 None => None,
             };
-            let (score, map) = (map.score().iter().sum(), sum(map.raw().clone()));
+            let (score, map) = (map.score().iter().sum(), map.total().iter().sum());
             Ok(Certificate { score, shares, exact, map, impossible })
         })
     }

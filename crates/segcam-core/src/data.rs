@@ -12,6 +12,8 @@ pub struct ExplanationData {
     pub raw: TensorData,
     /// How large rounding can be in each image's map.
     pub rounding: Vec<f64>,
+    /// What the cells of the layer add up to, of each image.
+    pub total: Vec<f64>,
     /// The explained layer.
     pub layer: String,
     /// Name of the method.
@@ -55,6 +57,7 @@ impl<const D: usize> Explanation<D> {
             Ok(ExplanationData {
                 raw: self.raw().to_data(),
                 rounding: self.rounding().to_vec(),
+                total: self.total(),
                 layer: self.layer().to_string(),
                 method: self.method().to_string(),
                 classes: target.classes().to_vec(),
@@ -83,9 +86,11 @@ impl<const D: usize> Explanation<D> {
         let [raw, weights] = [("the map", &data.raw), ("the target's pixels", &data.weights)]
             .map(|(what, values)| shape(what, values.shape()));
         let (raw_shape, weights_shape) = (raw?, weights?);
-        if data.rounding.len() != input_shape[0] {
-            let (wanted, given) = (vec![input_shape[0]], vec![data.rounding.len()]);
-            return Err(CamError::ShapeMismatch { what: "the rounding", wanted, given });
+        for (what, numbers) in [("the rounding", &data.rounding), ("the total", &data.total)] {
+            if numbers.len() != input_shape[0] {
+                let (wanted, given) = (vec![input_shape[0]], vec![numbers.len()]);
+                return Err(CamError::ShapeMismatch { what, wanted, given });
+            }
         }
         guarded(|| {
             let raw = Tensor::from_data(data.raw, device);
@@ -101,7 +106,7 @@ impl<const D: usize> Explanation<D> {
             let target =
                 Target::of_values(data.classes, weights, data.pixel_set, data.whole_image)?;
             let (layer, method) = (data.layer, data.method);
-            let map = (raw, data.rounding);
+            let map = (raw, data.rounding, data.total);
             Ok(Self::restored(map, layer, target, method, data.score, input_shape, data.engine))
         })
     }

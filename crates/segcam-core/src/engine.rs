@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use segcam_graph::{Graph, Shares};
 
-use crate::{CamError, Layer, Target};
+use crate::{CamError, Layer, Request, Target};
 
 /// Runs a network and computes gradients at its layers. Users meet it only in
 /// [`Explainer::with_engine`](crate::Explainer::with_engine).
@@ -122,6 +122,38 @@ pub trait Pass<const D: usize = 4>: Send + Sync {
     fn certifier(&self) -> Option<&dyn Certifier<D>> {
         None
     }
+
+    /// Maps that the pass makes itself, because its layers have no common grid.
+    fn mapper(&self) -> Option<&dyn Mapper<D>> {
+        None
+    }
+}
+
+/// Makes maps itself: the ability of a pass that ran the network on parts of the input, each with
+/// layers of its own.
+pub trait Mapper<const D: usize = 4> {
+    /// How many maps may be held at once.
+    fn at_once(&self) -> usize;
+
+    /// The map of every request, in their order. `step` is told how many steps are done, and of how
+    /// many; its error ends the work.
+    fn maps(
+        &self,
+        requests: &[Request<D>],
+        step: &mut dyn FnMut(usize, usize) -> Result<(), CamError>,
+    ) -> Vec<Result<Mapped<D>, CamError>>;
+}
+
+/// A map that a [`Mapper`] made.
+#[derive(Debug, Clone)]
+pub struct Mapped<const D: usize = 4> {
+    /// The signed map `[N, 1, …]` at the size of the input.
+    pub raw: Tensor<D>,
+    /// What the cells of the layer add up to, of each image.
+    pub total: Vec<f64>,
+    /// The largest value that the method makes of absolute values, of each image; 0 if it does not
+    /// weight with gradients.
+    pub magnitude: Vec<f64>,
 }
 
 /// Exact statements about a score.

@@ -174,6 +174,20 @@ pub enum CamError {
         given: Vec<usize>,
     },
 
+    /// The network is run on parts of the input, and what was asked needs a layer of the whole.
+    #[error(
+        "{what} needs layer `{layer}` of the whole input, and the network is run over windows, each with \
+         a layer of its own: {instead}"
+    )]
+    InWindows {
+        /// What was asked.
+        what: String,
+        /// The layer.
+        layer: String,
+        /// What would work.
+        instead: String,
+    },
+
     /// The map is of another forward pass.
     #[error(
         "the map of layer `{layer}` is of another observation: only the one that made a map can \

@@ -31,6 +31,11 @@ impl<const D: usize> Explainer<D> {
         Self::new(Arc::unwrap_or_clone(model))
     }
 
+    /// What runs the network, for engines that are built on others.
+    pub fn engine(&self) -> &Arc<dyn Engine<D>> {
+        &self.engine
+    }
+
     /// Takes an engine that already holds its network.
     pub fn with_engine(engine: impl Engine<D> + 'static) -> Self {
         Self { engine: Arc::new(engine), cancel: Cancel::default() }

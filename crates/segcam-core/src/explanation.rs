@@ -1,9 +1,9 @@
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use crate::checks::finite;
+use crate::checks::{finite, per_sample_sum};
 use crate::observation::Identity;
-use crate::{CamError, EngineKind, Observation, Quantity, Target, upsample};
+use crate::{CamError, EngineKind, Mapped, Observation, Quantity, Request, Target, upsample};
 
 /// How many units in the last place of the largest sum of magnitudes rounding can add up to: see
 /// [`Explanation::rounding`].
@@ -74,6 +74,8 @@ pub struct Explanation<const D: usize = 4> {
     raw: Tensor<D>,
     range: Vec<(f64, f64)>,
     rounding: Vec<f64>,
+    /// Where the map is not at the layer's resolution.
+    total: Option<Vec<f64>>,
     layer: String,
     target: Target<D>,
     method: String,
@@ -98,10 +100,13 @@ impl<const D: usize> Explanation<D> {
     ) -> Result<Self, CamError> {
         finite(&raw, || Quantity::Map(method.clone()))?;
         let range = extremes(&raw);
-        let rounding = magnitudes.map_or_else(|| vec![0.0; range.len()], |all| rounding(&all));
+        let largest =
+            |all: Tensor<D>| extremes(&all).into_iter().map(|(low, high)| high.max(-low)).collect();
+        let magnitude = magnitudes.map_or_else(|| vec![0.0; range.len()], largest);
         Ok(Self {
             range,
-            rounding,
+            rounding: rounding(&raw, &magnitude),
+            total: None,
             layer: layer.to_string(),
             target: target.clone(),
             method,
@@ -114,10 +119,23 @@ impl<const D: usize> Explanation<D> {
         })
     }
 
+    /// A map that the pass made itself.
+    pub(crate) fn mapped(
+        seen: &Observation<D>,
+        request: &Request<D>,
+        score: Vec<f64>,
+        map: Mapped<D>,
+    ) -> Result<Self, CamError> {
+        let Mapped { raw, total, magnitude } = map;
+        let (layer, target) = (request.layer(), request.target());
+        let this = Self::new(seen, request.name(), layer, target, score, raw, None)?;
+        Ok(Self { rounding: rounding(&this.raw, &magnitude), total: Some(total), ..this })
+    }
+
     /// From values that were kept.
     #[cfg(feature = "serde")]
     pub(crate) fn restored(
-        (raw, rounding): (Tensor<D>, Vec<f64>),
+        (raw, rounding, total): (Tensor<D>, Vec<f64>, Vec<f64>),
         layer: String,
         target: Target<D>,
         method: String,
@@ -130,6 +148,7 @@ impl<const D: usize> Explanation<D> {
             raw,
             range,
             rounding,
+            total: Some(total),
             layer,
             target,
             method,
@@ -145,7 +164,7 @@ impl<const D: usize> Explanation<D> {
     /// has no more rounding than what it is of.
     pub(crate) fn averaged(self, raw: Tensor<D>, how: &str) -> Self {
         let method = format!("{}+{how}", self.method);
-        Self { range: extremes(&raw), raw, method, ..self }
+        Self { range: extremes(&raw), total: None, raw, method, ..self }
     }
 
     /// Whether the map is of this observation.
@@ -153,7 +172,8 @@ impl<const D: usize> Explanation<D> {
         self.observation == *seen.identity()
     }
 
-    /// The signed map at layer resolution, `[N, 1, …]`, in units of the score. It stays on the
+    /// The signed map at layer resolution, `[N, 1, …]`, in units of the score; at the input's resolution
+    /// where the network was run on parts of the input, whose maps are upsampled and added. It stays on the
     /// network's device; reading it from one that may be lost, such as a remote one, is safe within
     /// [`guarded`](crate::guarded).
     pub fn raw(&self) -> &Tensor<D> {
@@ -199,6 +219,12 @@ impl<const D: usize> Explanation<D> {
     /// that weight with gradients.
     pub fn rounding(&self) -> &[f64] {
         &self.rounding
+    }
+
+    /// What the cells of the layer add up to, of each image: the sum of the raw map, and for a map that
+    /// was put together from parts the sum over their cells before they were upsampled.
+    pub fn total(&self) -> Vec<f64> {
+        self.total.clone().unwrap_or_else(|| per_sample_sum(self.raw.clone()))
     }
 
     /// Smallest and largest raw value of each image's map.
@@ -300,11 +326,10 @@ fn reduce<const D: usize>(map: &Tensor<D>, by: impl Fn(Tensor<2>) -> Tensor<2>) 
 }
 
 /// What rounding can leave of magnitudes that cancel, for each image.
-fn rounding<const D: usize>(magnitudes: &Tensor<D>) -> Vec<f64> {
-    let epsilon = magnitudes.dtype().finfo().map_or(0.0, |info| info.epsilon);
-    let largest =
-        extremes(magnitudes).into_iter().map(|(low, high)| ULPS * epsilon * high.max(-low));
-    largest.map(|rounding| if rounding.is_finite() { rounding } else { 0.0 }).collect()
+fn rounding<const D: usize>(map: &Tensor<D>, magnitude: &[f64]) -> Vec<f64> {
+    let epsilon = map.dtype().finfo().map_or(0.0, |info| info.epsilon);
+    let rounding = magnitude.iter().map(|largest| ULPS * epsilon * largest);
+    rounding.map(|rounding| if rounding.is_finite() { rounding } else { 0.0 }).collect()
 }
 
 /// Smallest and largest value of each image.

@@ -45,7 +45,9 @@ pub use cancel::Cancel;
 pub use certificate::Certificate;
 #[cfg(feature = "serde")]
 pub use data::ExplanationData;
-pub use engine::{AsGraph, Certifier, Engine, EngineKind, Forward, Gradients, Pass, Wanted};
+pub use engine::{
+    AsGraph, Certifier, Engine, EngineKind, Forward, Gradients, Mapped, Mapper, Pass, Wanted,
+};
 pub use error::{CamError, ModelError, Quantity, UnknownName, guarded};
 pub use explainer::Explainer;
 pub use explanation::{Explanation, MapStatus, Normalize};

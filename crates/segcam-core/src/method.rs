@@ -40,6 +40,13 @@ pub trait CamMethod<const D: usize = 4>: Send + Sync {
         Uses::Gradients
     }
 
+    /// Whether a cell's value depends on the cell and what lies around it alone, and on nothing that is
+    /// averaged over the whole layer. Maps of parts of an image can then be put together one by one;
+    /// otherwise all parts are needed at once.
+    fn is_local(&self) -> bool {
+        false
+    }
+
     /// The method's name in reports and file names. By default the name of its type.
     fn name(&self) -> String {
         let path = std::any::type_name::<Self>();
@@ -122,6 +129,10 @@ macro_rules! forward_method {
 
             fn uses(&self) -> Uses<'_, D> {
                 (**self).uses()
+            }
+
+            fn is_local(&self) -> bool {
+                (**self).is_local()
             }
 
             fn name(&self) -> String {

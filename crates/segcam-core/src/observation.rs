@@ -179,10 +179,12 @@ impl<const D: usize> Observation<D> {
         target: &Target<D>,
         raw: Tensor<D>,
     ) -> Result<Explanation<D>, CamError> {
-        let sides = &self.layer(layer)?.shape[2..];
-        let mut shape = [1; D];
-        shape[0] = self.input.dims()[0];
-        shape[2..].copy_from_slice(sides);
+        let layer_shape = &self.layer(layer)?.shape;
+        let mut shape = self.input.dims();
+        shape[1] = 1;
+        if self.pass.mapper().is_none() {
+            shape[2..].copy_from_slice(&layer_shape[2..]);
+        }
         expect_shape("the map", &raw, shape)?;
         let score = self.score(target)?;
         guarded(|| Explanation::new(self, method.to_string(), layer, target, score, raw, None))

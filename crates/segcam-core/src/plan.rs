@@ -3,13 +3,13 @@ use std::fmt;
 
 use crate::checks::{expect_shape, finite};
 use crate::{
-    CamError, CamMethod, Explanation, Gradients, Observation, Quantity, Target, Uses, Wanted,
-    guarded, seg_name,
+    CamError, CamMethod, Explanation, Gradients, Mapper, Observation, Quantity, Target, Uses,
+    Wanted, guarded, seg_name,
 };
 
 /// How many requests are looked at together. Targets that come again within so many requests are
 /// computed once, and no more than so many maps are held.
-const WINDOW: usize = 64;
+const BLOCK: usize = 64;
 
 /// One map asked of [`Observation::explain_all`].
 #[derive(Clone)]
@@ -93,36 +93,43 @@ impl<const D: usize> Observation<D> {
         let mut ready = VecDeque::new();
         std::iter::from_fn(move || {
             if ready.is_empty() {
-                let window: Vec<_> = requests.by_ref().take(WINDOW).collect();
-                ready.extend(self.explain_window(&window));
+                let mapper = self.pass().mapper();
+                let size = mapper.map_or(BLOCK, |mapper| mapper.at_once().clamp(1, BLOCK));
+                let block: Vec<_> = requests.by_ref().take(size).collect();
+                ready.extend(self.explain_block(&block));
             }
             ready.pop_front()
         })
     }
 
-    fn explain_window(&self, requests: &[Request<D>]) -> Vec<Result<Explanation<D>, CamError>> {
-        let mut window = Window { seen: self, requests, scores: vec![], results: HashMap::new() };
-        let (mut activations, mut gradients) = (vec![], vec![]);
+    fn explain_block(&self, requests: &[Request<D>]) -> Vec<Result<Explanation<D>, CamError>> {
+        let mut block = Block { seen: self, requests, scores: vec![], results: HashMap::new() };
+        let mapper = self.pass().mapper();
+        let (mut mapped, mut activations, mut gradients) = (vec![], vec![], vec![]);
         for (at, request) in requests.iter().enumerate() {
-            let fits = self.layer(request.layer).and_then(|_| window.score(&request.target));
+            let fits = self.layer(request.layer).and_then(|_| block.score(&request.target));
             if let Err(error) = fits {
-                window.results.insert(at, Err(error));
+                block.results.insert(at, Err(error));
                 continue;
             }
             match request.method.uses() {
+                _ if mapper.is_some() => mapped.push(at),
                 Uses::Activations => activations.push(at),
                 Uses::Gradients => gradients.push(at),
                 Uses::Perturbation(_) => {}
             }
         }
-        window.look_at_activations(&activations);
-        window.walk(&gradients);
-        (0..requests.len()).map(|at| window.take(at)).collect()
+        if let Some(mapper) = mapper {
+            block.map(mapper, &mapped);
+        }
+        block.look_at_activations(&activations);
+        block.walk(&gradients);
+        (0..requests.len()).map(|at| block.take(at)).collect()
     }
 }
 
 /// Requests that are looked at together, and their maps so far.
-struct Window<'a, const D: usize> {
+struct Block<'a, const D: usize> {
     seen: &'a Observation<D>,
     requests: &'a [Request<'a, D>],
     /// The score of each different target, read once.
@@ -130,7 +137,7 @@ struct Window<'a, const D: usize> {
     results: HashMap<usize, Result<Explanation<D>, CamError>>,
 }
 
-impl<'a, const D: usize> Window<'a, D> {
+impl<'a, const D: usize> Block<'a, D> {
     fn score(&mut self, target: &Target<D>) -> Result<Vec<f64>, CamError> {
         if let Some((_, score)) = self.scores.iter().find(|(known, _)| known == target) {
             return score.clone();
@@ -156,6 +163,30 @@ impl<'a, const D: usize> Window<'a, D> {
             let found = Gradients { activations: network.activations()?, gradients };
             self.seen.map(&self.requests[at], found, score)
         })
+    }
+
+    /// The maps that the pass makes itself.
+    fn map(&mut self, mapper: &dyn Mapper<D>, places: &[usize]) {
+        if places.is_empty() {
+            return;
+        }
+        let requests: Vec<Request<D>> =
+            places.iter().map(|&at| self.requests[at].clone()).collect();
+        let mut step = |done, all| {
+            self.seen.progressed(done, all);
+            self.seen.expect_going_on()
+        };
+        let maps = guarded(|| Ok(mapper.maps(&requests, &mut step)));
+        let maps = maps.unwrap_or_else(|error: CamError| {
+            requests.iter().map(|_| Err(error.clone())).collect()
+        });
+        for ((&at, request), map) in places.iter().zip(&requests).zip(maps) {
+            let map = map.and_then(|map| {
+                let score = self.score(request.target())?;
+                guarded(|| Explanation::mapped(self.seen, request, score, map))
+            });
+            self.results.insert(at, map);
+        }
     }
 
     /// The maps of methods that look at activations only.

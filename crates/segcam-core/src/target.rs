@@ -74,9 +74,7 @@ impl<const D: usize> Target<D> {
         whole: bool,
         why: impl FnOnce() -> Option<String>,
     ) -> Result<Self, CamError> {
-        let inside = weights.clone().not_equal_elem(0.0).float();
-        let sizes: Vec<usize> =
-            per_sample_sum(inside).into_iter().map(|size| size as usize).collect();
+        let sizes = sizes(&weights);
         let samples: Vec<usize> = (0..sizes.len()).filter(|&sample| sizes[sample] == 0).collect();
         if samples.is_empty() {
             return Ok(Self(Arc::new(Question { channels, weights, name, sizes, whole })));
@@ -143,6 +141,17 @@ impl<const D: usize> Target<D> {
         guarded(|| Self::of(channels.clone(), weights, name.clone(), *whole, why))
     }
 
+    /// What of the question pixels of other weights ask, `[N, 1, …]`, of a part of the image or of a
+    /// changed one. There may be none in an image; `None` if there are none in any.
+    pub fn part(&self, weights: Tensor<D>) -> Option<Self> {
+        let Question { channels, name, whole, .. } = &*self.0;
+        let sizes = sizes(&weights);
+        sizes.iter().any(|&size| size > 0).then(|| {
+            let (channels, name) = (channels.clone(), name.clone());
+            Self(Arc::new(Question { channels, weights, name, sizes, whole: *whole }))
+        })
+    }
+
     /// The scores of single pixels before they are weighted and summed, `Σ_c v_c · y^c_p`, as
     /// `[N, 1, …]` from logits `[N, classes, …]`.
     pub fn pixel_scores(&self, logits: &Tensor<D>) -> Tensor<D> {
@@ -153,6 +162,12 @@ impl<const D: usize> Target<D> {
         let (first, others) = (&self.0.channels[0], &self.0.channels[1..]);
         others.iter().fold(of(first), |sum, other| sum + of(other))
     }
+}
+
+/// Number of pixels whose weight is not 0, for each image.
+fn sizes<const D: usize>(weights: &Tensor<D>) -> Vec<usize> {
+    let inside = weights.clone().not_equal_elem(0.0).float();
+    per_sample_sum(inside).into_iter().map(|size| size as usize).collect()
 }
 
 impl<const D: usize> PartialEq for Target<D> {

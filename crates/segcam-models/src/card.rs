@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Recipe;
 
@@ -34,6 +34,51 @@ pub struct Card {
     pub background: Option<usize>,
     /// How an image becomes the network's input.
     pub input: Recipe,
+    /// How a scan becomes the network's input.
+    pub scan: segcam_scans::Recipe,
+    /// The windows through which the network sees an image or a scan.
+    pub windows: WindowRecipe,
+}
+
+/// The windows through which a network sees an image or a scan; without a size it sees it whole.
+///
+/// # Example
+/// ```
+/// use segcam_models::{Blend, Card};
+///
+/// let card: Card = r#"
+///     [windows]
+///     size = [96, 96, 96]
+///     overlap = 0.5
+///     blend = "gaussian"
+/// "#.parse()?;
+/// assert_eq!(card.windows.blend, Some(Blend::Gaussian));
+/// # Ok::<(), segcam_models::CardError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WindowRecipe {
+    /// Size of a window, in the order of the input's sides: `[y, x]` or `[z, y, x]`.
+    pub size: Option<Vec<usize>>,
+    /// The part of a window that the next one covers, too.
+    pub overlap: Option<f64>,
+    /// Where windows lie, and how their outputs are blended.
+    pub blend: Option<Blend>,
+    /// Sides that are mirrored, 0 being the first one of the size.
+    pub mirror: Option<Vec<usize>>,
+}
+
+/// Where windows lie, and how their outputs are blended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Blend {
+    /// MONAI's windows, which all count the same.
+    Constant,
+    /// MONAI's windows, which count less towards their edges.
+    Gaussian,
+    /// nnU-Net's windows and Gaussian.
+    NnUnet,
 }
 
 /// What can be wrong with a card.

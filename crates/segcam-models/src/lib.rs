@@ -14,7 +14,7 @@ mod pretrained;
 mod unet;
 mod weights;
 
-pub use card::{Card, CardError};
+pub use card::{Blend, Card, CardError, WindowRecipe};
 pub use espnet::{EspNet, EspNetConfig};
 pub use meshnet::{MeshNet, MeshNetConfig};
 pub use preprocess::{Channels, Placement, Prepared, Preprocess, PreprocessError, Recipe};

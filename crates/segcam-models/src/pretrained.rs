@@ -183,6 +183,18 @@ impl Pretrained {
         }
     }
 
+    /// How a scan becomes the network's input.
+    pub fn scan_recipe(self) -> segcam_scans::Recipe {
+        match self {
+            Self::MeshNet => segcam_scans::Recipe {
+                axes: segcam_scans::Axes::XYZ,
+                scale: segcam_scans::Scale::MinMax,
+                ..segcam_scans::Recipe::default()
+            },
+            _ => segcam_scans::Recipe::default(),
+        }
+    }
+
     /// Names of the classes; empty if they are not known.
     pub fn class_names(self) -> &'static [&'static str] {
         match self {

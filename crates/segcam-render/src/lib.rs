@@ -33,6 +33,7 @@ pub use figure::{Bar, Figure, Panel, figure, short_number};
 pub use overlay::{outline, overlay, tint};
 pub use picture::picture;
 pub use plane::Plane;
+pub use text::label;
 
 /// The image library whose pictures these functions take and give.
 pub use image;

@@ -16,6 +16,20 @@ pub(crate) fn width(text: &str, size: f32, font: &FontRef) -> u32 {
     set(text, size, font).1.ceil() as u32
 }
 
+/// Writes a short line onto a picture, `at` being the left and the top of it, in letters of so many pixels.
+/// What does not fit is cut off.
+///
+/// ```
+/// use image::{Rgb, RgbImage};
+///
+/// let mut picture = RgbImage::new(40, 20);
+/// segcam_render::label(&mut picture, (2, 2), 14.0, Rgb([255; 3]), "L");
+/// assert!(picture.pixels().any(|pixel| pixel.0[0] > 128));
+/// ```
+pub fn label(picture: &mut RgbImage, at: (u32, u32), size: f32, ink: Rgb<u8>, text: &str) {
+    write(picture, at, size, &font(), ink, text);
+}
+
 /// Writes a line whose top left corner is at `(left, top)`. What does not fit is cut off.
 pub(crate) fn write(
     canvas: &mut RgbImage,

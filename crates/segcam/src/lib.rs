@@ -23,13 +23,14 @@ pub use segcam_core::{
     Shares, Smoothing, Target, UnknownName, Uses, XGradCam, XResCam, burn, guarded, methods,
 };
 pub use segcam_pixels as pixels;
+pub use segcam_windows as windows;
 pub use vocabulary::vocabulary;
 
 /// How gradients are computed: the engines, and what one of your own implements.
 pub mod engine {
     pub use segcam_core::{
         AsGraph, Certifier, Convolutions, Engine, EngineKind, Forward, Gradients, Graph,
-        GraphEngine, GraphError, LayerView, Pass, TapeEngine, Wanted,
+        GraphEngine, GraphError, LayerView, Mapped, Mapper, Pass, Shares, TapeEngine, Wanted,
     };
 }
 
@@ -44,3 +45,5 @@ pub use segcam_models as models;
 pub use segcam_onnx as onnx;
 #[cfg(feature = "render")]
 pub use segcam_render as render;
+#[cfg(feature = "scans")]
+pub use segcam_scans as scans;

@@ -1,5 +1,6 @@
 mod print;
 mod sets;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use segcam::{
     best_device, device, guarded,
 };
 use segcam_cli::ask::{Asked, without_repeats};
-use segcam_cli::draw::{Show, Style};
+use segcam_cli::draw::{KeepPatient, Show, Style};
 use segcam_cli::explain::How;
 use segcam_cli::measure::Settings;
 use segcam_cli::network::{Model, Name, Preparation, Source};
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     Layers(LayersArgs),
     /// Print a network's forward pass as a graph, before and after it is simplified
     Graph(GraphArgs),
+    /// Say what a scan holds and where it lies
+    Info(InfoArgs),
     /// List the networks
     Models,
     /// List the CAM methods
@@ -82,6 +85,17 @@ pub(crate) enum Command {
     Devices,
     /// Compute for `segcam` on other machines (needs the feature `remote`)
     Serve(ServeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Names, dates and identifiers of patients are not shown.
+
+Example:
+  segcam info scan.nii.gz ct-folder")]
+pub(crate) struct InfoArgs {
+    /// NIfTI, MGH, NRRD, MetaImage or DICOM files, or folders of DICOM slices
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -123,6 +137,9 @@ pub(crate) struct NetworkArgs {
 
     #[command(flatten)]
     onnx: OnnxArgs,
+
+    #[command(flatten)]
+    windows: windows::WindowArgs,
 
     #[command(flatten)]
     pub(crate) device: DeviceArg,
@@ -201,7 +218,7 @@ impl NetworkArgs {
             }
             _ => {}
         }
-        Ok(Source { name, weights: self.weights.clone(), onnx })
+        Ok(Source { name, weights: self.weights.clone(), onnx, windows: self.windows.recipe() })
     }
 
     /// Which network was taken without a word, and how sure it is of what it sees.
@@ -284,10 +301,14 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 
-    /// PNG, JPEG or TIFF (prepared as the network wants it), or .npy float32 [C,H,W], [N,C,H,W] or
-    /// [N,C,D,H,W] (taken as it is)
-    #[arg(long, value_name = "FILE")]
+    /// PNG, JPEG or TIFF, or a scan: NIfTI, MGH, NRRD, MetaImage, DICOM file or folder (prepared as the
+    /// network wants it); or .npy float32 [C,H,W], [N,C,H,W] or [N,C,D,H,W] (taken as it is)
+    #[arg(long, value_name = "PATH")]
     pub(crate) input: PathBuf,
+
+    /// Slice of a scan, from 0, for a network that takes images
+    #[arg(long, value_name = "N")]
+    pub(crate) slice: Option<usize>,
 
     #[command(flatten)]
     pub(crate) question: QuestionArgs,
@@ -310,9 +331,13 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "DIR", default_value = "segcam-out")]
     pub(crate) out: PathBuf,
 
-    /// Also save arrays as .npy: signed maps, heat maps, predicted labels
+    /// Also save signed maps, heat maps, predicted labels as .npy (of scans as .nii.gz), or DICOM objects
     #[arg(long, value_name = "WHAT", num_args = 1.., value_delimiter = ',')]
     pub(crate) save: Vec<Save>,
+
+    /// Name the patient and the study in DICOM objects, so that an archive files them with the scan
+    #[arg(long)]
+    keep_patient: bool,
 
     /// Draw evidence for and against the class in two hues; the strongest of either has full colour
     /// (default)
@@ -441,7 +466,12 @@ impl ExplainArgs {
         };
         let saved = |what| self.save.contains(&what);
         let print = self.print.print(&self.input.display().to_string());
-        Ok(Style { show, print, fuse: self.fuse, raw: saved(Save::Raw), heat: saved(Save::Heat) })
+        let dicom = saved(Save::Dicom).then_some(KeepPatient(self.keep_patient));
+        if self.keep_patient && dicom.is_none() {
+            bail!("--keep-patient is for DICOM objects: add --save dicom");
+        }
+        let (raw, heat, fuse) = (saved(Save::Raw), saved(Save::Heat), self.fuse);
+        Ok(Style { show, print, fuse, raw, heat, dicom })
     }
 }
 
@@ -472,6 +502,7 @@ impl EvaluateArgs {
             ("model", json!(model.name)),
             ("weights", json!(model.weights)),
             ("preparation", json!(self.network.source()?.onnx)),
+            ("windows", json!(self.network.windows.recipe())),
             ("layers", json!(asked.layers)),
             ("classes", json!(asked.classes)),
             ("methods", json!(asked.methods)),
@@ -495,9 +526,13 @@ pub(crate) struct PixelsArgs {
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 
-    /// Image or volume to show them on, as for `segcam explain`
-    #[arg(long, value_name = "FILE", requires = "show")]
+    /// Image or scan to show them on, as for `segcam explain`
+    #[arg(long, value_name = "PATH", requires = "show")]
     pub(crate) input: Option<PathBuf>,
+
+    /// Slice of a scan, from 0, for a network that takes images
+    #[arg(long, value_name = "N")]
+    pub(crate) slice: Option<usize>,
 
     /// Sets to show
     #[arg(long, value_name = "SET", num_args = 1.., requires = "input")]
@@ -566,4 +601,6 @@ pub(crate) enum Save {
     Heat,
     /// `prediction.npy`: int32 [N,1,H,W], the predicted class of each pixel (binary networks: 1 or 0)
     Prediction,
+    /// `<method>.<layer>.dcm`: a Parametric Map, and `….0001.dcm` … pictures in colour; of DICOM scans
+    Dicom,
 }

@@ -14,6 +14,7 @@ use segcam_cli::draw::File;
 use segcam_cli::measure::{self, Contents, Measured, known, measure, same_settings};
 use segcam_cli::network::{Model, class_title};
 use segcam_cli::read::{self, Input};
+use segcam_cli::scan::is_scan;
 use segcam_cli::tables::{Evaluation, LeftOut, Summaries};
 use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;
@@ -176,7 +177,10 @@ impl All<'_> {
             return Ok(known);
         }
         let image = path.display().to_string();
-        let input: Input<D> = read::read(&image, &bytes, model, device)?;
+        let input: Input<D> = match is_scan(path) {
+            true => read::open(path, None, model, device)?,
+            false => read::read(&image, &bytes, model, device)?,
+        };
         let seen = explainer.observe(input.tensor.clone())?;
         let region = region.map(|region| measure::region(&region, args.region_resize, &input));
         let (asked, annotations) = (args.question.asked(), files.read(&input, &seen)?);

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
     let (model, network) = args.network.source()?.open(&device)?;
     let style = args.style()?;
     with_explainer!(network, explainer => {
-        let input: Input<_> = read::open(&args.input, &model, &device)?;
+        let input: Input<_> = read::open(&args.input, args.slice, &model, &device)?;
         let seen = talk.wait("forward pass", || explainer.observe(input.tensor.clone()));
         let seen = seen.with_context(|| input.name.clone())?;
         let annotations = args.question.sets.files()?.read(&input, &seen)?;

@@ -74,7 +74,7 @@ fn look<const D: usize>(
     device: &Device,
 ) -> Result<Observation<D>> {
     Ok(match input {
-        Some(path) => explainer.observe(read::open(path, model, device)?.tensor)?,
+        Some(path) => explainer.observe(read::open(path, None, model, device)?.tensor)?,
         None => model.observe_blank(explainer, device)?,
     })
 }

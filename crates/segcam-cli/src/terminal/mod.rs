@@ -5,6 +5,7 @@ pub(crate) mod args;
 mod demo;
 mod evaluate;
 mod explain;
+mod info;
 mod listing;
 mod pixels;
 mod serve;
@@ -36,6 +37,7 @@ pub(crate) fn run(args: Args) -> Result<Finished> {
         Command::Evaluate(evaluate) => evaluate::run(&evaluate, talk),
         Command::Layers(layers) => done(listing::layers(&layers, talk)),
         Command::Graph(graph) => done(listing::graph(&graph, talk)),
+        Command::Info(info) => info::run(&info, talk),
         Command::Models => done(listing::models(talk)),
         Command::Methods => done(listing::methods(talk)),
         Command::Pixels(pixels) => done(pixels::run(&pixels, talk)),

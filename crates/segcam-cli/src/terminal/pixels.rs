@@ -20,7 +20,7 @@ pub(crate) fn run(args: &PixelsArgs, talk: Talk) -> Result<()> {
     let classes = args.class.iter().cloned().collect();
     let asked = Asked { classes, pixels: args.show.clone(), ..Asked::default() };
     let (drawn, pictures) = with_explainer!(network, explainer => {
-        let input: Input<_> = read::open(path, &model, &device)?;
+        let input: Input<_> = read::open(path, args.slice, &model, &device)?;
         let seen = explainer.observe(input.tensor.clone()).with_context(|| input.name.clone())?;
         let annotations = args.sets.files()?.read(&input, &seen)?;
         let sets = ask_sets(&asked, &annotations, &model, &seen)?;

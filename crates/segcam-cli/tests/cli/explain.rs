@@ -5,7 +5,7 @@ use std::process::Command;
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use segcam_tests::real_data;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::{
@@ -194,7 +194,7 @@ fn deep_images_are_shown_as_the_network_sees_them() {
 }
 
 #[test]
-fn volumes_show_the_slice_of_the_pixel_set() {
+fn volumes_show_the_planes_of_the_pixel_set() {
     let Some(data) = real_data("brain_meshnet") else { return };
     let folder = tempdir().expect("a folder");
     let values: Vec<f32> = (0..12 * 10 * 9).map(|i| (i % 37) as f32 / 37.0).collect();
@@ -206,7 +206,7 @@ fn volumes_show_the_slice_of_the_pixel_set() {
     );
     let said = works(folder.path(), &format!("{explain} --pixels pixel:7,3,3 --layer conv8,out"));
     let report: Value = serde_json::from_str(&said).expect("json");
-    assert_eq!(report["slices"][0], 7);
+    assert_eq!(report["planes"][0], json!([7, 3, 3]));
     let (shape, raw) = read_npy(&folder.path().join("segcam-out/seg-hires-grad-cam.out.raw.npy"));
     assert_eq!(shape, [1, 1, 12, 10, 9]);
     let nonzero: Vec<usize> = (0..raw.len()).filter(|&i| raw[i] != 0.0).collect();

@@ -7,6 +7,7 @@ mod listing;
 mod mistakes;
 mod onnx;
 mod pixels;
+mod scans;
 mod truth;
 
 use std::fs;

@@ -65,7 +65,7 @@ fn wrong_words_get_one_line() {
         ("explain --input spots.png --figure-width 17cm", &["85mm"]),
         ("explain --input spots.png --save all", &["all", "raw"]),
         ("explain --input nowhere.png", &["nowhere.png"]),
-        ("explain --input .", &["cannot"]),
+        ("explain --input .", &["no DICOM image"]),
         ("explain", &["--input"]),
         ("expalin", &["expalin", "explain"]),
     ] {

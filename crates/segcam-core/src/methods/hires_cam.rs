@@ -28,6 +28,10 @@ impl<const D: usize> CamMethod<D> for HiResCam {
         (gradients * activations).sum_dim(1)
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> String {
         "hires-cam".into()
     }

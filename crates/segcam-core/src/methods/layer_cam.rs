@@ -30,6 +30,10 @@ impl<const D: usize> CamMethod<D> for LayerCam {
         (relu(gradients) * activations).sum_dim(1)
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> String {
         "layer-cam".into()
     }

@@ -53,6 +53,10 @@ impl<const D: usize> CamMethod<D> for XResCam {
         (gradients * activations).sum_dim(1)
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> String {
         format!("xres-cam:{}", self.window)
     }

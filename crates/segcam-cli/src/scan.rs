@@ -1,0 +1,330 @@
+//! Scans: files and folders in, and what lies on their own voxels out.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use image::{Rgb, RgbImage};
+use segcam::annotations::GroundTruth;
+use segcam::burn::tensor::{Device, Tensor, TensorData};
+use segcam::pixels::Word;
+use segcam::render::{Colormap, Plane, overlay};
+use segcam::scans::dicom::{self, DicomScan, DicomSource, DicomWriter};
+use segcam::scans::{Interpolation, NiftiTemplate, PreparedScan, Scan};
+use segcam::{CamError, PixelSet, Prediction};
+use tempfile::tempdir;
+
+use crate::draw::File;
+use crate::network::Model;
+use crate::view::Side;
+
+/// A scan on its way to the network, and back.
+#[derive(Debug, Clone)]
+pub struct ScanInput {
+    prepared: PreparedScan,
+    template: NiftiTemplate,
+    dicom: Option<(DicomInput, Scan)>,
+}
+
+/// What results refer to.
+#[derive(Debug, Clone)]
+struct DicomInput {
+    source: DicomSource,
+    /// The values that are shown as black and white.
+    window: Option<(f32, f32)>,
+    /// Whether low values are shown white.
+    inverted: bool,
+}
+
+/// Endings of files that hold scans.
+const ENDINGS: [&str; 14] = [
+    ".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz", ".mgh", ".mgz", ".nrrd", ".nhdr",
+    ".mha", ".mhd", ".dcm", ".dicom",
+];
+
+/// Whether this is a scan by its name, or what it begins with: a folder of DICOM files, too.
+pub fn is_scan(path: &Path) -> bool {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    path.is_dir() || ENDINGS.iter().any(|ending| name.ends_with(ending)) || is_dicom(path)
+}
+
+/// Whether a file says so after its preamble.
+fn is_dicom(path: &Path) -> bool {
+    let mut head = [0; 132];
+    let begun = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    begun.is_ok() && &head[128..] == b"DICM"
+}
+
+/// A scan as it lies in its files.
+struct Found {
+    scan: Scan,
+    /// What results refer to, if it is DICOM.
+    dicom: Option<DicomInput>,
+    notes: Vec<String>,
+}
+
+fn open(path: &Path) -> Result<Found> {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    if path.is_dir() || name.ends_with(".dcm") || name.ends_with(".dicom") || is_dicom(path) {
+        let DicomScan { scan, window, inverted, notes, source } = dicom::open(path)?;
+        let window = window.map(|(centre, width)| (centre - width / 2.0, centre + width / 2.0));
+        let window = window.map(|(low, high)| (low as f32, high as f32));
+        let dicom = Some(DicomInput { source, window, inverted });
+        return Ok(Found { scan, dicom, notes });
+    }
+    Ok(Found { scan: Scan::open(path)?, dicom: None, notes: vec![] })
+}
+
+impl ScanInput {
+    /// Reads a scan and prepares it as the network wants it: the tensor `[1, C, …]`, and the way back.
+    ///
+    /// # Errors
+    /// Files that are no scan, and scans that the network does not take.
+    pub(crate) fn open<const D: usize>(
+        path: &Path,
+        slice: Option<usize>,
+        model: &Model,
+        device: &Device,
+        notes: &mut Vec<String>,
+    ) -> Result<(Self, Tensor<D>)> {
+        let Found { scan, dicom, notes: found } = open(path)?;
+        notes.extend(found);
+        notes.extend(skewed(&scan));
+        let scan = sliced(scan, slice, D)?;
+        let template = scan.nifti_template();
+        // A single slice is no part of the series.
+        let dicom = dicom.filter(|_| slice.is_none()).map(|dicom| (dicom, scan.clone()));
+        let prepared = model.scan_recipe(scan.grid()).apply(&scan)?;
+        let (values, [channels, sides @ ..]) = prepared.input();
+        let mut shape = [1; D];
+        shape[1] = channels;
+        match (D, sides) {
+            (5, _) => shape[2..].copy_from_slice(&sides),
+            // Of one slice, whatever the order of the sides.
+            _ => {
+                let flat: Vec<usize> = match sides {
+                    [1, rows, columns] | [columns, rows, 1] => vec![rows, columns],
+                    _ => bail!("the network takes images, and the slice became {sides:?}"),
+                };
+                shape[2..].copy_from_slice(&flat);
+            }
+        }
+        let tensor = Tensor::from_data(TensorData::new(values, shape), device);
+        Ok((Self { prepared, template, dicom }, tensor))
+    }
+
+    /// The sides of the network's input.
+    pub(crate) fn sides(&self) -> [Side; 3] {
+        self.prepared
+            .sides()
+            .map(|side| Side { letters: Some((side.towards, side.from)), spacing: side.spacing })
+    }
+
+    /// A map at the size of the network's input as a NIfTI file on the scan's voxels.
+    pub(crate) fn map(&self, name: &str, values: &[f32], what: &str) -> Result<File> {
+        let on_scan = self.prepared.back(values, Interpolation::Trilinear)?;
+        let bytes = self.template.bytes(&on_scan, what)?;
+        Ok(File { name: format!("{name}.nii.gz"), bytes })
+    }
+
+    /// Labels at the size of the network's input, the same way.
+    pub(crate) fn labels(&self, name: &str, labels: &[u32], what: &str) -> Result<File> {
+        let values: Vec<f32> = labels.iter().map(|label| *label as f32).collect();
+        let on_scan = self.prepared.back(&values, Interpolation::Nearest)?;
+        let on_scan: Vec<u32> = on_scan.into_iter().map(|label| label as u32).collect();
+        let bytes = self.template.label_bytes(&on_scan, what)?;
+        Ok(File { name: format!("{name}.nii.gz"), bytes })
+    }
+
+    /// A map at the size of the network's input as DICOM objects beside the scan: a Parametric Map of its
+    /// values, and of the `heat` from -1 to 1 in colours a picture for each slice.
+    ///
+    /// # Errors
+    /// A scan that is not DICOM.
+    pub(crate) fn dicom(
+        &self,
+        name: &str,
+        (values, heat): (&[f32], &[f32]),
+        colormap: Colormap,
+        what: &str,
+        keep_patient: bool,
+    ) -> Result<Vec<File>> {
+        let no_series =
+            "--save dicom needs a whole DICOM scan: a file or a folder, without --slice";
+        let (dicom, scan) = self.dicom.as_ref().context(no_series)?;
+        let back = |values: &[f32]| self.prepared.back(values, Interpolation::Trilinear);
+        let writer = DicomWriter::new(&dicom.source, what).keep_patient(keep_patient);
+        let folder = tempdir()?;
+        let map = folder.path().join("map.dcm");
+        writer.write_map(&map, &scan.with_values(1, back(values)?)?)?;
+        let pictures = dicom.pictures(scan, &back(heat)?, colormap);
+        let series = writer.write_overlay(folder.path().join("overlay"), &pictures)?;
+        let file = |name: String, path: &Path| -> Result<File> {
+            Ok(File { name, bytes: fs::read(path)? })
+        };
+        let mut files = vec![file(format!("{name}.dcm"), &map)?];
+        for (number, path) in series.iter().enumerate() {
+            files.push(file(format!("{name}.{:04}.dcm", number + 1), path)?);
+        }
+        Ok(files)
+    }
+
+    /// The word for voxels around a place in millimetres.
+    pub(crate) fn sphere<const D: usize>(scan: Option<&Arc<Self>>) -> Word<D> {
+        let scan = scan.cloned();
+        Word::new(
+            "sphere:x,y,z,r",
+            "within r mm of a place in a scan (right, anterior, superior)",
+            move |reader| {
+                let Some(scan) = scan.clone() else {
+                    let wanted = "another set: millimetres need a scan, see docs/scans.md";
+                    return Err(reader.fail_without("scan", wanted));
+                };
+                let mut numbers = [0.0; 4];
+                for (at, number) in numbers.iter_mut().enumerate() {
+                    reader.symbol(if at == 0 { ':' } else { ',' })?;
+                    let sign = if at < 3 && reader.take_if('-') { -1.0 } else { 1.0 };
+                    *number = sign * reader.number("a number of millimetres")?;
+                }
+                let [x, y, z, radius] = numbers;
+                Ok(Box::new(Sphere { scan, centre: [x, y, z], radius }))
+            },
+        )
+    }
+
+    /// An annotation of the scan at the size of the network's input.
+    ///
+    /// # Errors
+    /// Files that are no scan, hold no labels, or lie on another grid.
+    pub(crate) fn annotation(&self, path: &Path, size: &[usize]) -> Result<GroundTruth> {
+        let annotation = open(path)?.scan;
+        let _whole_numbers = annotation.labels()?;
+        let there = self.prepared.forth(&annotation)?;
+        let labels: Vec<u32> = there.into_iter().map(|label| label as u32).collect();
+        Ok(GroundTruth::from_labels(labels, size)?)
+    }
+}
+
+/// What is said of axes that are not at right angles.
+fn skewed(scan: &Scan) -> Option<String> {
+    let degrees = scan.grid().shear().asin().to_degrees();
+    (degrees > 0.05).then(|| format!("the axes are not orthogonal: {degrees:.1}° are missing"))
+}
+
+/// Voxels within so many millimetres of a place.
+struct Sphere {
+    scan: Arc<ScanInput>,
+    centre: [f64; 3],
+    radius: f64,
+}
+
+impl<const D: usize> PixelSet<D> for Sphere {
+    fn weights(&self, prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
+        let prepared = &self.scan.prepared;
+        let grid = prepared.grid();
+        let [columns, rows, slices] = grid.size();
+        let mut inside = Vec::with_capacity(columns * rows * slices);
+        for k in 0..slices {
+            for j in 0..rows {
+                for i in 0..columns {
+                    let at = grid.world([i, j, k].map(|index| index as f64));
+                    let far: f64 = (0..3).map(|axis| (at[axis] - self.centre[axis]).powi(2)).sum();
+                    inside.push(if far <= self.radius * self.radius { 1.0f32 } else { 0.0 });
+                }
+            }
+        }
+        let wrong = |reason: String| CamError::PixelSet { set: PixelSet::<D>::name(self), reason };
+        let inside = prepared.in_order(&inside).map_err(|error| wrong(error.to_string()))?;
+        let shape = prediction.shape();
+        if shape[2..].iter().product::<usize>() != inside.len() {
+            return Err(wrong("the network's output has another size than the scan".into()));
+        }
+        let values = TensorData::new(inside, shape);
+        Ok(Tensor::from_data(values, &prediction.device()))
+    }
+
+    fn name(&self) -> String {
+        let [x, y, z] = self.centre;
+        format!("sphere:{x},{y},{z},{}", self.radius)
+    }
+}
+
+impl DicomInput {
+    /// Every slice in grey, under the heat.
+    fn pictures(&self, scan: &Scan, heat: &[f32], colormap: Colormap) -> Vec<Vec<u8>> {
+        let [width, height, _] = scan.grid().size();
+        let all = scan.values().iter().copied();
+        let (low, high) = self.window.unwrap_or_else(|| {
+            all.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+        });
+        let gray = |value: f32| {
+            let part = ((value - low) / (high - low).max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
+            ((if self.inverted { 1.0 - part } else { part }) * 255.0) as u8
+        };
+        let slices = scan.values()[..scan.grid().voxels()].chunks(width * height);
+        let slices = slices.zip(heat.chunks(width * height));
+        let picture = |(values, heat): (&[f32], &[f32])| {
+            let below = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+                Rgb([gray(values[y as usize * width + x as usize]); 3])
+            });
+            let heat = Plane::from_fn(height, width, |y, x| heat[y * width + x]);
+            overlay(&below, &heat, colormap).into_raw()
+        };
+        slices.map(picture).collect()
+    }
+}
+
+/// The slice that a network for images looks at.
+fn sliced(scan: Scan, slice: Option<usize>, rank: usize) -> Result<Scan> {
+    let [columns, rows, slices] = scan.grid().size();
+    match slice {
+        Some(_) if rank == 5 => bail!("--slice is for networks that take images"),
+        Some(slice) => {
+            ensure!(slice < slices, "slice {slice} does not exist: the scan has {slices}, from 0");
+            Ok(scan.cropped([0, 0, slice], [columns, rows, 1])?)
+        }
+        None if rank == 4 && slices > 1 => {
+            bail!(
+                "the network takes images, and the scan has {slices} slices: choose one with --slice"
+            )
+        }
+        None => Ok(scan),
+    }
+}
+
+/// What a scan is, for `segcam info`: lines of a name and what it says.
+///
+/// # Errors
+/// Files that are no scan.
+pub fn describe(path: &Path) -> Result<Vec<(&'static str, String)>> {
+    let found = open(path).with_context(|| format!("cannot use {}", path.display()))?;
+    let Found { scan, notes, .. } = found;
+    let grid = scan.grid();
+    let [i, j, k] = grid.size();
+    let millimetres = grid.spacing().map(|spacing| format!("{spacing:.4}")).join(" × ");
+    let (mut low, mut high, mut missing) = (f32::INFINITY, f32::NEG_INFINITY, 0);
+    for value in scan.values() {
+        if value.is_finite() {
+            (low, high) = (low.min(*value), high.max(*value));
+        } else {
+            missing += 1;
+        }
+    }
+    let first = grid.world([0.0; 3]).map(|at| format!("{at:.2}")).join(", ");
+    let mut lines = vec![
+        ("voxels", format!("{i} × {j} × {k}")),
+        ("channels", scan.channels().to_string()),
+        ("spacing", format!("{millimetres} mm")),
+        ("orientation", grid.orientation().to_string()),
+        ("first voxel", format!("{first} mm (right, anterior, superior)")),
+        ("values", format!("{low} to {high}")),
+    ];
+    if missing > 0 {
+        lines.push(("not finite", format!("{missing} values")));
+    }
+    let notes = notes.into_iter().chain(skewed(&scan));
+    lines.extend(notes.map(|note| ("note", note)));
+    Ok(lines)
+}

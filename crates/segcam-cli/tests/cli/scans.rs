@@ -1,0 +1,209 @@
+//! Scans: files of every kind in, maps on their own voxels out, windows.
+
+use std::fs;
+use std::path::Path;
+
+use segcam::scans::{Grid, NiftiTemplate, Scan};
+use segcam_tests::{real_data, relative_error};
+use tempfile::{TempDir, tempdir};
+
+use crate::{fails, json, npy, partly, read_npy, spots, works};
+
+const SIDES: [usize; 3] = [48, 40, 3];
+
+/// A folder with a stack of three slices, of which the second has bright spots, as a scan with oblique
+/// axes, and the spots as an array.
+fn folder_with_scan() -> TempDir {
+    let folder = tempdir().expect("a folder");
+    let image = spots(48, 40);
+    let values: Vec<f32> = image.pixels().map(|pixel| f32::from(pixel.0[0]) / 255.0).collect();
+    npy(&folder.path().join("spots.npy"), &[1, 1, 40, 48], &values);
+    let affine = [[-0.8, 0.0, 0.3, 12.0], [0.0, -0.9, 0.0, -30.0], [0.0, 0.1, 2.5, 4.0]];
+    let grid = Grid::new(SIDES, affine).expect("a grid");
+    let flat = vec![0.1; values.len()];
+    let stack = [&flat[..], &values, &flat].concat();
+    let write = |name: &str, values: &[f32]| {
+        let path = folder.path().join(name);
+        NiftiTemplate::new(grid.clone()).write(path, values, "a test").expect("written");
+    };
+    write("scan.nii.gz", &stack);
+    folder
+}
+
+fn scan(path: &Path) -> Scan {
+    Scan::open(path).expect("a scan")
+}
+
+#[test]
+fn maps_lie_on_the_voxels_of_their_scan() {
+    let folder = folder_with_scan();
+    let path = folder.path();
+    let how = "--layer dec1 --method seg-hires-grad-cam --class 1 --pixels class --save raw,prediction,heat";
+    works(path, &format!("explain --input spots.npy {how} --out plain"));
+    works(path, &format!("explain --input scan.nii.gz --slice 1 {how} --out out"));
+    let wanted = scan(&path.join("scan.nii.gz"));
+    let wanted = wanted.cropped([0, 0, 1], [48, 40, 1]).expect("a slice");
+    let map = scan(&path.join("out/seg-hires-grad-cam.dec1.nii.gz"));
+    assert!(map.grid().same_space(wanted.grid(), 1e-4), "{:?}", map.grid());
+    let (_, raw) = read_npy(&path.join("plain/seg-hires-grad-cam.dec1.raw.npy"));
+    assert_eq!(raw.len(), map.values().len());
+    assert!(relative_error(map.values(), &raw) < 1e-6);
+    let (_, heat) = read_npy(&path.join("plain/seg-hires-grad-cam.dec1.heat.npy"));
+    let found = scan(&path.join("out/seg-hires-grad-cam.dec1.heat.nii.gz"));
+    assert!(relative_error(found.values(), &heat) < 1e-6);
+    let labels = scan(&path.join("out/prediction.nii.gz")).labels().expect("labels");
+    let predicted = labels.iter().filter(|label| **label == 1).count();
+    let report = json(&path.join("out/report.json"));
+    assert_eq!(report["predicted_pixels"][0][1], predicted);
+    let files = report["maps"][0]["files"].as_array().expect("files");
+    assert!(
+        files.iter().all(|file| path.join("out").join(file.as_str().expect("a name")).is_file())
+    );
+    // The header says nothing but where the map lies and what it is.
+    let bytes = fs::read(path.join("out/seg-hires-grad-cam.dec1.nii.gz")).expect("read");
+    assert!(!bytes.is_empty());
+}
+
+#[test]
+fn spheres_are_given_in_millimetres() {
+    let folder = folder_with_scan();
+    let path = folder.path();
+    let centre = scan(&path.join("scan.nii.gz")).grid().world([12.0, 12.0, 1.0]);
+    let [x, y, z] = centre.map(|at| format!("{at:.3}"));
+    let how = "--layer dec1 --method seg-hires-grad-cam --class 1 --slice 1 --out out";
+    works(path, &format!("explain --input scan.nii.gz {how} --pixels sphere:{x},{y},{z},2"));
+    let report = json(&path.join("out/report.json"));
+    let pixels = report["maps"][0]["pixels"][0].as_u64().expect("pixels");
+    // Within 2 mm on a lattice of 0.8 × 0.906 mm.
+    assert_eq!(pixels, 5 + 2 * 5 + 2 * 3);
+    fails(path, "explain --input spots.npy --pixels sphere:1,2,3,4", &["millimetres", "scan"]);
+    fails(
+        path,
+        &format!("explain --input scan.nii.gz {how} --pixels sphere:1,2,x,4"),
+        &["millimetres"],
+    );
+}
+
+#[test]
+fn windows_are_explained_as_one_network() {
+    let folder = folder_with_scan();
+    let how = "explain --input spots.npy --layer mid,dec1 --method seg-hires-grad-cam --certify --save raw";
+    let windows = "--window 24x32 --overlap 0.5 --blend gaussian";
+    works(folder.path(), &format!("{how} {windows} --out out"));
+    let report = json(&folder.path().join("out/report.json"));
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("24×32 windows, 0.5 overlap, Gaussian blending"), "{notes}");
+    for map in report["maps"].as_array().expect("maps") {
+        let certificate = &map["certificate"];
+        let number = |name: &str| certificate[name].as_f64().expect(name);
+        assert!(number("lost").abs() < 1e-4 * number("layer").abs());
+        assert!(number("completeness_error") < 1e-4);
+        assert_eq!(number("impossible"), 0.0);
+        let file = map["files"].as_array().expect("files").iter().filter_map(|file| file.as_str());
+        let raw = file.clone().find(|file| file.ends_with("raw.npy")).expect("an array");
+        assert_eq!(read_npy(&folder.path().join("out").join(raw)).0, [1, 1, 40, 48]);
+    }
+    // nnU-Net's windows, mirrored.
+    works(folder.path(), &format!("{how} --window 24x24 --blend nn-unet --mirror --out out"));
+    let said = json(&folder.path().join("out/report.json"))["notes"].to_string();
+    assert!(said.contains("4 mirrored passes"), "{said}");
+}
+
+#[test]
+fn info_says_what_a_scan_is() {
+    let folder = folder_with_scan();
+    let said = works(folder.path(), "info scan.nii.gz");
+    for word in ["48 × 40 × 3", "LPS", "0.8000 ×", "to 0.784", "not orthogonal"] {
+        assert!(said.contains(word), "{said}");
+    }
+    let said = works(folder.path(), "info scan.nii.gz --json");
+    let info: serde_json::Value = serde_json::from_str(&said).expect("json");
+    assert_eq!(info[0]["orientation"], "LPS");
+    fs::write(folder.path().join("broken.nii"), b"nothing").expect("written");
+    let said = partly(folder.path(), "info scan.nii.gz broken.nii");
+    assert!(said.contains("broken.nii"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_done_with_a_scan_is_one_line() {
+    let folder = folder_with_scan();
+    let path = folder.path();
+    let explain = |input: &str| format!("explain --input {input}");
+    fails(path, &explain("scan.nii.gz"), &["3 slices", "--slice"]);
+    fails(path, &explain("scan.nii.gz --slice 3"), &["slice 3", "has 3"]);
+    fails(path, &explain("spots.npy --slice 0"), &["--slice is for scans"]);
+    fails(path, &explain("scan.nii.gz --slice 1 --save dicom"), &["DICOM"]);
+    fails(path, &explain("scan.nii.gz --slice 1 --keep-patient"), &["--save dicom"]);
+    fails(path, &explain("missing.nii.gz"), &["missing.nii.gz"]);
+    fails(path, &explain("."), &["DICOM"]);
+    let whole = fs::read(path.join("scan.nii.gz")).expect("read");
+    fs::write(path.join("cut.nii.gz"), &whole[..whole.len() / 2]).expect("written");
+    fails(path, &explain("cut.nii.gz --slice 1"), &["cut.nii.gz"]);
+    for (windows, says) in [
+        ("--window 24", "96x96x96"),
+        ("--window 0x24", "96x96x96"),
+        ("--window 24x24x24", "height and width"),
+        ("--window 24x24 --overlap 1", "below 1"),
+        ("--window 24x24 --mirror 2", "0 to 1"),
+        ("--window 24x24 --blend smooth", "gaussian"),
+        ("--overlap 0.5", "--window"),
+        ("--window 24x24 --method eigen-cam", "seg-hires-grad-cam"),
+        ("--window 24x24 --method seg-score-cam", "seg-hires-grad-cam"),
+    ] {
+        fails(path, &explain(&format!("spots.npy {windows}")), &[says]);
+    }
+}
+
+#[test]
+fn a_brain_is_labelled_as_pytorch_labels_it() {
+    let Some(data) = real_data("brain_meshnet") else { return };
+    let folder = tempdir().expect("a folder");
+    let file = |name: &str| data.join(name).display().to_string();
+    let explain = format!(
+        "explain --model meshnet --weights {} --input {} --truth {} --class 2 --layer conv8 \
+         --method seg-hires-grad-cam --json",
+        file("meshnet5_gwm.safetensors"),
+        file("t1_crop.nii.gz"),
+        file("t1_crop_meshnet5_pred.nii.gz"),
+    );
+    let said = works(folder.path(), &explain);
+    let report: serde_json::Value = serde_json::from_str(&said).expect("json");
+    let dice = report["judged"][0]["dice"].as_f64().expect("a Dice score");
+    println!("Dice beside PyTorch's prediction: {dice}");
+    assert!(dice > 0.999, "{dice}");
+    let map = scan(&folder.path().join("segcam-out/seg-hires-grad-cam.conv8.nii.gz"));
+    assert_eq!(map.grid(), scan(&data.join("t1_crop.nii.gz")).grid());
+    // An annotation of another scan.
+    let other =
+        format!("{explain} --truth {}", data.join("../ct_volume/example_seg.nii.gz").display());
+    let other = other.replace(&format!("--truth {} ", file("t1_crop_meshnet5_pred.nii.gz")), "");
+    fails(folder.path(), &other, &["256", "122"]);
+}
+
+#[test]
+fn slices_of_dicom_become_a_volume_and_maps_become_dicom() {
+    let Some(data) = real_data("ct_volume") else { return };
+    let folder = tempdir().expect("a folder");
+    let ct = data.join("example_ct_dicom");
+    let said = works(folder.path(), &format!("info {}", ct.display()));
+    assert!(said.contains("512 × 512 × 20") && said.contains("LPS"), "{said}");
+    fails(folder.path(), &format!("explain --input {}", ct.display()), &["20 slices", "--slice"]);
+    let slice = fs::read_dir(&ct).expect("a folder").flatten().map(|file| file.path()).min();
+    let slice = slice.expect("a slice");
+    works(
+        folder.path(),
+        &format!(
+            "explain --input {} --layer mid --method seg-hires-grad-cam --class 0 --pixels all \
+             --save dicom --out out",
+            slice.display()
+        ),
+    );
+    let map = segcam::scans::dicom::open(folder.path().join("out/seg-hires-grad-cam.mid.dcm"));
+    let map = map.expect("a Parametric Map").scan;
+    let nifti = scan(&folder.path().join("out/seg-hires-grad-cam.mid.nii.gz"));
+    assert!(map.grid().same_space(nifti.grid(), 1e-3), "{:?} {:?}", map.grid(), nifti.grid());
+    assert_eq!(map.values(), nifti.values());
+    let picture = folder.path().join("out/seg-hires-grad-cam.mid.0001.dcm");
+    let picture = segcam::scans::dicom::open(&picture).expect("a Secondary Capture").scan;
+    assert_eq!(picture.channels(), 3);
+}

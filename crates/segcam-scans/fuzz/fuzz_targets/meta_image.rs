@@ -1,0 +1,8 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use segcam_scans::Scan;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Scan::from_bytes("a.mha", &[b"ObjectType = Image\n", bytes].concat());
+});
