@@ -50,6 +50,9 @@ pub(crate) enum Size {
 
 /// The tensor on this machine's processor: what is drawn does not go away with a device.
 pub(crate) fn here<const D: usize>(tensor: &Tensor<D>) -> Result<Tensor<D>, CamError> {
+    if tensor.device() == Device::flex() {
+        return Ok(tensor.clone());
+    }
     guarded(|| Ok(Tensor::from_data(tensor.to_data(), &Device::flex())))
 }
 

@@ -155,10 +155,23 @@ impl Source {
     /// # Errors
     /// Files that cannot be read or do not fit, and windows that make no sense.
     pub fn open(&self, device: &Device) -> Result<(Model, Network)> {
+        self.open_with_progress(device, |_, _| ())
+    }
+
+    /// The same; `progress` is told how many windows of an input were predicted, and of how many.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_progress(
+        &self,
+        device: &Device,
+        progress: impl Fn(usize, usize) + Send + Sync + 'static,
+    ) -> Result<(Model, Network)> {
         let (mut model, network) = self.open_whole(device)?;
         let Some(windows) = windows(&self.windows, model.card_windows())? else {
             return Ok((model, network));
         };
+        let windows = windows.with_progress(progress);
         model.notes.push(format!("seen through {windows}"));
         Ok(match network {
             Network::Image(whole) => (model, Network::Image(windows.explainer(&whole)?)),

@@ -12,7 +12,7 @@ use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::pixels::Word;
 use segcam::render::{Colormap, Plane, overlay};
 use segcam::scans::dicom::{self, DicomScan, DicomSource, DicomWriter};
-use segcam::scans::{Interpolation, NiftiTemplate, PreparedScan, Scan};
+use segcam::scans::{Interpolation, NiftiTemplate, Scan, Way};
 use segcam::{CamError, PixelSet, Prediction};
 use tempfile::tempdir;
 
@@ -23,7 +23,7 @@ use crate::view::Side;
 /// A scan on its way to the network, and back.
 #[derive(Debug, Clone)]
 pub struct ScanInput {
-    prepared: PreparedScan,
+    way: Way,
     template: NiftiTemplate,
     dicom: Option<(DicomInput, Scan)>,
 }
@@ -97,7 +97,8 @@ impl ScanInput {
         // A single slice is no part of the series.
         let dicom = dicom.filter(|_| slice.is_none()).map(|dicom| (dicom, scan.clone()));
         let prepared = model.scan_recipe(scan.grid()).apply(&scan)?;
-        let (values, [channels, sides @ ..]) = prepared.input();
+        drop(scan);
+        let (values, [channels, sides @ ..], way) = prepared.into_input();
         let mut shape = [1; D];
         shape[1] = channels;
         match (D, sides) {
@@ -112,19 +113,19 @@ impl ScanInput {
             }
         }
         let tensor = Tensor::from_data(TensorData::new(values, shape), device);
-        Ok((Self { prepared, template, dicom }, tensor))
+        Ok((Self { way, template, dicom }, tensor))
     }
 
     /// The sides of the network's input.
     pub(crate) fn sides(&self) -> [Side; 3] {
-        self.prepared
+        self.way
             .sides()
             .map(|side| Side { letters: Some((side.towards, side.from)), spacing: side.spacing })
     }
 
     /// A map at the size of the network's input as a NIfTI file on the scan's voxels.
     pub(crate) fn map(&self, name: &str, values: &[f32], what: &str) -> Result<File> {
-        let on_scan = self.prepared.back(values, Interpolation::Trilinear)?;
+        let on_scan = self.way.back(values, Interpolation::Trilinear)?;
         let bytes = self.template.bytes(&on_scan, what)?;
         Ok(File { name: format!("{name}.nii.gz"), bytes })
     }
@@ -132,7 +133,7 @@ impl ScanInput {
     /// Labels at the size of the network's input, the same way.
     pub(crate) fn labels(&self, name: &str, labels: &[u32], what: &str) -> Result<File> {
         let values: Vec<f32> = labels.iter().map(|label| *label as f32).collect();
-        let on_scan = self.prepared.back(&values, Interpolation::Nearest)?;
+        let on_scan = self.way.back(&values, Interpolation::Nearest)?;
         let on_scan: Vec<u32> = on_scan.into_iter().map(|label| label as u32).collect();
         let bytes = self.template.label_bytes(&on_scan, what)?;
         Ok(File { name: format!("{name}.nii.gz"), bytes })
@@ -154,7 +155,7 @@ impl ScanInput {
         let no_series =
             "--save dicom needs a whole DICOM scan: a file or a folder, without --slice";
         let (dicom, scan) = self.dicom.as_ref().context(no_series)?;
-        let back = |values: &[f32]| self.prepared.back(values, Interpolation::Trilinear);
+        let back = |values: &[f32]| self.way.back(values, Interpolation::Trilinear);
         let writer = DicomWriter::new(&dicom.source, what).keep_patient(keep_patient);
         let folder = tempdir()?;
         let map = folder.path().join("map.dcm");
@@ -201,7 +202,7 @@ impl ScanInput {
     pub(crate) fn annotation(&self, path: &Path, size: &[usize]) -> Result<GroundTruth> {
         let annotation = open(path)?.scan;
         let _whole_numbers = annotation.labels()?;
-        let there = self.prepared.forth(&annotation)?;
+        let there = self.way.forth(&annotation)?;
         let labels: Vec<u32> = there.into_iter().map(|label| label as u32).collect();
         Ok(GroundTruth::from_labels(labels, size)?)
     }
@@ -222,8 +223,8 @@ struct Sphere {
 
 impl<const D: usize> PixelSet<D> for Sphere {
     fn weights(&self, prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
-        let prepared = &self.scan.prepared;
-        let grid = prepared.grid();
+        let way = &self.scan.way;
+        let grid = way.grid();
         let [columns, rows, slices] = grid.size();
         let mut inside = Vec::with_capacity(columns * rows * slices);
         for k in 0..slices {
@@ -236,7 +237,7 @@ impl<const D: usize> PixelSet<D> for Sphere {
             }
         }
         let wrong = |reason: String| CamError::PixelSet { set: PixelSet::<D>::name(self), reason };
-        let inside = prepared.in_order(&inside).map_err(|error| wrong(error.to_string()))?;
+        let inside = way.in_order(&inside).map_err(|error| wrong(error.to_string()))?;
         let shape = prediction.shape();
         if shape[2..].iter().product::<usize>() != inside.len() {
             return Err(wrong("the network's output has another size than the scan".into()));

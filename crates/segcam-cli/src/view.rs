@@ -129,7 +129,10 @@ impl View {
         smooth: bool,
     ) -> Tensor<4> {
         let dims = tensor.dims();
-        let image = tensor.clone().narrow(0, sample, 1);
+        let image = match dims[0] {
+            1 => tensor.clone(),
+            _ => tensor.clone().narrow(0, sample, 1),
+        };
         let Some(planes) = &self.planes else {
             return image.reshape([1, dims[1], dims[D - 2], dims[D - 1]]);
         };

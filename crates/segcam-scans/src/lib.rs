@@ -43,7 +43,7 @@ pub use grid::Grid;
 pub use nifti::NiftiTemplate;
 pub use nnunet::{NnUnetConfiguration, NnUnetPlans};
 pub use orientation::Orientation;
-pub use prepared::{PreparedScan, Side};
+pub use prepared::{PreparedScan, Side, Way};
 pub use recipe::{Crop, Recipe};
 pub use resample::{Interpolation, Resampling};
 pub use scale::{ChannelRecipe, Scale};

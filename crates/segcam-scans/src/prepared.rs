@@ -1,10 +1,19 @@
+use std::ops::Deref;
+
 use crate::orientation::Turn;
 use crate::{Axes, Grid, Interpolation, Orientation, Resampling, Scan, ScanError};
 
-/// A scan as a network takes it, and the way back; made by [`Recipe::apply`](crate::Recipe::apply).
+/// A scan as a network takes it, and the [`Way`] back; made by [`Recipe::apply`](crate::Recipe::apply).
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedScan {
     scan: Scan,
+    way: Way,
+}
+
+/// The way between a scan and the input of a network, without values of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Way {
+    grid: Grid,
     original: Grid,
     /// Of the turned scan.
     orientation: Orientation,
@@ -41,7 +50,9 @@ impl PreparedScan {
         } else {
             cropped.resampled(grid, Interpolation::Trilinear, 0.0)?
         };
-        Ok(Self { scan, original, orientation, start, cropped: cropped_grid, axes })
+        let grid = scan.grid().clone();
+        let way = Way { grid, original, orientation, start, cropped: cropped_grid, axes };
+        Ok(Self { scan, way })
     }
 
     /// The values that the network sees, on their grid.
@@ -49,21 +60,45 @@ impl PreparedScan {
         &self.scan
     }
 
-    /// The grid of the network's input; its `i` is the fastest axis of [`scan`](Self::scan), whatever
+    /// Values in C order and their sizes: channels, then the sides in the network's order.
+    pub fn input(&self) -> (Vec<f32>, [usize; 4]) {
+        (self.to_network(self.scan.values()), self.sizes())
+    }
+
+    /// The same and the way, where nothing else is wanted of the scan.
+    pub fn into_input(self) -> (Vec<f32>, [usize; 4], Way) {
+        let sizes = self.sizes();
+        let values = match self.axes == Axes::ZYX {
+            true => self.scan.into_values(),
+            false => self.way.to_network(self.scan.values()),
+        };
+        (values, sizes, self.way)
+    }
+
+    fn sizes(&self) -> [usize; 4] {
+        let [a, b, c] = self.axes.to_sides(self.grid().size());
+        [self.scan.channels(), a, b, c]
+    }
+}
+
+impl Deref for PreparedScan {
+    type Target = Way;
+
+    fn deref(&self) -> &Way {
+        &self.way
+    }
+}
+
+impl Way {
+    /// The grid of the network's input; its `i` is the fastest axis of [`PreparedScan::scan`], whatever
     /// order the network has.
     pub fn grid(&self) -> &Grid {
-        self.scan.grid()
+        &self.grid
     }
 
     /// The grid of the scan that was prepared.
     pub fn original(&self) -> &Grid {
         &self.original
-    }
-
-    /// Values in C order and their sizes: channels, then the sides in the network's order.
-    pub fn input(&self) -> (Vec<f32>, [usize; 4]) {
-        let [a, b, c] = self.axes.to_sides(self.grid().size());
-        (self.to_network(self.scan.values()), [self.scan.channels(), a, b, c])
     }
 
     /// The network's three sides, slowest first.
@@ -89,7 +124,10 @@ impl PreparedScan {
         let cropped = resampled(self.grid(), &self.cropped, how, values)?;
         let turn = self.turn();
         let whole = turn.from.map(|axis| self.original.size()[axis]);
-        let whole_values = placed(&cropped, self.cropped.size(), self.start, whole);
+        let whole_values = match self.cropped.size() == whole {
+            true => cropped,
+            false => placed(&cropped, self.cropped.size(), self.start, whole),
+        };
         Ok(turned(turn.inverse(), whole, &whole_values))
     }
 
@@ -135,7 +173,11 @@ impl PreparedScan {
 }
 
 fn turned(turn: Turn, size: [usize; 3], values: &[f32]) -> Vec<f32> {
-    let channels = values.chunks_exact(size.iter().product());
+    let voxels = size.iter().product();
+    if values.len() == voxels {
+        return turn.apply(size, values);
+    }
+    let channels = values.chunks_exact(voxels);
     channels.flat_map(|channel| turn.apply(size, channel)).collect()
 }
 

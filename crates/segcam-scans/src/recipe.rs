@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::nonzero::{nonzero_box, nonzero_filled};
@@ -79,13 +81,19 @@ impl Recipe {
         expect_finite(scan)?;
         let original = scan.grid().clone();
         let orientation = self.orientation.unwrap_or_else(|| original.orientation());
-        let turned = scan.reoriented(orientation);
+        let turned = match orientation == original.orientation() {
+            true => Cow::Borrowed(scan),
+            false => Cow::Owned(scan.reoriented(orientation)),
+        };
         let start_and_size = match self.crop {
             Crop::None => None,
             Crop::Nonzero => nonzero_box(&turned),
         };
         let (start, size) = start_and_size.unwrap_or(([0; 3], turned.grid().size()));
-        let cropped = turned.cropped(start, size)?;
+        let cropped = match size == turned.grid().size() {
+            true => turned,
+            false => Cow::Owned(turned.cropped(start, size)?),
+        };
         let grid = self.resampled_grid(cropped.grid())?;
         let scaled = scaled(&cropped, &channels)?;
         PreparedScan::new(scaled, grid, original, orientation, start, self.axes)

@@ -4,6 +4,7 @@
 //! cargo run --release -p segcam-evidence -- known-truth
 //! ```
 
+mod blending;
 mod cascade;
 mod kidney;
 mod known_truth;
@@ -54,6 +55,8 @@ enum Experiment {
     Kidney,
     /// Between raw and averaged gradients: a growing window
     Window,
+    /// A brain seen whole and through windows, and other ways of stitching maps together
+    Blending,
 }
 
 fn main() -> Result<()> {
@@ -68,6 +71,7 @@ fn main() -> Result<()> {
         Experiment::Nuclei => medical::nuclei(&args.data, &args.out),
         Experiment::Cascade => cascade::run(&args.data, &args.out),
         Experiment::Window => window::run(&args.data, &args.out),
+        Experiment::Blending => blending::run(&args.data),
         Experiment::Kidney => kidney::run(&folder(&args.data, "kits19_ct")?, &args.out),
     }
 }

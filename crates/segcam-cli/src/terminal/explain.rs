@@ -1,6 +1,8 @@
 use std::panic::resume_unwind;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use segcam::{CamError, Observation};
@@ -15,17 +17,19 @@ use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;
 
 use super::args::{ExplainArgs, Save};
-use super::{Finished, Talk, say, table};
+use super::{Finished, Talk, of_windows, say, table};
 
 /// `segcam explain`
 pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
     let device = args.network.device.open()?;
-    let (model, network) = args.network.source()?.open(&device)?;
+    let passes = talk.wait("forward pass");
+    let (model, network) =
+        args.network.source()?.open_with_progress(&device, of_windows(&passes))?;
     let style = args.style()?;
     with_explainer!(network, explainer => {
         let input: Input<_> = read::open(&args.input, args.slice, &model, &device)?;
-        let seen = talk.wait("forward pass", || explainer.observe(input.tensor.clone()));
-        let seen = seen.with_context(|| input.name.clone())?;
+        let seen = explainer.observe(input.tensor.clone()).with_context(|| input.name.clone())?;
+        passes.finish_and_clear();
         let annotations = args.question.sets.files()?.read(&input, &seen)?;
         let question = ask(&args.question.asked(), &annotations, &model, &seen)?;
         let out = Folder::create(&args.out)?;
@@ -73,8 +77,16 @@ impl Run {
         let maps = question.figures.len() * question.layers.len() * question.methods.len();
         let bar = self.talk.bar(maps);
         let steps = bar.clone();
-        let seen =
-            seen.with_progress(move |done, all| steps.set_message(format!("{done} of {all}")));
+        let begun = Mutex::new(Instant::now());
+        let seen = seen.with_progress(move |done, all| {
+            let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+            if done == 0 {
+                *begun = Instant::now();
+            }
+            let left = begun.elapsed().mul_f64((all - done) as f64 / done.max(1) as f64);
+            let left = if done == 0 { String::new() } else { format!(", {} s", left.as_secs()) };
+            steps.set_message(format!("(step {done} of {all}{left})"));
+        });
         bar.tick();
         let stopped = thread::scope(|scope| {
             let (to_draw, answers) = mpsc::sync_channel(0);

@@ -2,6 +2,7 @@ use anyhow::{Result, bail};
 use segcam_cli::scan::describe;
 use serde_json::{Map, Value, json};
 
+use super::advice::in_words;
 use super::args::InfoArgs;
 use super::{Finished, Talk, say};
 
@@ -12,7 +13,7 @@ pub(crate) fn run(args: &InfoArgs, talk: Talk) -> Result<Finished> {
     for path in &args.paths {
         match describe(path) {
             Ok(lines) => all.push((path.display().to_string(), lines)),
-            Err(error) => failures.push(format!("{error:#}")),
+            Err(error) => failures.push(in_words(&error)),
         }
     }
     match talk {

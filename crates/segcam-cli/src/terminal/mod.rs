@@ -60,22 +60,17 @@ impl Talk {
         let length = steps as u64;
         let bar =
             if self == Self::Quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}")
-        {
-            bar.set_style(style);
-        }
+        counted(&bar);
         bar
     }
 
-    /// Shows that something goes on which has no steps to count.
-    pub(crate) fn wait<T>(self, what: &'static str, work: impl FnOnce() -> T) -> T {
+    /// Shows that something goes on whose steps are not known as yet.
+    pub(crate) fn wait(self, what: &'static str) -> ProgressBar {
         let bar =
             if self == Self::Quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));
-        let result = work();
-        bar.finish_and_clear();
-        result
+        bar
     }
 
     /// Prints rows as a table or as JSON.
@@ -90,6 +85,25 @@ impl Talk {
             Self::Json => say(serde_json::to_string_pretty(rows)?),
             Self::Tables => say(table(header, rows.iter().map(cells), 0..0).trim_fmt()),
         }
+    }
+}
+
+fn counted(bar: &ProgressBar) {
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}") {
+        bar.set_style(style);
+    }
+}
+
+/// What tells a bar of windows how far they are.
+pub(crate) fn of_windows(bar: &ProgressBar) -> impl Fn(usize, usize) + Send + Sync + 'static {
+    let bar = bar.clone();
+    move |done, all| {
+        if bar.length() != Some(all as u64) {
+            bar.set_length(all as u64);
+            bar.set_message("windows");
+            counted(&bar);
+        }
+        bar.set_position(done as u64);
     }
 }
 
