@@ -212,10 +212,11 @@ impl<const D: usize> Canvas<D> {
         };
         let shown = view.flat(&here(&input.tensor)?, sample, true);
         let [_, channels, height, width] = shown.dims();
-        let picture = match &input.picture {
+        let mut picture = match &input.picture {
             Some(picture) => picture.image.clone(),
             None => draw(&shown, input.window()),
         };
+        view.blacken(&mut picture);
         let backdrop = dim(&picture);
         // A picture that shows the image before it was resized shows all that was not padded.
         let sides = [picture.height() as usize, picture.width() as usize];

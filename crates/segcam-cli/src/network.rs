@@ -67,7 +67,7 @@ impl FromStr for Name {
 pub struct Source {
     /// Which one.
     pub name: Name,
-    /// Weights of a network with a name; nuclei-unet and ONNX files bring theirs.
+    /// Weights of a network with a name; nuclei-unet, lesions-meshnet and ONNX files bring theirs.
     pub weights: Option<PathBuf>,
     /// How an image becomes the input of an ONNX network; the others know.
     pub onnx: Preparation,

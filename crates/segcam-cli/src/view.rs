@@ -148,6 +148,16 @@ impl View {
         flat
     }
 
+    /// What lies between planes becomes black in a picture of this layout.
+    pub(crate) fn blacken(&self, image: &mut RgbImage) {
+        let Some(Planes { tiles, .. }) = &self.planes else { return };
+        for (x, y, pixel) in image.enumerate_pixels_mut() {
+            if !tiles.iter().any(|tile| tile.holds(x as usize, y as usize)) {
+                *pixel = Rgb([0; 3]);
+            }
+        }
+    }
+
     /// Letters of directions, ticks where the other planes go through, and a scale bar, on a picture of
     /// this layout that is `scale` times as large.
     pub(crate) fn mark(&self, image: &mut RgbImage, scale: f64) {
@@ -192,6 +202,11 @@ impl Axis {
 }
 
 impl Tile {
+    fn holds(&self, x: usize, y: usize) -> bool {
+        (self.left..self.left + self.columns.pixels).contains(&x)
+            && (self.top..self.top + self.rows.pixels).contains(&y)
+    }
+
     /// The plane of an image `[1, C, z, y, x]`.
     fn cut<const D: usize>(&self, image: &Tensor<D>, at: [usize; 3], smooth: bool) -> Tensor<4> {
         let channels = image.dims()[1];

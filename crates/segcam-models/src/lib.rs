@@ -5,10 +5,12 @@
 //! - [`MeshNetConfig`]: MeshNet for brain volumes
 //! - [`Recipe`], [`Card`]: how an image becomes the input of a network from elsewhere
 //! - [`Pretrained`]: those networks by name, with weights from `.safetensors`, `.pth` or `.pt`
+//! - [`Phantom`]: a generated scan with lesions
 
 mod card;
 mod espnet;
 mod meshnet;
+mod phantom;
 mod preprocess;
 mod pretrained;
 mod unet;
@@ -17,6 +19,7 @@ mod weights;
 pub use card::{Blend, Card, CardError, WindowRecipe};
 pub use espnet::{EspNet, EspNetConfig};
 pub use meshnet::{MeshNet, MeshNetConfig};
+pub use phantom::Phantom;
 pub use preprocess::{Channels, Placement, Prepared, Preprocess, PreprocessError, Recipe};
 pub use pretrained::{Network, Pretrained};
 pub use unet::{UNet, UNetConfig, Upsampling};

@@ -11,6 +11,7 @@ use crate::{
     EspNet, EspNetConfig, MeshNetConfig, Preprocess, UNetConfig, Upsampling, WeightsError,
 };
 
+static LESIONS_WEIGHTS: &[u8] = include_bytes!("../weights/lesions-meshnet.safetensors");
 static NUCLEI_WEIGHTS: &[u8] = include_bytes!("../weights/nuclei-unet.safetensors");
 
 /// A network ready to be explained.
@@ -58,10 +59,16 @@ pub enum Pretrained {
     EspNet,
     /// White and grey matter in T1 MRI, neuroneural/brainchop.
     MeshNet,
+    /// Lesions of an organ in a [`Phantom`](crate::Phantom); its weights are part of this crate.
+    LesionsMeshNet,
 }
 
 fn image(net: impl SegmentationModel) -> Network {
     Network::Image(Explainer::new(net))
+}
+
+fn volume(net: impl SegmentationModel<5>) -> Network {
+    Network::Volume(Explainer::new(net))
 }
 
 /// The paths of burn are those of the file.
@@ -71,12 +78,23 @@ fn same(path: &str) -> String {
 
 impl Pretrained {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::NucleiUNet, Self::RetinaUNet, Self::VanillaUNet, Self::EspNet, Self::MeshNet];
+    pub const ALL: [Self; 6] = [
+        Self::NucleiUNet,
+        Self::LesionsMeshNet,
+        Self::RetinaUNet,
+        Self::VanillaUNet,
+        Self::EspNet,
+        Self::MeshNet,
+    ];
 
     /// Architecture of the network for cell nuclei.
     pub fn nuclei_config() -> UNetConfig {
         UNetConfig::new(1, 2).with_widths(vec![8, 16, 32, 64])
+    }
+
+    /// Architecture of the network for lesions.
+    pub fn lesions_config() -> MeshNetConfig {
+        MeshNetConfig::new().with_width(8).with_dilations(vec![1, 2, 4, 2, 1])
     }
 
     /// Architecture of orobix/retina-unet.
@@ -100,7 +118,8 @@ impl Pretrained {
         key.replace(".conv1.", "_a.").replace(".conv2.", "_b.")
     }
 
-    /// Loads the network. Only [`NucleiUNet`](Self::NucleiUNet) comes with weights.
+    /// Loads the network. Only [`NucleiUNet`](Self::NucleiUNet) and
+    /// [`LesionsMeshNet`](Self::LesionsMeshNet) come with weights.
     ///
     /// # Errors
     /// A file that cannot be read, or whose entries do not fit.
@@ -109,6 +128,7 @@ impl Pretrained {
         let weights = match (weights, self) {
             (Some(path), _) => Weights::open(path)?,
             (None, Self::NucleiUNet) => Weights::from_bytes(&model, NUCLEI_WEIGHTS)?,
+            (None, Self::LesionsMeshNet) => Weights::from_bytes(&model, LESIONS_WEIGHTS)?,
             (None, _) => return Err(WeightsError::Needed { model }),
         };
         self.build(Some(weights), device)
@@ -143,8 +163,10 @@ impl Pretrained {
                 self.fill(net, weights, EspNet::file_key).map(image)
             }
             Self::MeshNet => {
-                let net = self.fill(MeshNetConfig::new().init(device), weights, meshnet_key)?;
-                Ok(Network::Volume(Explainer::new(net)))
+                self.fill(MeshNetConfig::new().init(device), weights, meshnet_key).map(volume)
+            }
+            Self::LesionsMeshNet => {
+                self.fill(Self::lesions_config().init(device), weights, same).map(volume)
             }
         }
     }
@@ -169,6 +191,7 @@ impl Pretrained {
             Self::VanillaUNet => "the vanilla U-Net as the paper describes it, with your weights",
             Self::EspNet => "street scenes, 19 Cityscapes classes (sacmehta/ESPNet)",
             Self::MeshNet => "white and grey matter in T1 volumes (neuroneural/brainchop)",
+            Self::LesionsMeshNet => "lesions in generated scans; weights included",
         }
     }
 
@@ -179,7 +202,7 @@ impl Pretrained {
             Self::RetinaUNet => Preprocess::Retina,
             Self::VanillaUNet => Preprocess::Plain,
             Self::EspNet => Preprocess::Street,
-            Self::MeshNet => Preprocess::Volume,
+            Self::MeshNet | Self::LesionsMeshNet => Preprocess::Volume,
         }
     }
 
@@ -189,6 +212,12 @@ impl Pretrained {
             Self::MeshNet => segcam_scans::Recipe {
                 axes: segcam_scans::Axes::XYZ,
                 scale: segcam_scans::Scale::MinMax,
+                ..segcam_scans::Recipe::default()
+            },
+            Self::LesionsMeshNet => segcam_scans::Recipe {
+                orientation: "RAS".parse().ok(),
+                clip: Some([-160.0, 240.0]),
+                scale: segcam_scans::Scale::Fixed { mean: 60.0, std: 60.0 },
                 ..segcam_scans::Recipe::default()
             },
             _ => segcam_scans::Recipe::default(),
@@ -224,6 +253,7 @@ impl Pretrained {
                 "void",
             ],
             Self::MeshNet => &["background", "white matter", "grey matter"],
+            Self::LesionsMeshNet => &["background", "organ", "lesion"],
         }
     }
 
@@ -240,6 +270,7 @@ impl Pretrained {
     pub fn default_layers(self) -> [&'static str; 2] {
         match self {
             Self::MeshNet => ["conv4", "conv8"],
+            Self::LesionsMeshNet => ["conv2", "conv4"],
             _ => ["mid", "dec1"],
         }
     }
@@ -258,6 +289,7 @@ impl fmt::Display for Pretrained {
             Self::VanillaUNet => "vanilla-unet",
             Self::EspNet => "espnet",
             Self::MeshNet => "meshnet",
+            Self::LesionsMeshNet => "lesions-meshnet",
         })
     }
 }
@@ -267,5 +299,31 @@ impl FromStr for Pretrained {
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         UnknownName::find("model", name, &Self::ALL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Tensor, TensorData};
+
+    use super::*;
+    use crate::Phantom;
+
+    #[test]
+    fn the_network_for_lesions_brings_weights_that_find_one() {
+        let device = Device::flex();
+        let name = Pretrained::LesionsMeshNet;
+        let Network::Volume(explainer) = name.load(None, &device).expect("weights") else {
+            panic!("it takes volumes")
+        };
+        let phantom = Phantom::new(4);
+        let prepared = name.scan_recipe().apply(&phantom.scan).expect("a scan");
+        let (values, [channels, z, y, x]) = prepared.input();
+        let input = Tensor::from_data(TensorData::new(values, [1, channels, z, y, x]), &device);
+        let seen = explainer.observe(input).expect("a volume");
+        let labels: Vec<i64> = seen.prediction().labels().into_data().iter().collect();
+        let [slice, row, column] = phantom.largest_lesion();
+        assert_eq!(name.class_names()[labels[(slice * y + row) * x + column] as usize], "lesion");
+        assert_eq!(name.class_names()[labels[0] as usize], "background");
     }
 }

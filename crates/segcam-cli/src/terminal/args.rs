@@ -33,6 +33,7 @@ pub(crate) use sets::SetArgs;
     version,
     after_help = "Examples:
   segcam demo
+  segcam demo --volume
   segcam explain --input nuclei.png
   segcam explain --model espnet --weights espnet.pth --input street.png --class 11
   segcam evaluate --input nuclei/ --out nuclei-evaluation
@@ -63,7 +64,7 @@ impl Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Explain a generated image of cell nuclei: nothing to prepare, a few seconds
+    /// Explain a generated image of cell nuclei, or a generated scan: nothing to prepare, a few seconds
     Demo(DemoArgs),
     /// Explain what a network predicts on an image or a volume
     Explain(Box<ExplainArgs>),
@@ -104,7 +105,11 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value = "segcam-demo")]
     pub(crate) out: PathBuf,
 
-    /// Seed of the generated image
+    /// Explain lesions in a generated scan, seen through windows
+    #[arg(long)]
+    pub(crate) volume: bool,
+
+    /// Seed of the generated image or scan
     #[arg(long, default_value_t = 4)]
     pub(crate) seed: u64,
 
@@ -131,7 +136,8 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<Name>,
 
-    /// Weights of a network with a name: .safetensors, .pth or .pt; nuclei-unet brings its own
+    /// Weights of a network with a name: .safetensors, .pth or .pt; nuclei-unet and lesions-meshnet
+    /// bring their own
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
 

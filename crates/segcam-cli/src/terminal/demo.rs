@@ -2,79 +2,159 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use image::{DynamicImage, GrayImage, Luma};
+use segcam::burn::tensor::Device;
 use segcam::components::ComponentAt;
-use segcam::models::{Network, Pretrained};
-use segcam::{PixelSet, PredictedClass};
-use segcam_cli::annotations::Annotations;
+use segcam::models::{Blend, Network, Phantom, Pretrained, WindowRecipe};
+use segcam::scans::NiftiTemplate;
+use segcam::{Observation, PixelSet, PredictedClass};
+use segcam_cli::annotations::{AnnotationFiles, Annotations, Ignore, Labels};
 use segcam_cli::ask::{Asked, Figure, Question, ask};
-use segcam_cli::draw::{Rows, Scene, Style};
+use segcam_cli::draw::{File, Rows, Scene, Style};
 use segcam_cli::explain::How;
-use segcam_cli::network::Model;
+use segcam_cli::network::{Model, Name, Preparation, Source};
 use segcam_cli::nuclei::Nuclei;
 use segcam_cli::print::png;
-use segcam_cli::read::Input;
+use segcam_cli::read::{self, Input};
 use segcam_cli::report::Report;
 use segcam_cli::write::Folder;
 
 use super::args::{DemoArgs, PrintArgs};
 use super::explain::Run;
-use super::{Finished, Talk};
+use super::{Finished, Talk, of_windows};
 
 /// `segcam demo`
 pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
     let device = args.device.open()?;
-    let Network::Image(explainer) = Pretrained::NucleiUNet.load(None, &device)? else {
+    let out = Folder::create(&args.out)?;
+    if args.volume {
+        lesions(args.seed, &out, &device, talk)?.show(out, talk)
+    } else {
+        nuclei(args.seed, &out, &device)?.show(out, talk)
+    }
+}
+
+/// What is explained: one thing by itself, and all of its class.
+struct Demo<const D: usize> {
+    model: Model,
+    input: Input<D>,
+    seen: Observation<D>,
+    annotations: Annotations,
+    /// The name of the class, and what several of them are called.
+    class: [&'static str; 2],
+    one: Arc<dyn PixelSet<D>>,
+    /// Names of the files that are there already.
+    files: Vec<String>,
+}
+
+/// Nuclei in an image.
+fn nuclei(seed: u64, out: &Folder, device: &Device) -> Result<Demo<4>> {
+    let Network::Image(explainer) = Pretrained::NucleiUNet.load(None, device)? else {
         bail!("the nuclei are in images")
     };
     let model = Model::embedded(Pretrained::NucleiUNet);
-    let out = Folder::create(&args.out)?;
-    let nuclei = Nuclei::new(args.seed);
-    let image = DynamicImage::ImageLuma8(nuclei.image.clone());
-    let name = format!("generated, seed {}", args.seed);
-    let input: Input<4> = Input::of_picture(&name, &image, &model, &device)?;
-    let seen = explainer.observe(input.tensor.clone())?;
-
-    let asked = Asked {
-        layers: ["mid", "dec1"].map(String::from).to_vec(),
-        classes: vec!["nucleus".into()],
-        methods: ["seg-grad-cam", "seg-hires-grad-cam"].map(String::from).to_vec(),
-        pixels: vec!["class".into()],
-    };
-    let question = ask(&asked, &Annotations::default(), &model, &seen)?;
+    let nuclei = Nuclei::new(seed);
     let one = nuclei.one().context("no nucleus stands alone: try another --seed")?;
-    let one: Arc<dyn PixelSet> = Arc::new(ComponentAt::new(one));
-    let sets = [("nucleus.", one), ("class.", Arc::new(PredictedClass))];
-    let figures = question.figures.iter().flat_map(|figure| {
-        sets.clone().map(|(prefix, pixels)| Figure {
-            prefix: prefix.into(),
-            pixels,
-            ..figure.clone()
-        })
-    });
-    let question = Question { figures: figures.collect(), class_chosen: "nucleus", ..question };
-
-    let style = Style { print: PrintArgs::default().print(&name), ..Style::default() };
-    let report = Report::new((&input, &seen, &model), &question, &style);
-    out.clear_earlier_run()?;
-    let mut run = Run { report, out, talk };
-    let mut rows = Rows::default();
-    let mut whats = ["one nucleus", "every nucleus"].into_iter();
-    let how = How { certify: true, smooth: None };
-    let (_, stopped) = run.explain(seen, &question, &how, |seen, answer| {
-        let what = whats.next().unwrap_or_default();
-        let scene = Scene { input: &input, seen, model: &model, truth: None };
-        rows.draw(scene, &question, answer, &style, what)
-    })?;
     let ids = nuclei.instances();
     // For `segcam pixels` and `segcam explain`: which nucleus a pixel belongs to, if to any.
     let truth =
         GrayImage::from_fn(ids.width(), ids.height(), |x, y| Luma([ids[(x, y)].0[0].min(1) as u8]));
-    let compare = rows.files("compare", "Why are these pixels nuclei?", &style.print)?;
+    let image = DynamicImage::ImageLuma8(nuclei.image.clone());
     let files =
         [png("input.png", nuclei.image)?, png("instances.png", ids)?, png("truth.png", truth)?];
-    for file in compare.into_iter().chain(files) {
-        run.out.write(&file)?;
-        run.report.files.push(file.name);
+    let input = Input::of_picture(&generated(seed), &image, &model, device)?;
+    let seen = explainer.observe(input.tensor.clone())?;
+    let (annotations, one) = (Annotations::default(), Arc::new(ComponentAt::new(one)));
+    let class = ["nucleus", "nuclei"];
+    Ok(Demo { model, input, seen, annotations, class, one, files: written(files, out)? })
+}
+
+/// Lesions in a scan, seen through windows, as `segcam explain` reads it from the files that are
+/// written here.
+fn lesions(seed: u64, out: &Folder, device: &Device, talk: Talk) -> Result<Demo<5>> {
+    let windows = WindowRecipe {
+        size: Some(vec![48; 3]),
+        overlap: Some(0.5),
+        blend: Some(Blend::Gaussian),
+        mirror: None,
+    };
+    let name = Name::Known(Pretrained::LesionsMeshNet);
+    let source = Source { name, weights: None, onnx: Preparation::default(), windows };
+    let passes = talk.wait("forward pass");
+    let (model, network) = source.open_with_progress(device, of_windows(&passes))?;
+    let Network::Volume(explainer) = network else { bail!("the lesions are in scans") };
+    let phantom = Phantom::new(seed);
+    let template = NiftiTemplate::new(phantom.scan.grid().clone());
+    let what = generated(seed);
+    let files = [
+        ("scan.nii.gz", template.bytes(phantom.scan.values(), &what)?),
+        ("truth.nii.gz", template.label_bytes(&phantom.labels, &what)?),
+    ];
+    let files = files.map(|(name, bytes)| File { name: name.into(), bytes });
+    let files = written(files, out)?;
+    let mut input: Input<5> = read::open(&out.path("scan.nii.gz"), None, &model, device)?;
+    input.name = what;
+    let seen = explainer.observe(input.tensor.clone())?;
+    passes.finish_and_clear();
+    let truth = AnnotationFiles {
+        truth: Some(out.path("truth.nii.gz")),
+        truth_map: Labels::Classes,
+        ignore: Ignore::Nothing,
+        truth_resize: false,
+        instances: None,
+    };
+    let annotations = truth.read(&input, &seen)?;
+    let one = Arc::new(ComponentAt::new(phantom.largest_lesion()));
+    let class = ["lesion", "lesions"];
+    Ok(Demo { model, input, seen, annotations, class, one, files })
+}
+
+fn generated(seed: u64) -> String {
+    format!("generated, seed {seed}")
+}
+
+/// Writes files instead of those of an earlier run, and says their names.
+fn written<const N: usize>(files: [File; N], out: &Folder) -> Result<Vec<String>> {
+    out.clear_earlier_run()?;
+    files.iter().try_for_each(|file| out.write(file))?;
+    Ok(files.map(|file| file.name).to_vec())
+}
+
+impl<const D: usize> Demo<D> {
+    /// Explains, draws and writes.
+    fn show(self, out: Folder, talk: Talk) -> Result<Finished> {
+        let Self { model, input, seen, annotations, class: [class, several], one, files } = self;
+        let asked = Asked {
+            layers: vec!["auto".into()],
+            classes: vec![class.into()],
+            methods: ["seg-grad-cam", "seg-hires-grad-cam"].map(String::from).to_vec(),
+            pixels: vec!["class".into()],
+        };
+        let question = ask(&asked, &annotations, &model, &seen)?;
+        let sets = [(format!("{class}."), one), ("class.".into(), Arc::new(PredictedClass))];
+        let figures = question.figures.iter().flat_map(|figure| {
+            sets.clone().map(|(prefix, pixels)| Figure { prefix, pixels, ..figure.clone() })
+        });
+        let question = Question { figures: figures.collect(), class_chosen: class, ..question };
+
+        let style = Style { print: PrintArgs::default().print(&input.name), ..Style::default() };
+        let report = Report::new((&input, &seen, &model), &question, &style);
+        let mut run = Run { report, out, talk };
+        let mut rows = Rows::default();
+        let mut whats = [format!("one {class}"), format!("every {class}")].into_iter();
+        let how = How { certify: true, smooth: None };
+        let (_, stopped) = run.explain(seen, &question, &how, |seen, answer| {
+            let what = whats.next().unwrap_or_default();
+            let truth = annotations.truth.as_ref();
+            let scene = Scene { input: &input, seen, model: &model, truth };
+            rows.draw(scene, &question, answer, &style, &what)
+        })?;
+        let pixels = if D == 5 { "voxels" } else { "pixels" };
+        let title = format!("Why are these {pixels} {several}?");
+        for file in rows.files("compare", &title, &style.print)? {
+            run.out.write(&file)?;
+            run.report.files.push(file.name);
+        }
+        run.report.files.extend(files);
+        run.finish(stopped)
     }
-    run.finish(stopped)
 }

@@ -28,3 +28,37 @@ fn demo_is_repeatable_and_shows_one_nucleus() {
     let picture = image::open(at("a/compare.png")).expect("a picture");
     assert!(picture.width() > 1000 && picture.height() > 500);
 }
+
+#[test]
+fn the_demo_of_a_volume_is_what_explain_says_of_its_scan() {
+    let folder = tempdir().expect("a folder");
+    let said = works(folder.path(), "demo --volume --out demo");
+    assert!(
+        said.contains("compare.png") && said.contains("seen through 48×48×48 windows"),
+        "{said}"
+    );
+    let at = |path: &str| folder.path().join(path);
+    let report = json(&at("demo/report.json"));
+    let maps = report["maps"].as_array().expect("maps");
+    assert_eq!(maps.len(), 8);
+    for map in maps {
+        assert_eq!(map["status"][0], "positive", "{map}");
+        let error = map["certificate"]["completeness_error"].as_f64().expect("a number");
+        assert!(error < 1e-3, "{map}");
+    }
+    let dice = report["judged"][0]["dice"].as_f64().expect("a number");
+    assert!(dice > 0.7, "{dice}");
+    let picture = image::open(at("demo/compare.png")).expect("a picture");
+    assert!(picture.width() > 1000 && picture.height() > 500);
+
+    works(
+        folder.path(),
+        "explain --input demo/scan.nii.gz --model lesions-meshnet --class lesion --layer conv4 \
+         --method seg-hires-grad-cam --window 48x48x48 --overlap 0.5 --blend gaussian --out out",
+    );
+    let [demo, explained] = ["demo/class.", "out/"].map(|before| {
+        let path = at(&format!("{before}seg-hires-grad-cam.conv4.nii.gz"));
+        std::fs::read(path).expect("a map")
+    });
+    assert!(demo == explained, "the maps differ");
+}

@@ -29,7 +29,9 @@ fn lists_are_tables_or_json() {
             serde_json::from_str(&works(folder.path(), &format!("{list} --json"))).expect("json");
         assert!(rows.to_string().contains(member));
     }
-    for model in ["nuclei-unet", "retina-unet", "vanilla-unet", "espnet", "meshnet"] {
+    for model in
+        ["nuclei-unet", "retina-unet", "vanilla-unet", "espnet", "meshnet", "lesions-meshnet"]
+    {
         assert!(works(folder.path(), &format!("layers --model {model}")).contains("out"));
     }
     assert!(works(folder.path(), "explain --help").contains("Examples:"));
