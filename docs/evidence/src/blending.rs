@@ -133,19 +133,20 @@ fn stitched(
             Some(asked) => maps(&seen, asked)?,
             None => vec![],
         };
-        for (row, at) in rows(start, sides, &size) {
-            counts[at..at + sides[2]].iter_mut().for_each(|count| *count += 1.0);
-            for ((sum, _), (map, _)) in sums.iter_mut().zip(&found) {
-                let largest = map.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-                let scale = |value: f32| match target {
-                    Some(_) => value,
-                    None => value.max(0.0) / largest,
-                };
-                let terms = sum[at..at + sides[2]].iter_mut().zip(&map[row..row + sides[2]]);
+        let places = rows(start, sides, &size);
+        for (_, at) in &places {
+            counts[*at..at + sides[2]].iter_mut().for_each(|count| *count += 1.0);
+        }
+        for ((sum, total), (map, part)) in sums.iter_mut().zip(&found) {
+            let largest = map.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+            let scale = |value: f32| match target {
+                Some(_) => value,
+                None => value.max(0.0) / largest,
+            };
+            for (row, at) in &places {
+                let terms = sum[*at..at + sides[2]].iter_mut().zip(&map[*row..row + sides[2]]);
                 terms.for_each(|(sum, value)| *sum += scale(*value));
             }
-        }
-        for ((_, total), (_, part)) in sums.iter_mut().zip(&found) {
             *total += part;
         }
     }
