@@ -107,14 +107,16 @@ impl AnnotationFiles {
             option: "--truth-resize",
         };
         let mut notes = vec![];
+        // A scan's voxels go the way of the input's; images wait for their place.
+        let plain = |path: &Path| match &input.scan {
+            Some(scan) if is_scan(path) => {
+                let on_input = scan.annotation(path, &input.tensor.dims()[2..])?;
+                Ok(on_input.resized(&*size)?)
+            }
+            _ => Ok(GroundTruth::from_image(path)?),
+        };
         let mut read = |path: &Path| {
-            let on_input = &input.tensor.dims()[2..];
-            let plain = || match &input.scan {
-                Some(scan) if is_scan(path) => scan.annotation(path, on_input),
-                _ => Ok(GroundTruth::from_image(path)?),
-            };
             let truth = self.labels(path, plain, prediction.classes(), &mut notes)?;
-            let truth = if input.scan.is_some() { truth.resized(&*size)? } else { truth };
             let truth = place.put(truth, GroundTruth::IGNORED)?;
             truth.check(prediction.classes())?;
             anyhow::Ok(truth)
@@ -122,13 +124,7 @@ impl AnnotationFiles {
         let truth = self.truth.as_deref();
         let truth = truth.map(|path| read(path).with_context(|| cannot_use(path))).transpose()?;
         let ids = self.instances.as_deref().map(|path| {
-            let ids = match &input.scan {
-                Some(scan) if is_scan(path) => scan
-                    .annotation(path, &input.tensor.dims()[2..])
-                    .and_then(|ids| Ok(ids.resized(&*size)?)),
-                _ => GroundTruth::from_image(path).map_err(Into::into),
-            };
-            ids.and_then(|ids| place.put(ids, 0)).with_context(|| cannot_use(path))
+            plain(path).and_then(|ids| place.put(ids, 0)).with_context(|| cannot_use(path))
         });
         Ok(Annotations { truth, ids: ids.transpose()?, scan: input.scan.clone(), notes })
     }
@@ -137,7 +133,7 @@ impl AnnotationFiles {
     fn labels(
         &self,
         path: &Path,
-        plain: impl Fn() -> Result<GroundTruth>,
+        plain: impl Fn(&Path) -> Result<GroundTruth>,
         classes: usize,
         notes: &mut Vec<String>,
     ) -> Result<GroundTruth> {
@@ -147,10 +143,10 @@ impl AnnotationFiles {
             Ignore::Auto => truth.ignore(VOID),
         };
         let truth = match &self.truth_map {
-            Labels::Cityscapes => left_out(plain()?).remap(cityscapes_train_id),
+            Labels::Cityscapes => left_out(plain(path)?).remap(cityscapes_train_id),
             Labels::CityscapesColours => GroundTruth::from_colours(path, &cityscapes_colours())?,
             Labels::Listed(map) => {
-                let truth = plain()?.remap(|label| Some(*map.get(&label).unwrap_or(&label)));
+                let truth = plain(path)?.remap(|label| Some(*map.get(&label).unwrap_or(&label)));
                 let is_class = classes > VOID as usize || map.values().any(|to| *to == VOID);
                 match self.ignore {
                     Ignore::Auto if is_class => truth,
@@ -158,8 +154,8 @@ impl AnnotationFiles {
                 }
             }
             Labels::Classes => match self.ignore {
-                Ignore::Auto => understood(plain()?, classes, notes)?,
-                _ => left_out(plain()?),
+                Ignore::Auto => understood(plain(path)?, classes, notes)?,
+                _ => left_out(plain(path)?),
             },
         };
         let ignored = truth.labels().iter().filter(|label| **label == GroundTruth::IGNORED).count();

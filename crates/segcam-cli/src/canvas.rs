@@ -214,7 +214,7 @@ impl<const D: usize> Canvas<D> {
         let [_, channels, height, width] = shown.dims();
         let mut picture = match &input.picture {
             Some(picture) => picture.image.clone(),
-            None => draw(&shown, input.window()),
+            None => draw(&shown, input.grey),
         };
         view.blacken(&mut picture);
         let backdrop = dim(&picture);

@@ -340,39 +340,42 @@ impl Drawn {
         stem: &str,
         style: &Style,
     ) -> Result<()> {
-        let raw = style.raw.then(|| ("raw", map.found.raw().clone()));
+        let found = &map.found;
         let shown = || match style.show {
-            Show::Signed => map.found.signed_map(),
-            Show::Positive { normalize, .. } => map.found.heat_map(normalize),
+            Show::Signed => found.signed_map(),
+            Show::Positive { normalize, .. } => found.heat_map(normalize),
         };
-        let heat = style.heat.then(|| ("heat", on_image(shown(), input)));
+        let array = |kind: &str, tensor: &Tensor<D>| {
+            npy(&format!("{stem}.{kind}.npy"), &tensor.dims(), &values_of(&here(tensor)?))
+        };
+        let raw = style.raw.then(|| array("raw", found.raw())).transpose()?;
+        let mut files = vec![];
         if let Some(scan) = &input.scan {
-            let found = &map.found;
             let what = format!("segcam {} at {}", found.method(), found.layer());
-            let size = &input.tensor.dims()[2..];
-            let on_input = here(&upsample(found.signal(), size))?;
-            let mut files = vec![scan.map(stem, &values_of(&on_input), &what)?];
+            let on_input = upsample(found.signal(), &input.tensor.dims()[2..]);
+            let on_input = values_of(&here(&on_input)?);
+            files.push(scan.map(stem, &on_input, &what)?);
+            let wanted = style.heat || style.dicom.is_some();
+            let heat =
+                wanted.then(|| Ok::<_, CamError>(values_of(&here(&shown())?))).transpose()?;
+            let heat = heat.unwrap_or_default();
             if style.heat {
-                let heat = here(&shown())?;
-                files.push(scan.map(&format!("{stem}.heat"), &values_of(&heat), &what)?);
+                files.push(scan.map(&format!("{stem}.heat"), &heat, &what)?);
             }
             if let Some(KeepPatient(keep)) = style.dicom {
-                let heat = values_of(&here(&shown())?);
-                let both = (&*values_of(&on_input), &*heat);
+                let both = (&*on_input, &*heat);
                 files.extend(scan.dicom(stem, both, style.show.colormap(), &what, keep)?);
             }
-            for file in files {
-                self.maps.last_mut().into_iter().for_each(|map| map.files.push(file.name.clone()));
-                self.files.push(file);
+            files.extend(raw);
+        } else {
+            files.extend(raw);
+            if style.heat {
+                files.push(array("heat", &on_image(shown(), input))?);
             }
         }
-        let heat = heat.filter(|_| input.scan.is_none());
-        for (kind, tensor) in raw.into_iter().chain(heat) {
-            let name = format!("{stem}.{kind}.npy");
-            let values: Vec<f32> = here(&tensor)?.into_data().iter::<f32>().collect();
-            self.files.push(npy(&name, &tensor.dims(), &values)?);
-            self.maps.last_mut().into_iter().for_each(|report| report.files.push(name.clone()));
-        }
+        let names = files.iter().map(|file| file.name.clone());
+        self.maps.last_mut().into_iter().for_each(|report| report.files.extend(names.clone()));
+        self.files.extend(files);
         Ok(())
     }
 }
@@ -472,16 +475,16 @@ pub fn draw_prediction<const D: usize>(input: &Input<D>, seen: &Observation<D>) 
     let labels = guarded(|| Ok::<_, CamError>(seen.prediction().labels().into_data()))?;
     let mut shape = labels.shape().to_vec();
     let mut labels: Vec<i32> = labels.iter::<i32>().collect();
+    let on_output = || {
+        let labels: Vec<u32> = labels.iter().map(|label| *label as u32).collect();
+        GroundTruth::from_labels(labels, &shape[2..])
+    };
     if let Some(scan) = &input.scan {
-        let labels: Vec<u32> = labels.into_iter().map(|label| label as u32).collect();
-        let on_input = GroundTruth::from_labels(labels, &shape[2..])?;
-        let on_input = on_input.resized(&input.tensor.dims()[2..])?;
+        let on_input = on_output()?.resized(&input.tensor.dims()[2..])?;
         return scan.labels("prediction", on_input.labels(), "segcam prediction");
     }
     if let Some(Placement { image, resized, input }) = input.placement() {
-        let on_output = labels.iter().map(|label| *label as u32).collect::<Vec<_>>();
-        let on_output = GroundTruth::from_labels(on_output, &shape[2..])?;
-        let on_image = on_output.resized(input)?.fitted(resized, 0)?.resized(image)?;
+        let on_image = on_output()?.resized(input)?.fitted(resized, 0)?.resized(image)?;
         labels = on_image.labels().iter().map(|label| *label as i32).collect();
         shape[2..].copy_from_slice(&image);
     }

@@ -122,11 +122,6 @@ impl<const D: usize> Input<D> {
         self.scan.as_ref().map_or([Side::PLAIN; 3], |scan| scan.sides())
     }
 
-    /// The values of a volume that are shown as black and white.
-    pub(crate) fn window(&self) -> Option<(f32, f32)> {
-        self.grey
-    }
-
     /// A picture as the network wants it.
     ///
     /// # Errors

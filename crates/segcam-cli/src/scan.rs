@@ -39,19 +39,27 @@ struct DicomInput {
 }
 
 /// Endings of files that hold scans.
-const ENDINGS: [&str; 14] = [
+const ENDINGS: [&str; 12] = [
     ".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz", ".mgh", ".mgz", ".nrrd", ".nhdr",
-    ".mha", ".mhd", ".dcm", ".dicom",
+    ".mha", ".mhd",
 ];
+const DICOM_ENDINGS: [&str; 2] = [".dcm", ".dicom"];
 
 /// Whether this is a scan by its name, or what it begins with: a folder of DICOM files, too.
 pub fn is_scan(path: &Path) -> bool {
-    let name = path.to_string_lossy().to_ascii_lowercase();
-    path.is_dir() || ENDINGS.iter().any(|ending| name.ends_with(ending)) || is_dicom(path)
+    ends_in(path, &ENDINGS) || is_dicom(path)
 }
 
-/// Whether a file says so after its preamble.
+fn ends_in(path: &Path, endings: &[&str]) -> bool {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    endings.iter().any(|ending| name.ends_with(ending))
+}
+
+/// A folder, or a file that is DICOM by its name or says so after its preamble.
 fn is_dicom(path: &Path) -> bool {
+    if path.is_dir() || ends_in(path, &DICOM_ENDINGS) {
+        return true;
+    }
     let mut head = [0; 132];
     let begun = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
     begun.is_ok() && &head[128..] == b"DICM"
@@ -66,8 +74,7 @@ struct Found {
 }
 
 fn open(path: &Path) -> Result<Found> {
-    let name = path.to_string_lossy().to_ascii_lowercase();
-    if path.is_dir() || name.ends_with(".dcm") || name.ends_with(".dicom") || is_dicom(path) {
+    if is_dicom(path) {
         let DicomScan { scan, window, inverted, notes, source } = dicom::open(path)?;
         let window = window.map(|(centre, width)| (centre - width / 2.0, centre + width / 2.0));
         let window = window.map(|(low, high)| (low as f32, high as f32));

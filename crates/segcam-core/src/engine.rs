@@ -5,7 +5,8 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use segcam_graph::{Graph, Shares};
 
-use crate::{CamError, Layer, Request, Target};
+use crate::checks::expect_shape;
+use crate::{CamError, CamMethod, Layer, Request, Target, Uses};
 
 /// Runs a network and computes gradients at its layers. Users meet it only in
 /// [`Explainer::with_engine`](crate::Explainer::with_engine).
@@ -188,4 +189,25 @@ pub struct Gradients<const D: usize = 4> {
     pub activations: Tensor<D>,
     /// `∂s/∂A`.
     pub gradients: Tensor<D>,
+}
+
+impl<const D: usize> Gradients<D> {
+    /// The map `[N, 1, …]` that a method makes of them, and if it weights with gradients what it makes of
+    /// absolute values, to know how large rounding can be.
+    ///
+    /// # Errors
+    /// [`CamError::ShapeMismatch`] of a method that makes something else.
+    pub fn combined(
+        &self,
+        method: &dyn CamMethod<D>,
+    ) -> Result<(Tensor<D>, Option<Tensor<D>>), CamError> {
+        let Self { activations, gradients } = self;
+        let mut shape = activations.dims();
+        shape[1] = 1;
+        let magnitudes = matches!(method.uses(), Uses::Gradients)
+            .then(|| method.combine(activations.clone().abs(), gradients.clone().abs()));
+        let raw = method.combine(activations.clone(), gradients.clone());
+        expect_shape("the method's map", &raw, shape)?;
+        Ok((raw, magnitudes))
+    }
 }

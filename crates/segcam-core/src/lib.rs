@@ -40,6 +40,7 @@ mod smooth;
 mod tape;
 mod target;
 mod upsample;
+mod walks;
 
 pub use cancel::Cancel;
 pub use certificate::Certificate;
@@ -71,6 +72,7 @@ pub use smooth::{InputNoise, Smoothing};
 pub use tape::TapeEngine;
 pub use target::Target;
 pub use upsample::{half_pixel_taps, upsample};
+pub use walks::Walks;
 
 /// The parts of burn that appear in this crate's signatures.
 pub use burn;

@@ -1,10 +1,10 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
-use crate::checks::{expect_shape, finite};
+use crate::checks::finite;
 use crate::{
     CamError, CamMethod, Explanation, Gradients, Mapper, Observation, Quantity, Target, Uses,
-    Wanted, guarded, seg_name,
+    Walks, guarded, seg_name,
 };
 
 /// How many requests are looked at together. Targets that come again within so many requests are
@@ -211,25 +211,8 @@ impl<'a, const D: usize> Block<'a, D> {
 
     /// The maps of methods that weight with gradients: one walk at most for each target.
     fn walk(&mut self, places: &[usize]) {
-        let mut wanted: Vec<Wanted<'a, D>> = vec![];
-        // Of each target and each of its layers the requests that want them.
-        let mut asking: Vec<Vec<Vec<usize>>> = vec![];
-        for &at in places {
-            let Request { layer, target, .. } = &self.requests[at];
-            let place = wanted.iter().position(|wanted| wanted.target == *target);
-            let place = place.unwrap_or_else(|| {
-                wanted.push(Wanted { target: target.clone(), layers: vec![] });
-                asking.push(vec![]);
-                wanted.len() - 1
-            });
-            let layers = &mut wanted[place].layers;
-            let of_layer = layers.iter().position(|known| known == layer).unwrap_or_else(|| {
-                layers.push(layer);
-                asking[place].push(vec![]);
-                layers.len() - 1
-            });
-            asking[place][of_layer].push(at);
-        }
+        let numbered = places.iter().map(|&at| (at, &self.requests[at]));
+        let Walks { wanted, asking } = Walks::of(numbered);
         if wanted.is_empty() {
             return;
         }
@@ -265,13 +248,7 @@ impl<const D: usize> Observation<D> {
         score: Vec<f64>,
     ) -> Result<Explanation<D>, CamError> {
         let Request { method, layer, target } = request;
-        let mut shape = found.activations.dims();
-        shape[1] = 1;
-        let magnitudes = matches!(method.uses(), Uses::Gradients).then(|| {
-            method.combine(found.activations.clone().abs(), found.gradients.clone().abs())
-        });
-        let raw = method.combine(found.activations.clone(), found.gradients.clone());
-        expect_shape("the method's map", &raw, shape)?;
+        let (raw, magnitudes) = found.combined(*method)?;
         let map = Explanation::new(self, request.name(), layer, target, score, raw, magnitudes);
         if let Err(CamError::NonFinite { .. }) = map {
             finite(&found.activations, || Quantity::Activations(layer.to_string()))?;

@@ -149,9 +149,6 @@ impl Header {
         let skip: Option<Vec<i64>> =
             self.numbers(&["HeaderSize"], 1).map_err(|reason| source.error(reason))?;
         let name = self.get(&["ElementDataFile"]).unwrap_or_default();
-        if name.split_whitespace().next() == Some("LIST") || name.contains('%') {
-            return Err(source.error("its values lie in several files: write them into one"));
-        }
         if !name.eq_ignore_ascii_case("local") {
             source = source.beside(name)?;
         }

@@ -240,9 +240,6 @@ impl Header {
         let lines = self.skip(&["line skip", "lineskip"]).map_err(|reason| source.error(reason))?;
         let bytes = self.skip(&["byte skip", "byteskip"]).map_err(|reason| source.error(reason))?;
         if let Some(name) = self.get(&["data file", "datafile"]) {
-            if name.split_whitespace().next() == Some("LIST") || name.contains('%') {
-                return Err(source.error("its values lie in several files: write them into one"));
-            }
             source = source.beside(name)?;
         }
         for _ in 0..lines {

@@ -227,6 +227,9 @@ impl<'a> Source<'a> {
     /// Another file that a header names: in the same folder or below it. Nothing is undone in it.
     pub(crate) fn beside(&self, name: &str) -> Result<Source<'static>, ScanError> {
         use std::path::Component::{CurDir, Normal};
+        if name.split_whitespace().next() == Some("LIST") || name.contains('%') {
+            return Err(self.error("its values lie in several files: write them into one"));
+        }
         let other = Path::new(name);
         if !self.on_disk {
             return Err(self.error(format!(

@@ -58,7 +58,6 @@ impl<const D: usize> Engine<D> for WindowEngine<D> {
         let mut all = [1; D];
         all[2..].copy_from_slice(&shape[2..]);
         let mut norm = Canvas::zeros(all);
-        let ones = vec![1.0; weights.len()];
         for (done, part) in parts.iter().enumerate() {
             if self.windows.cancel.is_cancelled() {
                 return Err(CamError::Cancelled);
@@ -74,7 +73,7 @@ impl<const D: usize> Engine<D> for WindowEngine<D> {
                 Canvas::zeros(shape)
             });
             canvas.add(&part.place, &host(part.flipped(forward.logits.clone()))?, Some(&weights));
-            norm.add(&part.place, &ones, Some(&weights));
+            norm.add(&part.place, &weights, None);
             found.get_or_insert_with(|| (forward, pass.certifier().is_some()));
             if let Some(progress) = &self.windows.progress {
                 progress(done + 1, parts.len());
@@ -91,7 +90,7 @@ impl<const D: usize> Engine<D> for WindowEngine<D> {
         let pass = WindowPass {
             inner: self.inner.clone(),
             windows: self.windows.clone(),
-            weights: tensor(weights, window, &device),
+            weights: Tensor::from_data(TensorData::new(weights, window), &device),
             norm: norm.into_tensor(&device),
             certifies,
             input,
@@ -107,10 +106,6 @@ impl<const D: usize> Engine<D> for WindowEngine<D> {
     fn as_graph(&self) -> Option<&dyn AsGraph<D>> {
         self.inner.as_graph().map(|_| self as &dyn AsGraph<D>)
     }
-}
-
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 fn expected_size(given: &[usize], window: &[usize]) -> CamError {

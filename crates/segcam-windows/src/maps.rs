@@ -2,7 +2,7 @@
 
 use segcam_core::burn::tensor::Tensor;
 use segcam_core::{
-    CamError, Gradients, Mapped, Mapper, Pass, Request, Target, Uses, Wanted, upsample,
+    CamError, Gradients, Mapped, Mapper, Pass, Request, Uses, Walks, Wanted, upsample,
 };
 
 use crate::canvas::Canvas;
@@ -23,80 +23,30 @@ impl<const D: usize> Mapper<D> for WindowPass<D> {
     ) -> Vec<Result<Mapped<D>, CamError>> {
         let mut maps: Vec<Map<D>> =
             requests.iter().map(|request| Map::new(self, request)).collect();
-        let mut questions = Questions::of(requests);
+        let possible = requests.iter().enumerate().filter(|(at, _)| maps[*at].failed.is_none());
+        let walks = Walks::of(possible);
         for (done, part) in self.parts.iter().enumerate() {
-            let added = step(done, self.parts.len()).and_then(|()| {
-                questions.ask(self, part);
-                self.add_part(part, &questions, &mut maps)
-            });
-            if let Err(error) = added {
-                maps.iter_mut().for_each(|map| map.fail(&error));
+            if maps.iter().all(|map| map.failed.is_some()) {
                 break;
+            }
+            let step = step(done, self.parts.len());
+            if let Err(error) = step.and_then(|()| self.add_part(part, &walks, &mut maps)) {
+                maps.iter_mut().for_each(|map| map.fail(&error));
             }
         }
         maps.into_iter().map(|map| map.finish(self)).collect()
     }
 }
 
-/// The different targets of requests, and what of them the current part is asked.
-struct Questions<const D: usize> {
-    targets: Vec<Target<D>>,
-    /// The target of each request.
-    of: Vec<usize>,
-    asked: Vec<Option<Target<D>>>,
-}
-
-impl<const D: usize> Questions<D> {
-    fn of(requests: &[Request<D>]) -> Self {
-        let mut targets: Vec<Target<D>> = vec![];
-        let place = |request: &Request<D>| {
-            let known = targets.iter().position(|target| target == request.target());
-            known.unwrap_or_else(|| {
-                targets.push(request.target().clone());
-                targets.len() - 1
-            })
-        };
-        let of = requests.iter().map(place).collect();
-        Self { targets, of, asked: vec![] }
-    }
-
-    fn ask(&mut self, pass: &WindowPass<D>, part: &Part) {
-        self.asked = self.targets.iter().map(|target| pass.question(target, part)).collect();
-    }
-}
-
 impl<const D: usize> WindowPass<D> {
     /// What a part adds to each map: one forward pass, and one walk for each target that asks about its
     /// pixels.
-    fn add_part(
-        &self,
-        part: &Part,
-        questions: &Questions<D>,
-        maps: &mut [Map<D>],
-    ) -> Result<(), CamError> {
-        let mut wanted: Vec<Wanted<D>> = vec![];
-        let mut asking: Vec<Vec<Vec<usize>>> = vec![];
-        for (target, asked) in questions.asked.iter().enumerate() {
-            let Some(asked) = asked else { continue };
-            let (mut layers, mut of_layers): (Vec<&str>, Vec<Vec<usize>>) = (vec![], vec![]);
-            for (at, map) in maps.iter().enumerate() {
-                if questions.of[at] != target || map.failed.is_some() {
-                    continue;
-                }
-                let layer = map.request.layer();
-                let known = layers.iter().position(|known| *known == layer);
-                let place = known.unwrap_or_else(|| {
-                    layers.push(layer);
-                    of_layers.push(vec![]);
-                    layers.len() - 1
-                });
-                of_layers[place].push(at);
-            }
-            if !layers.is_empty() {
-                wanted.push(Wanted { target: asked.clone(), layers });
-                asking.push(of_layers);
-            }
-        }
+    fn add_part(&self, part: &Part, walks: &Walks<D>, maps: &mut [Map<D>]) -> Result<(), CamError> {
+        let asked = walks.wanted.iter().zip(&walks.asking).filter_map(|(wanted, asking)| {
+            let target = self.question(&wanted.target, part)?;
+            Some((Wanted { target, layers: wanted.layers.clone() }, asking))
+        });
+        let (wanted, asking): (Vec<Wanted<D>>, Vec<_>) = asked.unzip();
         let pooled = maps.iter().any(|map| map.failed.is_none() && map.pooled.is_some());
         if wanted.is_empty() && !pooled {
             return Ok(());
@@ -163,6 +113,23 @@ impl<'a, const D: usize> Map<'a, D> {
     /// What a walk through a part found at the layer.
     fn meet(&mut self, part: &Part, found: &Gradients<D>) {
         self.reached = true;
+        self.take(part, found);
+    }
+
+    /// A part that is not asked about counts in averages.
+    fn meet_unasked(&mut self, pass: &dyn Pass<D>, part: &Part) -> Result<(), CamError> {
+        let mut layer = pass.activations(&[self.request.layer()])?;
+        if let Some(activations) = layer.pop() {
+            let gradients = activations.zeros_like();
+            self.take(part, &Gradients { activations, gradients });
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, part: &Part, found: &Gradients<D>) {
+        if self.failed.is_some() {
+            return;
+        }
         let met = match &mut self.pooled {
             Some(all) => {
                 let held = found.activations.shape().num_elements() * (all.len() + 1);
@@ -177,18 +144,6 @@ impl<'a, const D: usize> Map<'a, D> {
         }
     }
 
-    /// A part that is not asked about counts in averages.
-    fn meet_unasked(&mut self, pass: &dyn Pass<D>, part: &Part) -> Result<(), CamError> {
-        let mut layer = pass.activations(&[self.request.layer()])?;
-        if let Some(activations) = layer.pop() {
-            let reached = self.reached;
-            let gradients = activations.zeros_like();
-            self.meet(part, &Gradients { activations, gradients });
-            self.reached = reached;
-        }
-        Ok(())
-    }
-
     fn too_large(&self) -> CamError {
         let (method, layer) = (self.request.method().name(), self.request.layer());
         let instead = "it averages over the layer in all windows at once, which takes more memory than \
@@ -199,25 +154,18 @@ impl<'a, const D: usize> Map<'a, D> {
 
     /// Adds the maps of parts whose layers lie one after the other along the first side.
     fn add(&mut self, parts: &[&Part], found: &Gradients<D>) -> Result<(), CamError> {
-        let method = self.request.method();
-        let Gradients { activations: a, gradients: g } = found;
-        let magnitudes = method.combine(a.clone().abs(), g.clone().abs());
-        let largest = per_image(magnitudes, |values| {
-            values.iter().fold(0.0, |largest, value| f64::from(value.abs()).max(largest))
-        })?;
-        let kept = self.magnitude.iter_mut().zip(largest);
-        kept.for_each(|(kept, largest)| *kept = kept.max(largest));
-        let raw = method.combine(a.clone(), g.clone());
-        let mut wanted = a.dims();
-        wanted[1] = 1;
-        if raw.dims() != wanted {
-            let (wanted, given) = (wanted.to_vec(), raw.dims().to_vec());
-            return Err(CamError::ShapeMismatch { what: "the method's map", wanted, given });
+        let (raw, magnitudes) = found.combined(self.request.method())?;
+        if let Some(magnitudes) = magnitudes {
+            let largest = per_image(magnitudes, |values| {
+                values.iter().fold(0.0, |largest, value| f64::from(value.abs()).max(largest))
+            })?;
+            let kept = self.magnitude.iter_mut().zip(largest);
+            kept.for_each(|(kept, largest)| *kept = kept.max(largest));
         }
         let sums =
             per_image(raw.clone(), |values| values.iter().map(|value| f64::from(*value)).sum())?;
         self.total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-        let length = wanted[2] / parts.len();
+        let length = raw.dims()[2] / parts.len();
         for (at, part) in parts.iter().enumerate() {
             let map = upsample(raw.clone().narrow(2, at * length, length), &part.place.size);
             self.canvas.add(&part.place, &host(part.flipped(map))?, None);

@@ -30,7 +30,8 @@ pub use vocabulary::vocabulary;
 pub mod engine {
     pub use segcam_core::{
         AsGraph, Certifier, Convolutions, Engine, EngineKind, Forward, Gradients, Graph,
-        GraphEngine, GraphError, LayerView, Mapped, Mapper, Pass, Shares, TapeEngine, Wanted,
+        GraphEngine, GraphError, LayerView, Mapped, Mapper, Pass, Shares, TapeEngine, Walks,
+        Wanted,
     };
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
 use args::{Args, Command};
@@ -64,10 +64,11 @@ impl Talk {
         bar
     }
 
-    /// Shows that something goes on whose steps are not known as yet.
+    /// Shows that something goes on whose steps are not known as yet; it goes away with an error, too.
     pub(crate) fn wait(self, what: &'static str) -> ProgressBar {
         let bar =
             if self == Self::Quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        let bar = bar.with_finish(ProgressFinish::AndClear);
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));
         bar

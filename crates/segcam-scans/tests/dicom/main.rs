@@ -2,6 +2,8 @@
 
 mod hostile;
 mod real;
+#[path = "../real_data/mod.rs"]
+mod real_data;
 mod references;
 mod volumes;
 mod written;

@@ -1,26 +1,11 @@
 //! Files from scanners, as SimpleITK has them. They are no part of the project.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use segcam_scans::dicom::{self, DicomError};
 
+use crate::real_data::real_data;
 use crate::{assert_affine, dicom as dicom_error};
-
-/// A folder of the real data: `$SEGCAM_DATA`, or `../shared/data` beside the project.
-fn data(folder: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("SEGCAM_DATA")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
-    let path = root.join(folder);
-    if path.is_dir() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("SEGCAM_REQUIRE_DATA").is_none(), "{} is missing", path.display());
-    // Past the test harness, which hides what passing tests print.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: no {}", path.display());
-    None
-}
 
 /// Size, affine, least and greatest value, mean: of SimpleITK 2.5.7 (GDCM).
 type Known = ([usize; 3], [[f64; 4]; 3], f32, f32, f64);
@@ -40,7 +25,7 @@ fn assert_known(path: &Path, (size, affine, low, high, mean): Known) {
 
 #[test]
 fn a_ct_of_jpeg_2000_is_as_gdcm_reads_it() {
-    let Some(folder) = data("ct_volume/example_ct_dicom") else { return };
+    let Some(folder) = real_data("ct_volume/example_ct_dicom") else { return };
     let affine = [
         [-0.9765625, 0.0, 0.0, 249.51171875],
         [0.0, -0.9765625, 0.0, 437.51171875],
@@ -51,7 +36,7 @@ fn a_ct_of_jpeg_2000_is_as_gdcm_reads_it() {
 
 #[test]
 fn samples_are_as_gdcm_reads_them() {
-    let Some(folder) = data("io_samples") else { return };
+    let Some(folder) = real_data("io_samples") else { return };
     let ct = [
         [-0.661468, 0.0, 0.0, 158.135803],
         [0.0, -0.661468, 0.0, 179.035797],
@@ -76,7 +61,7 @@ fn samples_are_as_gdcm_reads_them() {
 
 #[test]
 fn samples_that_are_no_image_say_why() {
-    let Some(folder) = data("io_samples") else { return };
+    let Some(folder) = real_data("io_samples") else { return };
     let open = |name: &str| dicom_error(dicom::open(folder.join(name)).expect_err("no image"));
     let segmentation = open("liver_1frame.dcm");
     assert!(matches!(segmentation, DicomError::Segmentation { .. }), "{segmentation}");

@@ -18,6 +18,7 @@ import numpy as np
 import SimpleITK as sitk
 
 import recipes
+from itk_geometry import itk_affine
 
 HERE = Path(__file__).parent
 FILES = HERE / "files"
@@ -265,17 +266,6 @@ def all_mgh():
 
 
 # NRRD and MetaImage
-
-
-def itk_affine(image):
-    """RAS+ from ITK's LPS, of the first three axes."""
-    sides = image.GetDimension()
-    axes = np.array(image.GetDirection()).reshape(sides, sides) * image.GetSpacing()
-    out = np.eye(4)
-    n = min(sides, 3)
-    out[:n, :n] = axes[:n, :n]
-    out[:n, 3] = image.GetOrigin()[:n]
-    return np.diag([-1, -1, 1, 1]) @ out
 
 
 def itk(name):
