@@ -295,7 +295,8 @@ fn sliced(scan: Scan, slice: Option<usize>, rank: usize) -> Result<Scan> {
         }
         None if rank == 4 && slices > 1 => {
             bail!(
-                "the network takes images, and the scan has {slices} slices: choose one with --slice"
+                "the network takes images, and the scan has {slices} slices: choose one with --slice, \
+                 or a network for volumes with --model"
             )
         }
         None => Ok(scan),

@@ -3,7 +3,7 @@ mod sets;
 mod windows;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -101,9 +101,9 @@ pub(crate) struct InfoArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
-    /// Folder for the pictures and the report
-    #[arg(long, default_value = "segcam-demo")]
-    pub(crate) out: PathBuf,
+    /// Folder for the pictures and the report [default: segcam-demo, with --volume segcam-demo-volume]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 
     /// Explain lesions in a generated scan, seen through windows
     #[arg(long)]
@@ -115,6 +115,14 @@ pub(crate) struct DemoArgs {
 
     #[command(flatten)]
     pub(crate) device: DeviceArg,
+}
+
+impl DemoArgs {
+    /// One demo does not replace what the other wrote.
+    pub(crate) fn out(&self) -> &Path {
+        let usual = if self.volume { "segcam-demo-volume" } else { "segcam-demo" };
+        self.out.as_deref().unwrap_or(Path::new(usual))
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -25,7 +25,7 @@ use super::{Finished, Talk, of_windows};
 /// `segcam demo`
 pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
     let device = args.device.open()?;
-    let out = Folder::create(&args.out)?;
+    let out = Folder::create(args.out())?;
     if args.volume {
         lesions(args.seed, &out, &device, talk)?.show(out, talk)
     } else {
