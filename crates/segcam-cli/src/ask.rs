@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use segcam::{
     AllPixels, AnyMethod, CamError, Observation, PixelSet, Request, Target, UnknownName, guarded,
 };
@@ -95,6 +95,20 @@ pub struct Sets<const D: usize> {
     pub predicted_pixels: Vec<Vec<usize>>,
 }
 
+/// No class was asked for, and none but the background is predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnlyBackground;
+
+impl std::error::Error for OnlyBackground {}
+
+impl fmt::Display for OnlyBackground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the network predicts only background: choose a class with --class and pixels with --pixels",
+        )
+    }
+}
+
 /// Finds out what the words mean for this network and this prediction.
 ///
 /// # Errors
@@ -116,6 +130,32 @@ pub fn ask<const D: usize>(
     }
     without_twins(&mut figures);
     Ok(Question { figures, layers, methods, class_chosen, predicted_pixels })
+}
+
+/// Whether words mean something to this network, before its inputs are there: `blank` is what it says of a
+/// blank one, and `given` what annotations there will be: `annotation`, `instances`.
+///
+/// # Errors
+/// Words that mean nothing.
+pub fn check<const D: usize>(
+    asked: &Asked,
+    model: &Model,
+    blank: &Observation<D>,
+    given: &[&str],
+) -> Result<()> {
+    layers(&asked.layers, model, blank)?;
+    for class in asked.classes.iter().filter(|class| *class != "all") {
+        named_class(class, model, blank.prediction().classes())?;
+    }
+    let vocabulary = Annotations::default().vocabulary::<D>(&model.classes)?;
+    for text in &asked.pixels {
+        match vocabulary.parse(text) {
+            // What there will be, and places of scans.
+            Err(error) if error.missing.is_some_and(|it| it == "scan" || given.contains(&it)) => {}
+            parsed => drop(parsed?),
+        }
+    }
+    Ok(())
 }
 
 /// The same for classes and pixel sets alone, each set as a whole.
@@ -339,7 +379,7 @@ fn most_frequent(predicted: &[Vec<usize>], model: &Model) -> Result<usize> {
     (0..classes)
         .filter(|&class| Some(class) != background && total(class) > 0)
         .max_by_key(|&class| (total(class), std::cmp::Reverse(class)))
-        .context("the network predicts only background: choose a class with --class and pixels with --pixels")
+        .ok_or_else(|| OnlyBackground.into())
 }
 
 /// Number of pixels predicted as each class, for each image of the batch.

@@ -166,6 +166,60 @@ pub fn draw<const D: usize>(
     Ok(drawn)
 }
 
+/// A figure's maps as numbers and arrays, without pictures.
+///
+/// # Errors
+/// A device that is lost.
+pub fn tell<const D: usize>(
+    scene: Scene<D>,
+    question: &Question<D>,
+    answer: &Answer<D>,
+    style: &Style,
+) -> Result<Drawn> {
+    told(scene, question, answer, style).map(|(drawn, _)| drawn)
+}
+
+/// The same, and for each map its place among those of the report, if it could be made.
+fn told<const D: usize>(
+    scene: Scene<D>,
+    question: &Question<D>,
+    answer: &Answer<D>,
+    style: &Style,
+) -> Result<(Drawn, Vec<Option<usize>>)> {
+    let mut drawn = Drawn::default();
+    let Scene { input, model, .. } = scene;
+    let (targets, maps) = match &answer.maps {
+        Ok((targets, maps)) => (targets, maps),
+        Err(error) => {
+            drawn.failures.push(failure(answer.figure, None, error));
+            return Ok((drawn, vec![]));
+        }
+    };
+    if let Some(truth) = scene.truth {
+        let class = answer.figure.class;
+        let counts = Confusion::new(truth, scene.seen.prediction(), class)?;
+        drawn.judged = Some(JudgedReport::new(class, model, &counts));
+    }
+    let mut places = vec![];
+    for (number, (map, request)) in maps.iter().zip(question.requests(targets)).enumerate() {
+        match map {
+            Ok(map) => {
+                places.push(Some(drawn.maps.len()));
+                drawn.maps.push(MapReport::new(map, model));
+                drawn.add_arrays(input, map, &question.stem(answer.figure, number), style)?;
+            }
+            Err(error) if is_lost(error) => return Err(error.clone().into()),
+            Err(error) => {
+                let name = question.map(number).0.name();
+                let of = Some((name.as_str(), request.layer()));
+                drawn.failures.push(failure(answer.figure, of, error));
+                places.push(None);
+            }
+        }
+    }
+    Ok((drawn, places))
+}
+
 /// Draws a figure's maps, each by itself; the panels are for figures of all, one for each image of the
 /// batch.
 fn draw_maps<const D: usize>(
@@ -175,40 +229,19 @@ fn draw_maps<const D: usize>(
     style: &Style,
     mut overview: Option<&mut Overview>,
 ) -> Result<(Drawn, Vec<Panels<D>>)> {
-    let mut drawn = Drawn::default();
+    let (mut drawn, places) = told(scene, question, answer, style)?;
+    let Ok((targets, maps)) = &answer.maps else { return Ok((drawn, vec![])) };
     let Scene { input, model, .. } = scene;
     let Figure { class, .. } = *answer.figure;
-    let (targets, maps) = match &answer.maps {
-        Ok((targets, maps)) => (targets, maps),
-        Err(error) => {
-            drawn.failures.push(failure(answer.figure, None, error));
-            return Ok((drawn, vec![]));
-        }
-    };
-    if let Some(truth) = scene.truth {
-        let counts = Confusion::new(truth, scene.seen.prediction(), class)?;
-        drawn.judged = Some(JudgedReport::new(class, model, &counts));
-    }
     let mut drawings = vec![];
-    for (number, (map, request)) in maps.iter().zip(question.requests(targets)).enumerate() {
-        let name = question.methods[number % question.methods.len()].name();
-        let drawing = map.clone().and_then(|map| {
-            let drawing = Drawing::new(&map.found, map.certificate.as_ref(), style.show)?;
-            Ok((map, drawing))
-        });
-        drawings.push(match drawing {
-            Ok((map, drawing)) => {
-                let report = MapReport::new(&map, model);
-                let at = drawn.maps.len();
-                drawn.maps.push(report);
-                drawn.add_arrays(input, &map, &question.stem(answer.figure, number), style)?;
-                Ok((at, drawing))
+    for (number, (map, place)) in maps.iter().zip(places).enumerate() {
+        drawings.push(match (map, place) {
+            (Ok(map), Some(at)) => {
+                Ok((at, Drawing::new(&map.found, map.certificate.as_ref(), style.show)?))
             }
-            Err(error) if is_lost(&error) => return Err(error.into()),
-            Err(error) => {
-                let of = Some((name.as_str(), request.layer()));
-                drawn.failures.push(failure(answer.figure, of, &error));
-                Err(format!("{} at {}\nno map", title(&name), short_layer(request.layer())))
+            _ => {
+                let (method, layer) = question.map(number);
+                Err(format!("{} at {}\nno map", title(&method.name()), short_layer(&layer.name)))
             }
         });
     }
@@ -278,9 +311,10 @@ pub fn failure<const D: usize>(
     error: &CamError,
 ) -> Failure {
     let (method, layer) = map.map(|(method, layer)| (method.into(), layer.into())).unzip();
-    let optional = figure.optional && matches!(error, CamError::EmptyPixelSet { .. });
+    let empty = matches!(error, CamError::EmptyPixelSet { .. });
+    let optional = figure.optional && empty;
     let (class, pixel_set, error) = (figure.class, figure.pixels.name(), error.to_string());
-    Failure { class, pixel_set, method, layer, error, optional }
+    Failure { class, pixel_set, method, layer, error, optional, empty }
 }
 
 /// The fused heat map of each method, and what its files are called.

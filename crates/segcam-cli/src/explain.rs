@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Instant;
 
-use segcam::{CamError, Certificate, Explanation, Observation, Request, Smoothing};
+use segcam::burn::tensor::{Device, Tensor};
+use segcam::{CamError, Certificate, Explanation, Observation, Request, Smoothing, guarded};
 
 use crate::ask::{Figure, Question, Targets};
 
@@ -36,8 +37,11 @@ pub struct Answer<'a, const D: usize> {
     pub figure: &'a Figure<D>,
     /// What was asked, and its maps in the order of [`Question::requests`]; or why nothing can be
     /// asked.
-    pub maps: Result<(Targets<D>, Vec<Result<Map<D>, CamError>>), CamError>,
+    pub maps: Maps<D>,
 }
+
+/// The maps of a figure, or why there are none.
+pub type Maps<const D: usize> = Result<(Targets<D>, Vec<Result<Map<D>, CamError>>), CamError>;
 
 impl<const D: usize> Answer<'_, D> {
     /// The error that will come again, whatever else is asked: the device is lost.
@@ -53,6 +57,11 @@ impl<const D: usize> Answer<'_, D> {
 /// Whether the device does not answer any more.
 pub fn is_lost(error: &CamError) -> bool {
     matches!(error, CamError::Backend { .. })
+}
+
+/// Whether the device does not even answer what is simple.
+pub fn is_gone(device: &Device) -> bool {
+    guarded(|| Ok::<_, CamError>(Tensor::<1>::zeros([1], device).into_data())).is_err()
 }
 
 /// The answers in the order of the figures, computed as they are taken; figures share what they have in

@@ -11,9 +11,11 @@
 //!
 //! [`Report`](report::Report) collects the numbers. [`measure`](measure::measure) takes the place of the
 //! last steps where maps are judged, and [`Evaluation`](tables::Evaluation) that of the report.
+//! [`Explaining`](batch::Explaining) takes all steps for each of many inputs.
 
 pub mod annotations;
 pub mod ask;
+pub mod batch;
 mod canvas;
 pub mod draw;
 pub mod explain;
@@ -25,6 +27,7 @@ pub mod print;
 pub mod read;
 pub mod report;
 pub mod scan;
+pub mod summary;
 pub mod tables;
 pub mod view;
 pub mod write;

@@ -34,9 +34,9 @@ fn main() -> ExitCode {
         *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
     }));
     match catch_unwind(|| terminal::run(args)) {
-        Ok(Ok(Finished { failures })) => {
+        Ok(Ok(Finished { failures, code })) => {
             failures.iter().for_each(|failure| eprintln!("error: {}", in_one_line(failure)));
-            if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+            ExitCode::from(code.unwrap_or(if failures.is_empty() { 0 } else { 2 }))
         }
         Ok(Err(error)) => {
             eprintln!("error: {}", in_one_line(&advice::in_words(&error)));

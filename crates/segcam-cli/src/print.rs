@@ -20,7 +20,19 @@ pub struct Print {
     pub about: Vec<(String, String)>,
 }
 
+/// The keyword of [`Print::about`] for what a picture is of.
+pub const SOURCE: &str = "Source";
+
 impl Print {
+    /// The same for pictures of another input.
+    #[must_use]
+    pub fn of(&self, input: &str) -> Self {
+        let mut print = self.clone();
+        let source = print.about.iter_mut().find(|(word, _)| word == SOURCE);
+        source.into_iter().for_each(|(_, text)| *text = input.into());
+        print
+    }
+
     /// The files of one figure: `name.png`, `name.svg` and `name.pdf` if they are wanted.
     ///
     /// # Errors

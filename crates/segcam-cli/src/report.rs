@@ -165,6 +165,9 @@ pub struct Failure {
     /// name.
     #[serde(skip)]
     pub optional: bool,
+    /// Whether the pixel set has no pixels here, and nothing else is wrong.
+    #[serde(skip)]
+    pub empty: bool,
 }
 
 /// One map in [`Report`]; the vectors have one entry for each image of the batch.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -55,14 +55,53 @@ fn ends_in(path: &Path, endings: &[&str]) -> bool {
     endings.iter().any(|ending| name.ends_with(ending))
 }
 
-/// A folder, or a file that is DICOM by its name or says so after its preamble.
 fn is_dicom(path: &Path) -> bool {
-    if path.is_dir() || ends_in(path, &DICOM_ENDINGS) {
+    path.is_dir() || is_dicom_file(path)
+}
+
+/// Whether a file is DICOM by its name or says so after its preamble.
+pub(crate) fn is_dicom_file(path: &Path) -> bool {
+    if ends_in(path, &DICOM_ENDINGS) {
         return true;
     }
     let mut head = [0; 132];
     let begun = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
     begun.is_ok() && &head[128..] == b"DICM"
+}
+
+/// Endings of headers whose values lie in files beside them.
+const HEADERS: [&str; 4] = [".hdr", ".hdr.gz", ".nhdr", ".mhd"];
+
+/// All files that an input may consist of: those of a folder, and those beside a header that are called as it
+/// is.
+///
+/// # Errors
+/// Folders that cannot be read.
+pub fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
+    let (folder, stem) = if path.is_dir() {
+        (path, None)
+    } else if ends_in(path, &HEADERS) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let stem = name.split('.').next().unwrap_or_default().to_string();
+        (
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+            Some(stem),
+        )
+    } else {
+        return Ok(vec![path.to_path_buf()]);
+    };
+    let read = || format!("cannot read {}", folder.display());
+    let mut files = vec![];
+    for file in fs::read_dir(folder).with_context(read)? {
+        let file = file.with_context(read)?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let belongs = stem.as_ref().is_none_or(|stem| name.split('.').next() == Some(stem));
+        if file.is_file() && belongs {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// A scan as it lies in its files.

@@ -1,3 +1,6 @@
+mod batch;
+mod draw;
+mod measure;
 mod print;
 mod sets;
 mod windows;
@@ -6,24 +9,24 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use segcam::burn::tensor::Device;
 use segcam::burn::tensor::activation::softmax;
 use segcam::metrics::Metric;
 use segcam::models::{Channels, Pretrained};
 use segcam::render::Colormap;
 use segcam::{
-    AnyMethod, CamError, DeviceError, Fusion, Normalize, Prediction, Smoothing, UnknownName,
-    best_device, device, guarded,
+    AnyMethod, CamError, DeviceError, Prediction, UnknownName, best_device, device, guarded,
 };
 use segcam_cli::ask::{Asked, without_repeats};
-use segcam_cli::draw::{KeepPatient, Show, Style};
-use segcam_cli::explain::How;
 use segcam_cli::measure::Settings;
 use segcam_cli::network::{Model, Name, Preparation, Source};
 use serde_json::json;
 
 use super::Talk;
+pub(crate) use batch::{BatchArgs, MergeArgs, TableArgs};
+pub(crate) use draw::{DrawArgs, MapArgs, Save};
+pub(crate) use measure::MeasureArgs;
 pub(crate) use print::PrintArgs;
 pub(crate) use sets::SetArgs;
 
@@ -68,6 +71,12 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Explain what a network predicts on an image or a volume
     Explain(Box<ExplainArgs>),
+    /// Explain each of many inputs: one table, resumed where it stopped, in shards for many machines
+    Batch(Box<BatchArgs>),
+    /// Join the tables of shards
+    Merge(MergeArgs),
+    /// Summarise the table of a batch
+    Table(TableArgs),
     /// Measure how far the maps of many images can be trusted
     Evaluate(Box<EvaluateArgs>),
     /// List a network's layers and their shapes
@@ -235,6 +244,11 @@ impl NetworkArgs {
         Ok(Source { name, weights: self.weights.clone(), onnx, windows: self.windows.recipe() })
     }
 
+    /// Whether the network is taken without a word.
+    pub(crate) fn is_default(&self) -> bool {
+        self.model.is_none()
+    }
+
     /// Which network was taken without a word, and how sure it is of what it sees.
     pub(crate) fn default_note<const D: usize>(
         &self,
@@ -327,53 +341,15 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) question: QuestionArgs,
 
-    /// Say how much of the score comes through each layer, and how much of each map lies where
-    /// influence is impossible
-    #[arg(long)]
-    pub(crate) certify: bool,
-
-    /// Average maps over changed inputs: noise:SAMPLES,SIGMA or flips or scales:S,S,…
-    #[arg(long, value_name = "HOW", value_parser = smoothing)]
-    pub(crate) smooth: Option<Smoothing>,
-
-    /// Fuse the layers of each method into one more heat map: mean (what they say on average), max
-    /// (what any says) or product (what all say)
-    #[arg(long, value_name = "HOW", value_parser = fusion)]
-    fuse: Option<Fusion>,
+    #[command(flatten)]
+    pub(crate) maps: MapArgs,
 
     /// Folder for the pictures and the report
     #[arg(long, value_name = "DIR", default_value = "segcam-out")]
     pub(crate) out: PathBuf,
 
-    /// Also save signed maps, heat maps, predicted labels as .npy (of scans as .nii.gz), or DICOM objects
-    #[arg(long, value_name = "WHAT", num_args = 1.., value_delimiter = ',')]
-    pub(crate) save: Vec<Save>,
-
-    /// Name the patient and the study in DICOM objects, so that an archive files them with the scan
-    #[arg(long)]
-    keep_patient: bool,
-
-    /// Draw evidence for and against the class in two hues; the strongest of either has full colour
-    /// (default)
-    #[arg(long, conflicts_with_all = ["positive", "normalize"])]
-    signed: bool,
-
-    /// Draw evidence for the class only, beside the strongest for or against
-    #[arg(long)]
-    positive: bool,
-
-    /// Draw evidence for the class only, and scale it: max-abs (divide by the largest absolute value,
-    /// as --positive), max (by the largest value, as papers do), min-max (stretch from smallest to
-    /// largest, as pytorch-grad-cam) or none (keep the map's unit)
-    #[arg(long, value_name = "HOW", value_parser = normalize)]
-    normalize: Option<Normalize>,
-
     #[command(flatten)]
-    pub(crate) print: PrintArgs,
-
-    /// Colours of evidence for the class only: inferno, viridis, magma, turbo or jet
-    #[arg(long, value_name = "NAME", conflicts_with = "signed")]
-    colormap: Option<Colormap>,
+    pub(crate) draw: DrawArgs,
 }
 
 /// What is asked of the network.
@@ -425,68 +401,17 @@ pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     pub(crate) question: QuestionArgs,
 
-    /// What to measure [default: all]: leak, completeness-error, fidelity-r2, fidelity-rank, road,
-    /// deletion, insertion, randomization, stability, sensitivity, agreement; with --region also
-    /// pointing, mass, rank
-    #[arg(long = "metric", value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = metric)]
-    metrics: Vec<Metric>,
-
-    /// Masks of the pixels that are known to cause the prediction, nonzero inside: an image, or a
-    /// folder with one of the same name for each input
-    #[arg(long, value_name = "PATH")]
-    pub(crate) region: Option<PathBuf>,
-
-    /// Resize the masks to the network's input, by nearest pixel
-    #[arg(long, requires = "region")]
-    pub(crate) region_resize: bool,
-
-    /// Cells of a layer that are left out, one at a time, to measure fidelity
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(3..))]
-    pub(crate) cells: u32,
-
-    /// Seed of noise, ties, random weights and the bootstrap
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) measure: MeasureArgs,
 
     /// Folder for the results
     #[arg(long, value_name = "DIR", default_value = "segcam-evaluation")]
     pub(crate) out: PathBuf,
 }
 
-fn metric(name: &str) -> Result<Metric, UnknownName> {
-    UnknownName::find("metric", name, Metric::all())
-}
-
 /// The text form of a method, as it is always written.
 fn method(text: &str) -> Result<String, UnknownName> {
     AnyMethod::<4>::parse(text).map(|method| method.name())
-}
-
-impl ExplainArgs {
-    pub(crate) fn how(&self) -> How {
-        How { certify: self.certify, smooth: self.smooth.clone() }
-    }
-
-    pub(crate) fn style(&self) -> Result<Style> {
-        let one_sided = self.colormap.filter(|colormap| !colormap.is_diverging());
-        let show = if self.positive || self.normalize.is_some() || one_sided.is_some() {
-            if let (Some(both), None) = (self.colormap, one_sided) {
-                bail!("{both} has colours for and against: drop it, or --positive and --normalize");
-            }
-            let colormap = one_sided.unwrap_or_default();
-            Show::Positive { normalize: self.normalize.unwrap_or_default(), colormap }
-        } else {
-            Show::Signed
-        };
-        let saved = |what| self.save.contains(&what);
-        let print = self.print.print(&self.input.display().to_string());
-        let dicom = saved(Save::Dicom).then_some(KeepPatient(self.keep_patient));
-        if self.keep_patient && dicom.is_none() {
-            bail!("--keep-patient is for DICOM objects: add --save dicom");
-        }
-        let (raw, heat, fuse) = (saved(Save::Raw), saved(Save::Heat), self.fuse);
-        Ok(Style { show, print, fuse, raw, heat, dicom })
-    }
 }
 
 impl QuestionArgs {
@@ -500,12 +425,8 @@ impl QuestionArgs {
 impl EvaluateArgs {
     /// What to measure: all that can be, or what was asked for.
     pub(crate) fn metrics(&self) -> BTreeSet<Metric> {
-        if !self.metrics.is_empty() {
-            return self.metrics.iter().copied().collect();
-        }
-        let local = [Metric::Pointing, Metric::Mass, Metric::Rank];
-        let possible = |metric: &Metric| self.region.is_some() || !local.contains(metric);
-        Metric::all().iter().copied().filter(possible).collect()
+        let asked = self.measure.asked();
+        if asked.is_empty() { self.measure.possible() } else { asked }
     }
 
     /// Everything that decides what is measured, beside the contents of files.
@@ -523,10 +444,10 @@ impl EvaluateArgs {
             ("pixels", json!(asked.pixels)),
             ("sets", json!(self.question.sets.files()?)),
             ("metrics", json!(self.metrics())),
-            ("region", json!(self.region)),
-            ("region_resize", json!(self.region_resize)),
-            ("cells", json!(self.cells)),
-            ("seed", json!(self.seed)),
+            ("region", json!(self.measure.region)),
+            ("region_resize", json!(self.measure.region_resize)),
+            ("cells", json!(self.measure.cells)),
+            ("seed", json!(self.measure.seed)),
         ];
         Ok(settings.map(|(name, value)| (name.to_string(), value)).into())
     }
@@ -570,51 +491,4 @@ pub(crate) struct PixelsArgs {
     /// Colours: viridis, magma, inferno, turbo or jet
     #[arg(long, value_name = "NAME", default_value_t)]
     pub(crate) colormap: Colormap,
-}
-
-fn fusion(text: &str) -> Result<Fusion, UnknownName> {
-    UnknownName::find("fusion", text, &[Fusion::Mean, Fusion::Max, Fusion::Product])
-}
-
-fn normalize(text: &str) -> Result<Normalize, UnknownName> {
-    UnknownName::find(
-        "scale",
-        text,
-        &[Normalize::MaxAbs, Normalize::Max, Normalize::MinMax, Normalize::None],
-    )
-}
-
-/// Over which changed inputs maps are averaged.
-fn smoothing(text: &str) -> Result<Smoothing, String> {
-    const WANTED: &str = "give noise:25,0.1 (samples from 1 to 10000, standard deviation as a part of \
-                          the input's range) or flips or scales:0.75,1,1.25 (above 0, at most 16)";
-    let (kind, numbers) = text.split_once(':').unwrap_or((text, ""));
-    let numbers = numbers.split(',').filter(|number| !number.is_empty());
-    let numbers: Vec<f64> =
-        numbers.map(|n| n.trim().parse().map_err(|_| WANTED)).collect::<Result<_, _>>()?;
-    let positive = |most: f64| move |number: &f64| *number > 0.0 && *number <= most;
-    match (kind, &numbers[..]) {
-        ("noise", [samples, sigma])
-            if samples.fract() == 0.0
-                && (1.0..=1e4).contains(samples)
-                && positive(f64::MAX)(sigma) =>
-        {
-            Ok(Smoothing::noise(*samples as usize, *sigma, 0))
-        }
-        ("flips", []) => Ok(Smoothing::flips()),
-        ("scales", [_, ..]) if numbers.iter().all(positive(16.0)) => Ok(Smoothing::scales(numbers)),
-        _ => Err(WANTED.into()),
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Save {
-    /// `<method>.<layer>.raw.npy`: float32 [N,1,h,w], signed, at layer resolution
-    Raw,
-    /// `<method>.<layer>.heat.npy`: float32 [N,1,H,W], what is drawn, on the image's own pixels
-    Heat,
-    /// `prediction.npy`: int32 [N,1,H,W], the predicted class of each pixel (binary networks: 1 or 0)
-    Prediction,
-    /// `<method>.<layer>.dcm`: a Parametric Map, and `….0001.dcm` … pictures in colour; of DICOM scans
-    Dicom,
 }

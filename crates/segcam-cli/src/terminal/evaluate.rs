@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::HumanDuration;
-use segcam::burn::tensor::{Device, Tensor};
-use segcam::metrics::{Noise, Protocol, Removal};
-use segcam::{CamError, Explainer, guarded};
+use segcam::Explainer;
+use segcam::burn::tensor::Device;
+use segcam::metrics::Protocol;
 use segcam_cli::annotations::beside;
 use segcam_cli::draw::File;
+use segcam_cli::explain::is_gone;
 use segcam_cli::measure::{self, Contents, Measured, known, measure, same_settings};
 use segcam_cli::network::{Model, class_title};
 use segcam_cli::read::{self, Input};
@@ -34,12 +35,7 @@ pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
     let settings = args.settings(&model)?;
     same_settings(&out, &settings)?;
     let metrics = args.metrics();
-    let protocol = Protocol::new()
-        .with_metrics(metrics.clone())
-        .with_removal(Removal::new().with_seed(args.seed))
-        .with_noise(Noise::new().with_seed(args.seed))
-        .with_cells(args.cells as usize)
-        .with_seed(args.seed);
+    let protocol = args.measure.protocol(metrics.clone());
     let kept = Folder::create(&out.path("images"))?;
     let contents = Contents::new(&settings, &source)?;
     let all = All { args, talk, model: &model, device: &device, protocol, kept, contents };
@@ -57,7 +53,8 @@ pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
         });
         bail!("nothing could be measured; {}", reasons.next().unwrap_or_default());
     }
-    let mut evaluation = Evaluation::new(&model, settings, methods, args.seed, measured, failures);
+    let mut evaluation =
+        Evaluation::new(&model, settings, methods, args.measure.seed, measured, failures);
     for file in evaluation.files(&model, &metrics)? {
         out.write(&file)?;
     }
@@ -66,7 +63,7 @@ pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
         Talk::Json => say(serde_json::to_string_pretty(&evaluation)?)?,
         Talk::Tables => print(&evaluation, &out)?,
     }
-    Ok(Finished { failures: failed(&evaluation) })
+    Ok(Finished { failures: failed(&evaluation), ..Finished::default() })
 }
 
 /// The files to measure, each once.
@@ -145,7 +142,7 @@ impl All<'_> {
                         bar.suspend(|| eprintln!("{}", time_left(start.elapsed(), left)));
                     }
                 }
-                Err(error) if is_lost(self.device) => bail!(
+                Err(error) if is_gone(self.device) => bail!(
                     "{}; what was measured is kept, and the same command goes on",
                     in_words(&error)
                 ),
@@ -171,7 +168,7 @@ impl All<'_> {
         let Self { args, model, device, .. } = self;
         let bytes = read::bytes_of(path)?;
         let files = args.question.sets.files()?.of_image(path)?;
-        let region = args.region.as_ref().map(|region| beside(region, path)).transpose()?;
+        let region = args.measure.region.as_ref().map(|region| beside(region, path)).transpose()?;
         let contents = self.contents.of_image(&bytes, &files, region.as_deref())?;
         if let Some(known) = known(&self.kept.path(file), path, &contents) {
             return Ok(known);
@@ -182,7 +179,8 @@ impl All<'_> {
             false => read::read(&image, &bytes, model, device)?,
         };
         let seen = explainer.observe(input.tensor.clone())?;
-        let region = region.map(|region| measure::region(&region, args.region_resize, &input));
+        let region =
+            region.map(|region| measure::region(&region, args.measure.region_resize, &input));
         let (asked, annotations) = (args.question.asked(), files.read(&input, &seen)?);
         let answers = measure(
             (&seen, model),
@@ -209,11 +207,6 @@ fn time_left(first: Duration, images: usize) -> String {
     let all = (first * images as u32).max(Duration::from_secs(1));
     let more = if images == 1 { "1 more image" } else { &format!("{images} more images") };
     format!("about {} for {more} (the first one is measured)", HumanDuration(all))
-}
-
-/// Whether the device does not even answer what is simple.
-fn is_lost(device: &Device) -> bool {
-    guarded(|| Ok::<_, CamError>(Tensor::<1>::zeros([1], device).into_data())).is_err()
 }
 
 /// What could not be measured, a line each.

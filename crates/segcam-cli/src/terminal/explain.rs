@@ -25,7 +25,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
     let passes = talk.wait("forward pass");
     let (model, network) =
         args.network.source()?.open_with_progress(&device, of_windows(&passes))?;
-    let style = args.style()?;
+    let style = args.draw.style(&args.input.display().to_string())?;
     with_explainer!(network, explainer => {
         let input: Input<_> = read::open(&args.input, args.slice, &model, &device)?;
         let seen = explainer.observe(input.tensor.clone()).with_context(|| input.name.clone())?;
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
         report.notes.extend(annotations.notes.iter().cloned());
         let mut run = Run { report, out, talk };
         let mut overview = Overview::default();
-        let (seen, stopped) = run.explain(seen, &question, &args.how(), |seen, answer| {
+        let (seen, stopped) = run.explain(seen, &question, &args.maps.how(), |seen, answer| {
             let truth = annotations.truth.as_ref();
             let scene = Scene { input: &input, seen, model: &model, truth };
             draw(scene, &question, answer, &style, &mut overview)
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
             run.out.write(&file)?;
             run.report.files.push(file.name);
         }
-        if stopped.is_none() && args.save.contains(&Save::Prediction) {
+        if stopped.is_none() && args.draw.saves(Save::Prediction) {
             let prediction = draw_prediction(&input, &seen)?;
             run.out.write(&prediction)?;
             run.report.files.push(prediction.name);
@@ -148,14 +148,14 @@ impl Run {
             let kept = self.out.path("");
             failures.pop();
             failures.push(format!("{error}; what was finished before is in {}", kept.display()));
-            return Ok(Finished { failures });
+            return Ok(Finished { failures, ..Finished::default() });
         }
         match self.talk {
             Talk::Quiet => {}
             Talk::Json => say(report.json()?)?,
             Talk::Tables => print(report, &self.out)?,
         }
-        Ok(Finished { failures })
+        Ok(Finished { failures, ..Finished::default() })
     }
 }
 

@@ -38,5 +38,5 @@ pub(crate) fn run(args: &InfoArgs, talk: Talk) -> Result<Finished> {
     if all.is_empty() && failures.len() == 1 {
         bail!(failures.remove(0));
     }
-    Ok(Finished { failures })
+    Ok(Finished { failures, ..Finished::default() })
 }

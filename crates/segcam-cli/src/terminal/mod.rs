@@ -2,6 +2,7 @@
 
 pub(crate) mod advice;
 pub(crate) mod args;
+mod batch;
 mod demo;
 mod evaluate;
 mod explain;
@@ -9,6 +10,7 @@ mod info;
 mod listing;
 mod pixels;
 mod serve;
+mod summary;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -26,6 +28,8 @@ use args::{Args, Command};
 pub(crate) struct Finished {
     /// What it could not do.
     pub(crate) failures: Vec<String>,
+    /// The exit code, if not 2 with failures and 0 without.
+    pub(crate) code: Option<u8>,
 }
 
 pub(crate) fn run(args: Args) -> Result<Finished> {
@@ -34,6 +38,9 @@ pub(crate) fn run(args: Args) -> Result<Finished> {
     match args.command {
         Command::Demo(demo) => demo::run(&demo, talk),
         Command::Explain(explain) => explain::run(&explain, talk),
+        Command::Batch(args) => batch::run(&args, talk),
+        Command::Merge(args) => done(batch::merge(&args)),
+        Command::Table(args) => done(summary::run(&args, talk)),
         Command::Evaluate(evaluate) => evaluate::run(&evaluate, talk),
         Command::Layers(layers) => done(listing::layers(&layers, talk)),
         Command::Graph(graph) => done(listing::graph(&graph, talk)),

@@ -1,5 +1,6 @@
 //! The program as users meet it: what it writes, and one line for every mistake.
 
+mod batch;
 mod demo;
 mod evaluate;
 mod explain;

@@ -13,7 +13,7 @@ const SIDES: [usize; 3] = [48, 40, 3];
 
 /// A folder with a stack of three slices, of which the second has bright spots, as a scan with oblique
 /// axes, and the spots as an array.
-fn folder_with_scan() -> TempDir {
+pub(crate) fn folder_with_scan() -> TempDir {
     let folder = tempdir().expect("a folder");
     let image = spots(48, 40);
     let values: Vec<f32> = image.pixels().map(|pixel| f32::from(pixel.0[0]) / 255.0).collect();

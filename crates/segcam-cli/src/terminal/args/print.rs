@@ -1,6 +1,6 @@
 //! Options that say how figures become files.
 
-use segcam_cli::print::Print;
+use segcam_cli::print::{Print, SOURCE};
 
 /// How figures become files.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -20,13 +20,18 @@ pub(crate) struct PrintArgs {
 }
 
 impl PrintArgs {
+    /// What decides about the files.
+    pub(crate) fn settings(&self) -> impl serde::Serialize + use<> {
+        (self.figure_width, self.svg, self.pdf)
+    }
+
     pub(crate) fn print(&self, input: &str) -> Print {
         // Where the program lies is nobody's business.
         let words = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned());
         let command: Vec<String> = std::iter::once("segcam".to_string()).chain(words).collect();
         let about = [
             ("Software", format!("segcam {}", env!("CARGO_PKG_VERSION"))),
-            ("Source", input.to_string()),
+            (SOURCE, input.to_string()),
             ("Comment", command.join(" ")),
         ];
         let about = about.map(|(keyword, text)| (keyword.to_string(), text)).to_vec();

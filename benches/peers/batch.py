@@ -1,0 +1,124 @@
+"""`segcam batch` over a folder of images beside pytorch-grad-cam in a Python loop: the same network and weights,
+images, class, pixels, layers and methods.
+
+    cargo xtask bench-peers --batch [--images N]
+
+Both are whole processes from start to end; in each round they run one after the other. The raw maps' extremes are
+compared before times are.
+"""
+
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import nets
+
+SIDE, WIDTH, CLASSES, CLASS = 256, 16, 4, 1
+LAYERS = ["mid", "dec1"]
+
+
+def images(folder, count):
+    """Smooth random pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    for number in range(count):
+        coarse = random.uniform(0, 255, (16, 16, 3)).astype("uint8")
+        Image.fromarray(coarse).resize((SIDE, SIDE), Image.BICUBIC).save(folder / f"{number:04}.png")
+
+
+def peer(folder, weights):
+    """What a user of pytorch-grad-cam writes. Prints input, layer, method, smallest and largest raw value."""
+    from pytorch_grad_cam import GradCAM, HiResCAM
+    from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
+    from safetensors.torch import load_file
+    model = nets.unet(WIDTH, CLASSES)
+    model.load_state_dict(load_file(weights))
+    out = csv.writer(sys.stdout)
+    for path in sorted(folder.glob("*.png")):
+        x = np.asarray(Image.open(path).convert("RGB"), dtype="float32") / 255
+        x = torch.from_numpy(x).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            labels = model(x).argmax(1)[0].numpy()
+        mask = (labels == CLASS).astype("float32")
+        if not mask.any():
+            out.writerow([path.name, "", "", 0, 0])
+            continue
+        target = [SemanticSegmentationTarget(CLASS, mask)]
+        for name in LAYERS:
+            for kind, method in [(GradCAM, "seg-grad-cam"), (HiResCAM, "seg-hires-grad-cam")]:
+                with kind(model, [nets.layer(model, name)]) as cam:
+                    cam(x, target)
+                    a, g = (store[0] for store in (cam.activations_and_grads.activations,
+                                                   cam.activations_and_grads.gradients))
+                    raw = (a * (g.mean((2, 3), keepdim=True) if kind is GradCAM else g)).sum(1)
+                    out.writerow([path.name, name, method, raw.min().item(), raw.max().item()])
+
+
+def ours(program, folder, weights, out):
+    command = [program, "batch", "--model", "vanilla-unet", "--weights", weights, "--input", folder,
+               "--class", str(CLASS), "--layer", *LAYERS, "--out", out, "--csv", "--quiet"]
+    subprocess.run([str(part) for part in command], check=True)
+
+
+def compare(table, printed):
+    """The largest difference of extremes, relative to each map's largest absolute value."""
+    with open(table) as file:
+        found = {(row["input"], row["layer"], row["method"]): row for row in csv.DictReader(file)}
+    worst, maps = 0.0, 0
+    for name, layer, method, low, high in csv.reader(printed.splitlines()):
+        if not layer:
+            continue
+        row, scale = found[name, layer, method], max(abs(float(low)), abs(float(high)))
+        worst = max(worst, abs(float(row["raw_min"]) - float(low)) / scale,
+                    abs(float(row["raw_max"]) - float(high)) / scale)
+        maps += 1
+    return worst, maps
+
+
+def main(program, folder, count, rounds):
+    folder = Path(folder) / "batch"
+    pictures, weights = folder / "images", folder / "weights.safetensors"
+    images(pictures, count)
+    save_file(nets.unet(WIDTH, CLASSES).state_dict(), weights)
+    times = {"segcam batch": [], "pytorch-grad-cam": []}
+    busy = []
+    for number in range(rounds):
+        out = folder / f"out{number}"
+        subprocess.run(["rm", "-rf", out], check=True)
+        start = time.perf_counter()
+        ours(program, pictures, weights, out)
+        times["segcam batch"].append(time.perf_counter() - start)
+        start = time.perf_counter()
+        command = [sys.executable, __file__, "--peer", pictures, weights]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        times["pytorch-grad-cam"].append(time.perf_counter() - start)
+        worst, maps = compare(out / "results.csv", printed)
+        print(f"round {number + 1}: {maps} maps, extremes differ by {worst:.1e} at most")
+        assert worst < 1e-3
+        with open(out / "results.csv") as file:
+            seconds = {row["input"]: float(row["seconds"]) for row in csv.DictReader(file)}
+        busy.append(sum(seconds.values()) / times["segcam batch"][-1])
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    ratio = middle["segcam batch"] / middle["pytorch-grad-cam"]
+    print(f"| {count} images, U-Net {WIDTH}, {SIDE}², {len(LAYERS)} layers × 2 methods | flex "
+          f"| {middle['segcam batch']:.1f} s | pytorch-grad-cam in a loop | {middle['pytorch-grad-cam']:.1f} s "
+          f"| {ratio:.2f} | ≤ 0.30 |")
+    print(f"of the whole process {statistics.median(busy):.2f} is explaining, back to back ({os.cpu_count()} cores)")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--peer":
+        peer(Path(sys.argv[2]), sys.argv[3])
+    else:
+        program, folder, *rest = sys.argv[1:]
+        count = int(rest[0]) if rest else 200
+        main(program, folder, count, rounds=3)

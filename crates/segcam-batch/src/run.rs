@@ -1,0 +1,571 @@
+//! The run: reading, computing and writing at the same time, and what is finished is kept.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use crate::journal::Journal;
+use crate::{BatchError, Column, Item, Row, Schema, Settings, Table, TableWriter};
+
+/// What is done with each input.
+pub trait Work: Sync {
+    /// An input that was read.
+    type Read: Send;
+    /// What was computed from it.
+    type Made: Send;
+
+    /// A hash of all files that the rows depend on, such as [`sha256`] of them.
+    ///
+    /// # Errors
+    /// Files that cannot be read.
+    fn contents(&self, item: &Item) -> Result<String, WorkError>;
+
+    /// Reads an input.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn read(&self, item: &Item) -> Result<Self::Read, WorkError>;
+
+    /// Computes. Several inputs at a time are computed if that is asked for.
+    ///
+    /// # Errors
+    /// What is wrong with the input, or with all.
+    fn make(&self, item: &Item, read: Self::Read) -> Result<Self::Made, WorkError>;
+
+    /// Writes files, and says what the table says. The same input may be written again after a run was
+    /// killed.
+    ///
+    /// # Errors
+    /// What is wrong with the input, or with all.
+    fn write(&self, item: &Item, made: Self::Made) -> Result<Vec<Row>, WorkError>;
+}
+
+/// Why there is nothing from an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkError {
+    /// What is wrong with this one: it becomes its row, and the run goes on.
+    Item(String),
+    /// What is wrong with all others, too, such as a full disk: it ends the run.
+    Run(String),
+}
+
+impl WorkError {
+    /// What is wrong with this input.
+    pub fn item(error: impl std::fmt::Display) -> Self {
+        Self::Item(error.to_string())
+    }
+
+    /// What ends the run.
+    pub fn run(error: impl std::fmt::Display) -> Self {
+        Self::Run(error.to_string())
+    }
+}
+
+/// SHA-256 of files and their lengths, in hexadecimal digits.
+///
+/// # Errors
+/// Files that cannot be read.
+pub fn sha256<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut part = vec![0; 1 << 16];
+    for path in files {
+        let mut file = File::open(path)?;
+        let mut length = 0u64;
+        loop {
+            let read = file.read(&mut part)?;
+            if read == 0 {
+                break;
+            }
+            length += read as u64;
+            hash.update(&part[..read]);
+        }
+        hash.update(length.to_le_bytes());
+    }
+    Ok(digits(&hash.finalize()))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    digits(&Sha256::digest(bytes))
+}
+
+fn digits(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Asks a run to finish what it has begun, and no more. Clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Nobody has asked.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// What happened to an input.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// An earlier run finished it.
+    Known(&'a Item),
+    /// It is finished.
+    Done(&'a Item),
+    /// It has a row with an error.
+    Failed(&'a Item, &'a str),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Inputs that an earlier run finished.
+    pub known: usize,
+    /// Inputs that were computed.
+    pub computed: usize,
+    /// Inputs with a row that says why there is nothing else: from this and from earlier runs.
+    pub failed: Vec<(String, String)>,
+    /// Whether it was stopped before its end: there is no table as yet.
+    pub stopped: bool,
+}
+
+/// A folder with the results of one run, which may take several processes one after the other.
+#[derive(Debug)]
+pub struct Batch {
+    folder: PathBuf,
+    schema: Schema,
+    settings: Settings,
+    journal: Journal,
+    jobs: usize,
+    memory: Option<usize>,
+    dropped: usize,
+}
+
+const TABLE: &str = "results.parquet";
+
+impl Batch {
+    /// Makes the folder, or goes on in it. What is there and was computed with other settings or another
+    /// version of the columns is taken away.
+    ///
+    /// # Errors
+    /// Folders that cannot be written, and those into which another run writes.
+    pub fn create(
+        folder: &Path,
+        columns: impl IntoIterator<Item = Column>,
+        settings: Settings,
+    ) -> Result<Self, BatchError> {
+        fs::create_dir_all(folder).map_err(BatchError::file("make", folder))?;
+        let schema = Schema::new(columns);
+        let journal = Journal::open(folder, &settings, &schema)?;
+        let folder = folder.to_path_buf();
+        let mut batch =
+            Self { folder, schema, settings, journal, jobs: 1, memory: None, dropped: 0 };
+        batch.remove_temporary()?;
+        let others = batch.journal.read()?;
+        batch.forget(&others);
+        batch.read_table()?;
+        Ok(batch)
+    }
+
+    /// Computes so many inputs at a time; one if this is not called.
+    #[must_use]
+    pub fn with_jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
+        self
+    }
+
+    /// Begins with no further input while the process would take more than so many bytes, as far as that
+    /// can be told from inputs before. One is always computed.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Inputs whose results of other settings were taken away.
+    pub fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    /// Inputs that are finished, if their contents have not changed.
+    pub fn known(&self) -> usize {
+        self.journal.keys().count()
+    }
+
+    /// The table that there is at the end.
+    pub fn table(&self) -> PathBuf {
+        self.folder.join(TABLE)
+    }
+
+    /// Writes the rows of the table as `results.csv`, too.
+    ///
+    /// # Errors
+    /// What the system says, and a run without a table as yet.
+    pub fn write_csv(&self) -> Result<(), BatchError> {
+        let path = self.folder.join("results.csv");
+        let wrong = |error: csv::Error| BatchError::format(&path, error.to_string());
+        let rows = Table::open(&self.table())?.rows();
+        persist(&path, |file| {
+            let mut csv = csv::Writer::from_writer(file);
+            let names = self.schema.columns().iter().map(|column| &column.name);
+            csv.write_record(names).map_err(wrong)?;
+            for row in rows {
+                let cells = self.schema.cells(&row?)?;
+                let texts =
+                    cells.into_iter().map(|cell| cell.map_or(String::new(), |cell| cell.to_text()));
+                csv.write_record(texts).map_err(wrong)?;
+            }
+            csv.flush().map_err(BatchError::file("write", &path))
+        })
+    }
+
+    /// What was being written when a run was killed.
+    fn remove_temporary(&self) -> Result<(), BatchError> {
+        let wrong = BatchError::file("read", &self.folder);
+        for file in fs::read_dir(&self.folder).map_err(&wrong)? {
+            let file = file.map_err(&wrong)?;
+            if file.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                fs::remove_file(file.path()).map_err(BatchError::file("remove", &file.path()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over the rows of an earlier table.
+    fn read_table(&mut self) -> Result<(), BatchError> {
+        let path = self.table();
+        if !path.exists() {
+            return Ok(());
+        }
+        let table = Table::open(&path)?;
+        let Some(settings) = table.settings() else {
+            return Err(BatchError::format(
+                &path,
+                "it is no table of a batch: choose another folder",
+            ));
+        };
+        let same = settings == &self.settings && table.schema() == &self.schema;
+        let mut of_input: Vec<Row> = vec![];
+        let mut others = vec![];
+        for row in table.rows() {
+            let row = row?;
+            if !same {
+                others.push(row);
+                continue;
+            }
+            if of_input.last().is_some_and(|last| last.get("item") != row.get("item")) {
+                self.take_over(&of_input)?;
+                of_input.clear();
+            }
+            of_input.push(row);
+        }
+        self.take_over(&of_input)?;
+        if !same {
+            self.forget(&others);
+            fs::remove_file(&path).map_err(BatchError::file("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, rows: &[Row]) -> Result<(), BatchError> {
+        let Some(key) = rows.first().and_then(Row::key) else { return Ok(()) };
+        if self.journal.contents(&key).is_some() {
+            return Ok(());
+        }
+        let contents = rows[0].text("contents").unwrap_or_default();
+        self.journal.add(&key, contents, rows)
+    }
+
+    /// Removes the files of results that are computed anew, or no longer asked for.
+    fn forget(&mut self, rows: &[Row]) {
+        let inputs: HashSet<_> = rows.iter().filter_map(Row::key).collect();
+        self.dropped += inputs.len();
+        for file in rows.iter().filter_map(|row| row.text("files")).flat_map(str::lines) {
+            let file = Path::new(file);
+            // Whoever wrote the table: only files below its folder.
+            if file.components().all(|part| matches!(part, Component::Normal(_))) {
+                let _ = fs::remove_file(self.folder.join(file));
+            }
+        }
+    }
+
+    /// Computes what is not finished, and writes the table. `progress` is told of each input, from several
+    /// threads.
+    ///
+    /// # Errors
+    /// Results of other inputs in the folder, what the system says, and what [`WorkError::Run`] says.
+    pub fn run<W: Work>(
+        &mut self,
+        items: &[Item],
+        work: &W,
+        progress: &(impl Fn(Progress) + Sync),
+        stop: &Stop,
+    ) -> Result<Summary, BatchError> {
+        self.no_others(items)?;
+        let known = items.iter().map(Item::key);
+        let known = known.map(|key| self.journal.contents(&key).map(String::from)).collect();
+        let pipeline = Pipeline { items, known, work, progress, stop, ended: Mutex::default() };
+        let mut summary = pipeline.run(&mut self.journal, self.jobs, self.memory)?;
+        if let Some(reason) = pipeline.ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(BatchError::Stopped { reason });
+        }
+        summary.stopped = summary.known + summary.computed < items.len();
+        if !summary.stopped {
+            summary.failed = self.write_table(items)?;
+        }
+        Ok(summary)
+    }
+
+    fn no_others(&self, items: &[Item]) -> Result<(), BatchError> {
+        let keys: HashSet<String> = items.iter().map(Item::key).collect();
+        let mut others: Vec<&str> =
+            self.journal.keys().filter(|key| !keys.contains(*key)).collect();
+        others.sort_unstable();
+        let Some(first) = others.first() else { return Ok(()) };
+        let first = first.lines().next().unwrap_or_default().into();
+        Err(BatchError::OtherInputs { path: self.folder.clone(), count: others.len(), first })
+    }
+
+    /// Writes the table, and takes the journal away. Returns the inputs with errors.
+    fn write_table(&mut self, items: &[Item]) -> Result<Vec<(String, String)>, BatchError> {
+        let path = self.table();
+        let mut failed = vec![];
+        persist(&path, |file| {
+            let mut writer = TableWriter::new(file, &path, &self.schema, &self.settings)?;
+            for item in items {
+                for row in self.journal.rows(&item.key())? {
+                    if let Some(error) = row.text("error") {
+                        failed.push((item.name.clone(), error.into()));
+                    }
+                    writer.push(&row.with("item", item.number))?;
+                }
+            }
+            writer.finish().map(|_| ())
+        })?;
+        self.journal.remove()?;
+        Ok(failed)
+    }
+}
+
+const TEMPORARY: &str = ".segcam-";
+
+/// Writes a file as a whole or not at all.
+pub(crate) fn persist<T>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<T, BatchError>,
+) -> Result<T, BatchError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // Readable by others, as far as the user's umask lets them.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.prefix(TEMPORARY).tempfile_in(folder);
+    let mut file: NamedTempFile = file.map_err(BatchError::file("write into", folder))?;
+    let written = write(file.as_file_mut())?;
+    file.persist(path).map_err(|error| BatchError::file("write", path)(error.error))?;
+    Ok(written)
+}
+
+/// An input on its way.
+struct Moving<'a, T> {
+    item: &'a Item,
+    contents: String,
+    what: Result<T, WorkError>,
+}
+
+/// Threads that hand inputs on: one reads, some compute, and this one writes.
+struct Pipeline<'a, W, P> {
+    items: &'a [Item],
+    known: Vec<Option<String>>,
+    work: &'a W,
+    progress: &'a P,
+    stop: &'a Stop,
+    ended: Mutex<Option<String>>,
+}
+
+impl<'a, W: Work, P: Fn(Progress) + Sync> Pipeline<'a, W, P> {
+    fn run(
+        &self,
+        journal: &mut Journal,
+        jobs: usize,
+        memory: Option<usize>,
+    ) -> Result<Summary, BatchError> {
+        let mut summary = Summary::default();
+        thread::scope(|scope| {
+            let (to_make, to_be_made) = mpsc::sync_channel(0);
+            let (to_write, to_be_written) = mpsc::sync_channel(0);
+            let reading = scope.spawn(move || self.read(&to_make));
+            let (to_be_made, room) =
+                (Arc::new(Mutex::new(to_be_made)), Arc::new(Room::new(memory)));
+            for _ in 0..jobs {
+                let (from, to, room) = (to_be_made.clone(), to_write.clone(), room.clone());
+                scope.spawn(move || self.make(&from, &to, &room));
+            }
+            drop((to_be_made, to_write));
+            let written = self.write(&to_be_written, journal, &mut summary);
+            if written.is_err() {
+                self.stop.ask();
+            }
+            // Whoever waits to hand something on goes home.
+            drop(to_be_written);
+            summary.known = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            written
+        })?;
+        Ok(summary)
+    }
+
+    /// Reads what is not known, and counts what is.
+    fn read(&self, to: &SyncSender<Moving<'a, W::Read>>) -> usize {
+        let mut known = 0;
+        for (item, before) in self.items.iter().zip(&self.known) {
+            if self.stop.is_asked() {
+                break;
+            }
+            let contents = self.work.contents(item);
+            if contents.as_ref().is_ok_and(|contents| Some(contents) == before.as_ref()) {
+                (self.progress)(Progress::Known(item));
+                known += 1;
+                continue;
+            }
+            let (contents, what) = match contents {
+                Ok(contents) => (contents, self.work.read(item)),
+                Err(error) => (String::new(), Err(error)),
+            };
+            if to.send(Moving { item, contents, what }).is_err() {
+                break;
+            }
+        }
+        known
+    }
+
+    fn make(
+        &self,
+        from: &Mutex<Receiver<Moving<'a, W::Read>>>,
+        to: &SyncSender<Moving<'a, W::Made>>,
+        room: &Room,
+    ) {
+        loop {
+            let next = from.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(Moving { item, contents, what }) = next else { break };
+            let what = what.and_then(|read| {
+                let _taken = room.take();
+                self.work.make(item, read)
+            });
+            if to.send(Moving { item, contents, what }).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        from: &Receiver<Moving<W::Made>>,
+        journal: &mut Journal,
+        summary: &mut Summary,
+    ) -> Result<(), BatchError> {
+        for Moving { item, contents, what } in from {
+            let rows = what.and_then(|made| self.work.write(item, made));
+            let rows = match rows {
+                Ok(rows) => rows,
+                Err(WorkError::Item(error)) => {
+                    (self.progress)(Progress::Failed(item, &error));
+                    summary.failed.push((item.name.clone(), error.clone()));
+                    vec![Row::new().with("error", error)]
+                }
+                Err(WorkError::Run(reason)) => {
+                    let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+                    ended.get_or_insert(reason);
+                    self.stop.ask();
+                    return Ok(());
+                }
+            };
+            let contents_cell = Some(contents.clone()).filter(|contents| !contents.is_empty());
+            let rows: Vec<Row> = rows
+                .into_iter()
+                .map(|row| {
+                    row.with("item", item.number)
+                        .with("input", item.name.clone())
+                        .with_some("fields", item.said())
+                        .with_some("contents", contents_cell.clone())
+                })
+                .collect();
+            journal.add(&item.key(), &contents, &rows)?;
+            summary.computed += 1;
+            (self.progress)(Progress::Done(item));
+        }
+        Ok(())
+    }
+}
+
+/// Memory for further inputs.
+struct Room {
+    limit: Option<usize>,
+    state: Mutex<RoomState>,
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct RoomState {
+    /// Inputs that are being computed.
+    inside: usize,
+    /// The most that the process took while one alone was computed, beyond what it took before.
+    each: usize,
+}
+
+impl Room {
+    fn new(limit: Option<usize>) -> Self {
+        Self { limit, state: Mutex::default(), left: Condvar::new() }
+    }
+
+    /// Waits until one more fits, or nothing else is computed.
+    fn take(&self) -> Taken<'_> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(limit) = self.limit
+            && state.inside > 0
+            && taken() + state.each > limit
+        {
+            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.inside += 1;
+        Taken { room: self, before: taken() }
+    }
+}
+
+/// What the process takes, in bytes; 0 where the system does not say.
+fn taken() -> usize {
+    memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem)
+}
+
+/// A place in the [`Room`].
+struct Taken<'a> {
+    room: &'a Room,
+    before: usize,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut state = self.room.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.each = state.each.max(taken().saturating_sub(self.before));
+        state.inside -= 1;
+        self.room.left.notify_all();
+    }
+}

@@ -1,0 +1,470 @@
+//! All steps for each of many inputs, as the [`Work`] of a [`Batch`](segcam_batch::Batch): a row for each map.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Error, Result, ensure};
+use segcam::burn::tensor::Device;
+use segcam::metrics::{Metric, Protocol};
+use segcam::{Explainer, Observation};
+use segcam_batch::{Column, Item, Kind, Row, What, Work, WorkError, every_file, sha256};
+
+use crate::annotations::{AnnotationFiles, Annotations, beside};
+use crate::ask::{Asked, OnlyBackground, Question, ask};
+use crate::draw::{File, Scene, Style, draw, draw_prediction, tell};
+use crate::explain::{Answer, How, Maps, explain, is_gone};
+use crate::measure::{self, Judged, measure};
+use crate::network::Model;
+use crate::overview::Overview;
+use crate::read::{self, Input};
+use crate::report::{Failure, JudgedReport, MapReport};
+use crate::scan::{files_of, is_dicom_file, is_scan};
+
+/// Columns of a manifest that say more of an input: its annotation, its instance ids, the mask of what is
+/// known to cause its prediction, classes and layers and methods (with commas between them), pixel sets (with
+/// semicolons), and the slice of a scan.
+pub const FIELDS: [&str; 8] =
+    ["truth", "instances", "region", "class", "layer", "method", "pixels", "slice"];
+
+/// How maps are measured.
+#[derive(Debug, Clone)]
+pub struct Measuring {
+    /// What is measured.
+    pub protocol: Protocol,
+    /// Masks of the pixels that are known to cause the prediction.
+    pub region: Option<PathBuf>,
+    /// Whether they are resized.
+    pub region_resize: bool,
+}
+
+/// What is written beside the table.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Saved {
+    /// Pictures.
+    pub figures: bool,
+    /// Predicted labels.
+    pub prediction: bool,
+}
+
+/// What all inputs have in common.
+#[derive(Debug)]
+pub struct Explaining<'a, const D: usize> {
+    /// The network.
+    pub explainer: &'a Explainer<D>,
+    /// What is known of it.
+    pub model: &'a Model,
+    /// Where it computes.
+    pub device: &'a Device,
+    /// What is asked.
+    pub asked: Asked,
+    /// How maps are made.
+    pub how: How,
+    /// How they are shown and saved.
+    pub style: Style,
+    /// What is written.
+    pub saved: Saved,
+    /// Where annotations come from.
+    pub annotations: AnnotationFiles,
+    /// How maps are measured, if they are.
+    pub measuring: Option<Measuring>,
+    /// Slice of scans, for a network that takes images.
+    pub slice: Option<usize>,
+    /// The folder of the table.
+    pub out: PathBuf,
+    /// Errors in words.
+    pub words: fn(&Error) -> String,
+}
+
+/// Everything found out about one input.
+#[derive(Debug)]
+pub struct Explained<const D: usize> {
+    input: Input<D>,
+    seen: Observation<D>,
+    annotations: Annotations,
+    /// Nothing where there is only background.
+    asked: Option<Answered<D>>,
+    seconds: f64,
+}
+
+#[derive(Debug)]
+struct Answered<const D: usize> {
+    question: Question<D>,
+    /// One for each figure.
+    maps: Vec<Maps<D>>,
+    judged: Vec<Judged>,
+}
+
+/// Which files of a folder are inputs: images, arrays and scans by their names. Folders that hold DICOM files
+/// are one input each. `out`, where results go, is not looked into.
+pub fn inputs(out: &Path) -> impl Fn(&Path) -> What {
+    const IMAGES: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "npy"];
+    let out = out.canonicalize().ok();
+    move |path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        // The pixels of headers that are inputs themselves.
+        let of_header = [".img", ".img.gz"].iter().any(|ending| name.ends_with(ending));
+        match every_file(path) {
+            What::Input if of_header => What::Other,
+            What::Input => {
+                let ending = name.rsplit('.').next().unwrap_or_default();
+                let is_image = IMAGES.contains(&ending) || is_scan(path);
+                if is_image { What::Input } else { What::Other }
+            }
+            What::Other if out.is_some() && path.canonicalize().ok() == out => What::Hidden,
+            What::Other if holds_dicom(path) => What::Input,
+            what => what,
+        }
+    }
+}
+
+/// Whether a folder's first file is DICOM.
+fn holds_dicom(folder: &Path) -> bool {
+    let Ok(files) = fs::read_dir(folder) else { return false };
+    let files = files.flatten().map(|file| file.path()).filter(|file| file.is_file());
+    let plain = |file: &PathBuf| every_file(file) == What::Input;
+    files.filter(plain).min().is_some_and(|first| is_dicom_file(&first))
+}
+
+impl<const D: usize> Work for Explaining<'_, D> {
+    type Read = Input<D>;
+    type Made = Explained<D>;
+
+    fn contents(&self, item: &Item) -> Result<String, WorkError> {
+        let all = || -> Result<String> {
+            ensure!(item.path.exists(), "there is no such file");
+            let mut files = files_of(&item.path)?;
+            let AnnotationFiles { truth, instances, .. } = self.annotations_of(item)?;
+            files.extend([truth, instances, self.region_of(item)?].into_iter().flatten());
+            Ok(sha256(files)?)
+        };
+        all().map_err(|error| self.failed(item, &error))
+    }
+
+    fn read(&self, item: &Item) -> Result<Input<D>, WorkError> {
+        let read = || {
+            let slice = item.fields.get("slice").map(|text| {
+                text.parse().with_context(|| format!("slice {text} is no number from 0"))
+            });
+            let slice = slice.transpose()?.or(self.slice);
+            let input = read::open(&item.path, slice, self.model, self.device)?;
+            Ok(Input { name: item.name.clone(), ..input })
+        };
+        read().map_err(|error| self.failed(item, &error))
+    }
+
+    fn make(&self, item: &Item, input: Input<D>) -> Result<Explained<D>, WorkError> {
+        self.explain(item, input).map_err(|error| self.failed(item, &error))
+    }
+
+    fn write(&self, item: &Item, made: Explained<D>) -> Result<Vec<Row>, WorkError> {
+        self.rows(item, made).map_err(|error| match error.downcast_ref::<CannotWrite>() {
+            Some(_) => WorkError::Run((self.words)(&error)),
+            None => self.failed(item, &error),
+        })
+    }
+}
+
+/// A file that cannot be written: the next one could not be, either.
+#[derive(Debug)]
+struct CannotWrite;
+
+impl std::error::Error for CannotWrite {}
+
+impl fmt::Display for CannotWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("results cannot be kept")
+    }
+}
+
+impl<const D: usize> Explaining<'_, D> {
+    /// What is wrong with this input, or, if the device does not answer any more, with all.
+    fn failed(&self, item: &Item, error: &Error) -> WorkError {
+        let words = (self.words)(error);
+        if is_gone(self.device) {
+            return WorkError::Run(words);
+        }
+        let path = item.path.display();
+        WorkError::Item(words.trim_start_matches(&format!("cannot use {path}: ")).into())
+    }
+
+    /// The annotations of an input: those that the manifest names beside itself, or those of its name.
+    fn annotations_of(&self, item: &Item) -> Result<AnnotationFiles> {
+        let all = self.annotations.clone();
+        let truth = self.beside(item, "truth", all.truth.as_deref())?;
+        let instances = self.beside(item, "instances", all.instances.as_deref())?;
+        Ok(AnnotationFiles { truth, instances, ..all })
+    }
+
+    fn region_of(&self, item: &Item) -> Result<Option<PathBuf>> {
+        let region = self.measuring.as_ref().and_then(|measuring| measuring.region.as_deref());
+        self.beside(item, "region", region)
+    }
+
+    /// The file of an input that its manifest names in a column, seen from the manifest; or the one of its
+    /// name in a folder, which may have the inputs' folders in it.
+    fn beside(&self, item: &Item, field: &str, all: Option<&Path>) -> Result<Option<PathBuf>> {
+        if let Some(named) = item.fields.get(field) {
+            // The path of the input is the manifest's folder, and then its name.
+            let above = Path::new(&item.name).components().count();
+            let folder = item.path.ancestors().nth(above).unwrap_or(Path::new(""));
+            return Ok(Some(folder.join(named)));
+        }
+        let Some(all) = all else { return Ok(None) };
+        let below = Path::new(&item.name).parent().map(|parent| all.join(parent));
+        let folder = below.filter(|folder| folder.is_dir());
+        beside(folder.as_deref().unwrap_or(all), &item.path).map(Some)
+    }
+
+    /// What is asked of an input.
+    fn asked_of(&self, item: &Item) -> Result<Asked> {
+        let list = |field: &str, between: char, all: &[String]| match item.fields.get(field) {
+            Some(text) => text.split(between).map(|part| part.trim().to_string()).collect(),
+            None => all.to_vec(),
+        };
+        Ok(Asked {
+            layers: list("layer", ',', &self.asked.layers),
+            classes: list("class", ',', &self.asked.classes),
+            methods: list("method", ',', &self.asked.methods),
+            pixels: list("pixels", ';', &self.asked.pixels),
+        })
+    }
+
+    fn explain(&self, item: &Item, input: Input<D>) -> Result<Explained<D>> {
+        let start = Instant::now();
+        let seen = self.explainer.observe(input.tensor.clone())?;
+        let annotations = self.annotations_of(item)?.read(&input, &seen)?;
+        let asked = self.asked_of(item)?;
+        let asked = match ask(&asked, &annotations, self.model, &seen) {
+            Ok(question) => {
+                let answers = explain(&question, &seen, &self.how, || ());
+                let maps: Vec<_> = answers.map(|answer| answer.maps).collect();
+                let judged = self.measure(item, (&input, &seen), &asked, &annotations)?;
+                Some(Answered { question, maps, judged })
+            }
+            Err(error) if error.is::<OnlyBackground>() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Explained { input, seen, annotations, asked, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    fn measure(
+        &self,
+        item: &Item,
+        (input, seen): (&Input<D>, &Observation<D>),
+        asked: &Asked,
+        annotations: &Annotations,
+    ) -> Result<Vec<Judged>> {
+        let Some(Measuring { protocol, region_resize, .. }) = &self.measuring else {
+            return Ok(vec![]);
+        };
+        let region = self.region_of(item)?;
+        let region = region.map(|region| measure::region(&region, *region_resize, input));
+        let region = region.transpose()?;
+        let seen = (seen, self.model);
+        measure(seen, asked, annotations, region.as_deref(), protocol, &|_, _| ())
+    }
+
+    /// Draws and writes, and says it in rows.
+    fn rows(&self, item: &Item, made: Explained<D>) -> Result<Vec<Row>> {
+        let Explained { input, seen, annotations, asked, seconds } = made;
+        let notes = input.notes.iter().chain(&annotations.notes).cloned().collect::<Vec<_>>();
+        let notes = Some(notes.join("\n")).filter(|notes| !notes.is_empty());
+        let about = |row: Row| {
+            let row = row.with("seconds", seconds).with("engine", seen.engine().to_string());
+            row.with_some("notes", notes.clone())
+        };
+        let folder = item.folder();
+        let truth = annotations.truth.as_ref();
+        let scene = Scene { input: &input, seen: &seen, model: self.model, truth };
+        let style = Style { print: self.style.print.of(&item.name), ..self.style.clone() };
+        let (mut rows, mut others, mut overview) = (vec![], vec![], Overview::default());
+        if let Some(Answered { question, maps, judged }) = asked {
+            for (number, (figure, maps)) in question.figures.iter().zip(maps).enumerate() {
+                let answer = Answer { figure, maps };
+                let drawn = match self.saved.figures {
+                    true => draw(scene, &question, &answer, &style, &mut overview)?,
+                    false => tell(scene, &question, &answer, &style)?,
+                };
+                self.write_files(&folder, &drawn.files)?;
+                others.extend(drawn.figures);
+                for map in &drawn.maps {
+                    let files = self.names(&folder, &map.files);
+                    let found = rows_of(map, judged.get(number), drawn.judged.as_ref());
+                    rows.extend(found.into_iter().map(|row| row.with_some("files", files.clone())));
+                }
+                rows.extend(drawn.failures.iter().filter_map(failed_row));
+            }
+        }
+        let mut sheets = overview.files(&style.print)?;
+        if self.saved.prediction {
+            sheets.push(draw_prediction(&input, &seen)?);
+        }
+        self.write_files(&folder, &sheets)?;
+        others.extend(sheets.into_iter().map(|file| file.name));
+        if rows.is_empty() {
+            rows.push(Row::new().with("status", EMPTY));
+        }
+        // What belongs to no map alone is named by the first one.
+        let first = rows[0].text("files").map(String::from);
+        let others = self.names(&folder, &others);
+        let all: Vec<String> = others.into_iter().chain(first).collect();
+        if !all.is_empty() {
+            rows[0] = std::mem::take(&mut rows[0]).with("files", all.join("\n"));
+        }
+        Ok(rows.into_iter().map(about).collect())
+    }
+
+    /// Paths below the folder of the table, a line each.
+    fn names(&self, folder: &Path, files: &[String]) -> Option<String> {
+        let path = |file: &String| Path::new(MAPS).join(folder).join(file).display().to_string();
+        let paths: Vec<String> = files.iter().map(path).collect();
+        Some(paths.join("\n")).filter(|paths| !paths.is_empty())
+    }
+
+    /// Writes files under names that a run which goes on writes again.
+    fn write_files(&self, folder: &Path, files: &[File]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let folder = self.out.join(MAPS).join(folder);
+        let write = |file: &File| {
+            fs::create_dir_all(&folder)?;
+            let part = folder.join(format!("{}.part", file.name));
+            fs::write(&part, &file.bytes)?;
+            fs::rename(&part, folder.join(&file.name))
+        };
+        for file in files {
+            write(file)
+                .with_context(|| format!("cannot write {}", folder.join(&file.name).display()))
+                .context(CannotWrite)?;
+        }
+        Ok(())
+    }
+}
+
+/// The folder of pictures and arrays, beside the table.
+const MAPS: &str = "maps";
+
+/// The status of what was asked about and is not there.
+const EMPTY: &str = "empty";
+
+/// The columns of the table, after those that every table has.
+pub fn columns() -> Vec<Column> {
+    const COLUMNS: [(&str, Kind, &str); 30] = [
+        ("image", Kind::Integer, "place in a batch [N, C, …], from 0"),
+        ("class", Kind::Integer, "the class asked about"),
+        ("class_name", Kind::Text, "what it is called, if that is known"),
+        ("method", Kind::Text, "what made the map"),
+        ("layer", Kind::Text, "of which layer"),
+        ("pixel_set", Kind::Text, "the explained pixels"),
+        ("pixels", Kind::Integer, "how many there are"),
+        ("score", Kind::Number, "the class's logits summed over them"),
+        ("raw_min", Kind::Number, "smallest value of the signed map, in the unit of the score"),
+        ("raw_max", Kind::Number, "largest value"),
+        ("rounding", Kind::Number, "how large a value can be through rounding alone"),
+        ("status", Kind::Text, "positive, all-negative, all-zero, rounding; empty: no such pixels"),
+        ("layer_share", Kind::Number, "--certify: part of the score that comes through the layer"),
+        ("bypass_share", Kind::Number, "--certify: part that goes past the layer"),
+        ("bias_share", Kind::Number, "--certify: part that comes from biases and constants"),
+        (
+            "certificate_error",
+            Kind::Number,
+            "--certify: how far the parts are from the score, relative",
+        ),
+        ("map_sum", Kind::Number, "--certify: what the map adds up to"),
+        ("lost", Kind::Number, "--certify: what the map leaves out of the layer's part"),
+        ("impossible", Kind::Number, "--certify: share of the map where influence is impossible"),
+        ("dice", Kind::Number, "--truth: of the class's prediction"),
+        ("true_positives", Kind::Integer, "--truth: pixels predicted and annotated"),
+        ("false_positives", Kind::Integer, "--truth: predicted, not annotated"),
+        ("false_negatives", Kind::Integer, "--truth: annotated, not predicted"),
+        ("height", Kind::Integer, "rows of the raw map"),
+        ("width", Kind::Integer, "columns"),
+        ("depth", Kind::Integer, "slices, of volumes"),
+        ("engine", Kind::Text, "what computed the gradients"),
+        ("seconds", Kind::Number, "time for all maps of the input, with the forward pass"),
+        ("notes", Kind::Text, "how the input and its annotation were understood, one a line"),
+        ("missing", Kind::Text, "--metric: what has no value and why, one a line"),
+    ];
+    let columns = COLUMNS.map(|(name, kind, about)| Column::new(name, kind, about));
+    let metrics = Metric::all().iter().map(|metric| {
+        let about = format!("--metric {metric}; see docs/metrics.md");
+        Column::new(metric_column(*metric), Kind::Number, about)
+    });
+    columns.into_iter().chain(metrics).collect()
+}
+
+/// A metric's name as SQL takes it.
+fn metric_column(metric: Metric) -> String {
+    metric.name().replace('-', "_")
+}
+
+/// The rows of a map: one for each image of the batch.
+fn rows_of(map: &MapReport, judged: Option<&Judged>, truth: Option<&JudgedReport>) -> Vec<Row> {
+    let measured = judged.and_then(|judged| {
+        judged.rows.iter().find(|row| row.method == map.method && row.layer == map.layer)
+    });
+    let of_image = |image: usize| {
+        let mut row = Row::new()
+            .with("image", image)
+            .with("class", map.class)
+            .with_some("class_name", map.class_name.clone())
+            .with("method", map.method.clone())
+            .with("layer", map.layer.clone())
+            .with("pixel_set", map.pixel_set.clone())
+            .with("pixels", map.pixels[image])
+            .with("score", map.score[image])
+            .with("raw_min", map.raw_min[image])
+            .with("raw_max", map.raw_max[image])
+            .with("rounding", map.rounding[image])
+            .with("status", map.status[image].clone());
+        let sides = ["width", "height", "depth"].into_iter().zip(map.shape[2..].iter().rev());
+        row = sides.fold(row, |row, (side, length)| row.with(side, *length));
+        if let Some(found) = &map.certificate {
+            let past = found.bypasses.as_ref();
+            let past = past.map(|past| past.iter().map(|(_, part)| part).sum::<f64>());
+            row = row
+                .with("layer_share", found.layer)
+                .with_some("bypass_share", past)
+                .with_some("bias_share", found.bias)
+                .with_some("certificate_error", found.completeness_error)
+                .with("map_sum", found.map)
+                .with("lost", found.lost)
+                .with_some("impossible", found.impossible);
+        }
+        if let Some(truth) = truth {
+            row = row
+                .with_some("dice", truth.dice)
+                .with("true_positives", truth.true_positives)
+                .with("false_positives", truth.false_positives)
+                .with("false_negatives", truth.false_negatives);
+        }
+        if let Some(measured) = measured {
+            let values = measured.values.iter();
+            row = values.fold(row, |row, (metric, value)| row.with(metric_column(*metric), *value));
+            let missing = measured.missing.iter().map(|(metric, why)| format!("{metric}: {why}"));
+            let missing = missing.collect::<Vec<_>>().join("\n");
+            row = row.with_some("missing", Some(missing).filter(|missing| !missing.is_empty()));
+        }
+        row
+    };
+    (0..map.pixels.len()).map(of_image).collect()
+}
+
+/// The row of a map that there is not; none of a class that was not asked for by name.
+fn failed_row(failure: &Failure) -> Option<Row> {
+    if failure.optional {
+        return None;
+    }
+    let row = Row::new()
+        .with("class", failure.class)
+        .with("pixel_set", failure.pixel_set.clone())
+        .with_some("method", failure.method.clone())
+        .with_some("layer", failure.layer.clone());
+    Some(match failure.empty {
+        true => row.with("status", EMPTY).with("pixels", 0usize),
+        false => row.with("error", failure.error.clone()),
+    })
+}
