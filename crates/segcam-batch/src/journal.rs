@@ -142,7 +142,10 @@ impl Journal {
         self.end += line.len() as u64;
         // A killed process loses nothing that was written; a power cut at most a second's work.
         if self.synced.elapsed() > Duration::from_secs(1) {
-            self.file.sync_data().map_err(BatchError::file("write", &self.path))?;
+            let synced = self.file.sync_data();
+            // Into a file that somebody removed, writing works.
+            let there = synced.and_then(|()| self.path.metadata());
+            there.map_err(BatchError::file("write", &self.path))?;
             self.synced = Instant::now();
         }
         Ok(place)

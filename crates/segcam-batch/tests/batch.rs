@@ -266,7 +266,7 @@ fn shards_together_are_the_whole() {
 
 #[test]
 fn lines_that_are_cut_off_are_computed_again() {
-    let (texts, out) = (texts(8), tempdir().expect("a folder"));
+    let (texts, out) = (texts(20), tempdir().expect("a folder"));
     let items = items(texts.path());
     let stop = Stop::new();
     let stopping = Lengths { stop_after: Some((6, stop.clone())), ..work(out.path()) };
