@@ -1,7 +1,7 @@
 """`segcam batch` over a folder of images beside pytorch-grad-cam in a Python loop: the same network and weights,
 images, class, pixels, layers and methods.
 
-    cargo xtask bench-peers --batch [--images N]
+    cargo xtask bench-peers --batch [IMAGES]
 
 Both are whole processes from start to end; in each round they run one after the other. The raw maps' extremes are
 compared before times are.

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "usage: cargo xtask check
        cargo xtask backends [DEVICE…]
        cargo xtask bench-peers [--quick] [--convolutions] [--cost] [--json FILE] [--plot FILE] [--only TEXT]
+       cargo xtask bench-peers --batch [IMAGES]
        cargo xtask gpu [torch] [vulkan]
        cargo xtask onnx-zoo [--json FILE]
        cargo xtask mutants [CRATE…]";

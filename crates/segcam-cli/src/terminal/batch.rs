@@ -1,9 +1,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use indicatif::ProgressStyle;
+use indicatif::{HumanDuration, ProgressStyle};
 use segcam::Explainer;
 use segcam::burn::tensor::Device;
 use segcam_batch::{Batch, Item, Listing, Progress, Stop, Summary, list, manifest};
@@ -23,6 +24,9 @@ const SOME_FAILED: u8 = 3;
 const INTERRUPTED: u8 = 130;
 /// Failures that are printed; the table has all.
 const PRINTED: usize = 10;
+
+/// How often a line says how far a run is.
+const SAY_EACH: Duration = Duration::from_secs(60);
 
 /// `segcam batch`
 pub(crate) fn run(args: &BatchArgs, talk: Talk) -> Result<Finished> {
@@ -160,12 +164,22 @@ fn explain<const D: usize>(
     let style = "{wide_bar} {pos}/{len}, {per_sec}, {eta} left {msg}";
     bar.set_style(ProgressStyle::with_template(style)?);
     let failed = AtomicUsize::new(0);
-    let progress = |progress: Progress| match progress {
-        Progress::Failed(..) => {
+    let said = Mutex::new(Instant::now());
+    let progress = |progress: Progress| {
+        if let Progress::Failed(..) = progress {
             let failed = failed.fetch_add(1, Ordering::Relaxed) + 1;
             bar.set_message(format!("({failed} failed)"));
+            return;
         }
-        _ => bar.inc(1),
+        bar.inc(1);
+        // Where no bar can be drawn, as in the log of a cluster's job.
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if talk != Talk::Quiet && bar.is_hidden() && said.elapsed() > SAY_EACH {
+            *said = Instant::now();
+            let (done, left) = (bar.position(), HumanDuration(bar.eta()));
+            let failed = failed.load(Ordering::Relaxed);
+            eprintln!("{done} of {} inputs, {failed} failed, about {left} left", items.len());
+        }
     };
     let summary = batch.run(items, work, &progress, &stop);
     bar.finish_and_clear();
