@@ -72,12 +72,14 @@ export const shot = (page, name) => page.screenshot({ path: join(screenshots, `$
 
 /** Where a pixel of the image is on the screen, in the panel of that number. */
 export async function place(page, [y, x], panel = 0) {
-  return page.evaluate(([y, x, number]) => {
+  return page.evaluate(async ([y, x, number]) => {
     const canvas = document.querySelectorAll(".panel .view canvas")[number];
     const box = canvas.getBoundingClientRect();
-    const { picture, label_size } = window.segcamTest?.look ?? {};
-    const [rows, columns] = picture ?? [256, 256];
-    const [high, wide] = label_size ?? [1, 1];
+    const id = document.querySelector('#images [aria-selected="true"]')?.dataset.id;
+    // Of a report, which has no server, the pictures are those of the nuclei.
+    const known = (window.segcamLooks ??= { undefined: { picture: [256, 256], label_size: [1, 1] } });
+    known[id] ??= await (await fetch(`/api/v1/images/${id}?view=test`)).json();
+    const { picture: [rows, columns], label_size: [high, wide] } = known[id];
     const scale = Math.min(box.width / columns, box.height / rows);
     return [
       box.left + box.width / 2 + ((x + 0.5) * wide - columns / 2) * scale,

@@ -105,7 +105,7 @@ pub(crate) struct Looked {
 #[derive(Debug)]
 enum Shown {
     Picture(RgbImage),
-    Volume(Tensor<5>),
+    Volume(Box<Tensor<5>>),
 }
 
 /// Labels that are left out of an annotation, where others are numbers of classes.
@@ -157,7 +157,7 @@ impl Looked {
                 let flat = here(&input.tensor)?.reshape([1, dims[1], dims[D - 2], dims[D - 1]]);
                 Shown::Picture(draw(&flat, None))
             }
-            _ => Shown::Volume(whole.clone()),
+            _ => Shown::Volume(Box::new(whole.clone())),
         };
         let grey = (D == 5).then(|| {
             let first = whole.narrow(1, 0, 1);
