@@ -87,7 +87,7 @@ export function drawAnswer(into) {
     const impossible = exact?.certificate?.impossible;
     row(list, "Influence impossible", impossible == null ? wait : percent(impossible),
       "The part of the map that lies where no change could reach the explained pixels");
-    row(list, "Against … for", `${short(report.raw_min[0])} … ${short(report.raw_max[0])}`, "Smallest and largest value, in the score's unit");
+    row(list, "Range", `${short(report.raw_min[0])} … ${short(report.raw_max[0])}`, "Strongest against and for the class, in the score's unit");
     part.append(list);
     const status = statusOf(report);
     if (status) part.append(el("p", "warn", status));
