@@ -9,9 +9,6 @@ pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
     img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// Name of the cookie that holds the token.
-const COOKIE: &str = "segcam";
-
 /// Tells requests that may be answered from others.
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -50,10 +47,12 @@ impl Guard {
             return Err(Response::error(403, "another page may not ask this server"));
         }
         let Some(token) = &self.token else { return Ok(()) };
+        // Cookies do not know ports, and there may be several studios.
+        let own = format!("segcam-{}", self.address.port());
         let bearer = named("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let cookies = named("cookie").unwrap_or("").split(';');
         let mut cookies = cookies.filter_map(|cookie| cookie.trim().split_once('='));
-        let cookie = cookies.find_map(|(name, value)| (name == COOKIE).then_some(value));
+        let cookie = cookies.find_map(|(name, value)| (name == own).then_some(value));
         if [bearer, cookie].into_iter().flatten().any(|given| is_same(given, token)) {
             return Ok(());
         }
@@ -61,7 +60,7 @@ impl Guard {
             && head.path == "/"
             && head.query("token").is_some_and(|given| is_same(&given, token))
         {
-            let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict");
+            let cookie = format!("{own}={token}; Path=/; HttpOnly; SameSite=Strict");
             let there = Response::new("text/plain", "").with_status(303);
             return Err(there.with_header("Location", "/").with_header("Set-Cookie", cookie));
         }
