@@ -4,6 +4,7 @@ mod backends;
 mod gpu;
 mod mutants;
 mod peers;
+mod studio;
 mod zoo;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask check
        cargo xtask bench-peers --batch [IMAGES]
        cargo xtask gpu [torch] [vulkan]
        cargo xtask onnx-zoo [--json FILE]
+       cargo xtask studio [flows] [time] [load[=SECONDS]]
        cargo xtask mutants [CRATE…]";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Some((task, options)) if task == "bench-peers" => peers::run(options),
         Some((task, builds)) if task == "gpu" => gpu::run(builds),
         Some((task, options)) if task == "onnx-zoo" => zoo::run(options),
+        Some((task, parts)) if task == "studio" => studio::run(parts),
         Some((task, crates)) if task == "mutants" => mutants::run(crates),
         _ => {
             eprintln!("{USAGE}");

@@ -30,7 +30,7 @@ const FALSE_ALARM: Rgb<u8> = Rgb([204, 121, 167]);
 const PAINTED: f32 = 0.65;
 const THIN: f32 = 0.35;
 /// Brightness of the picture under the heat.
-const BACKDROP: f32 = 0.8;
+pub(crate) const BACKDROP: f32 = 0.8;
 /// Small images are enlarged by a whole factor while their longer side stays within this; in figures
 /// of many panels large ones are shrunk to it.
 const GOOD_SIDE: u32 = 512;
@@ -463,7 +463,7 @@ fn dim(picture: &RgbImage) -> RgbImage {
 
 /// A picture of a tensor `[1, C, H, W]`: its channels as red, green and blue if it has three, otherwise
 /// its first one in grey. Black and white are the `window`'s ends, or its smallest and largest value.
-fn draw(tensor: &Tensor<4>, window: Option<(f32, f32)>) -> RgbImage {
+pub(crate) fn draw(tensor: &Tensor<4>, window: Option<(f32, f32)>) -> RgbImage {
     let [_, channels, height, width] = tensor.dims();
     let plane = |channel: usize| {
         Plane::from_tensor(&tensor.clone().narrow(1, channel, 1), 0, [height, width])

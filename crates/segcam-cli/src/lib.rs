@@ -11,7 +11,8 @@
 //!
 //! [`Report`](report::Report) collects the numbers. [`measure`](measure::measure) takes the place of the
 //! last steps where maps are judged, and [`Evaluation`](tables::Evaluation) that of the report.
-//! [`Explaining`](batch::Explaining) takes all steps for each of many inputs.
+//! [`Explaining`](batch::Explaining) takes all steps for each of many inputs, [`Page`](html::Page) puts
+//! answers into one file to look at, and [`Studio`](studio::Studio) takes the steps for whoever asks through a page.
 
 pub mod annotations;
 pub mod ask;
@@ -19,6 +20,7 @@ pub mod batch;
 mod canvas;
 pub mod draw;
 pub mod explain;
+pub mod html;
 pub mod measure;
 pub mod network;
 pub mod nuclei;
@@ -27,6 +29,7 @@ pub mod print;
 pub mod read;
 pub mod report;
 pub mod scan;
+pub mod studio;
 pub mod summary;
 pub mod tables;
 pub mod view;

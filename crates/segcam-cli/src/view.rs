@@ -4,6 +4,7 @@ use image::{Rgb, RgbImage};
 use segcam::burn::tensor::{Int, Tensor, TensorData};
 use segcam::core::upsample;
 use segcam::render::label;
+use serde::Serialize;
 
 /// What is known of a side of a volume.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +18,36 @@ pub struct Side {
 impl Side {
     /// A side of which nothing is known.
     pub const PLAIN: Self = Self { letters: None, spacing: 1.0 };
+}
+
+/// A plane of a volume in words: where it is, and which voxels its pixels show.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlaneReport {
+    /// `axial`, `coronal`, `sagittal`; `z`, `y`, `x` where nothing is known of directions.
+    pub name: &'static str,
+    /// The side `0` to `2` of the volume that it stands across.
+    pub across: usize,
+    /// How many there are.
+    pub count: usize,
+    /// From top to bottom.
+    pub rows: AxisReport,
+    /// From left to right.
+    pub columns: AxisReport,
+}
+
+/// A side of a volume as a plane shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct AxisReport {
+    /// The side of the volume, 0 to 2.
+    pub side: usize,
+    /// Whether the largest index comes first.
+    pub flipped: bool,
+    /// How many voxels it has.
+    pub voxels: usize,
+    /// How many pixels show them.
+    pub pixels: usize,
+    /// What is written where it begins, and where it ends.
+    pub letters: Option<(char, char)>,
 }
 
 /// The layout of one image of a batch.
@@ -114,6 +145,39 @@ impl View {
         self.planes.as_ref().map(|planes| planes.at)
     }
 
+    /// The planes in words; none of an image.
+    pub(crate) fn reports(&self) -> Vec<PlaneReport> {
+        let Some(Planes { tiles, .. }) = &self.planes else { return vec![] };
+        // Every side but the one across is a row or a column of another tile.
+        let voxels = |side: usize| {
+            let mut axes = tiles.iter().flat_map(|tile| [tile.rows, tile.columns]);
+            axes.find_map(|axis| (axis.side == side).then_some(axis.voxels)).unwrap_or(1)
+        };
+        let report = |tile: &Tile| PlaneReport {
+            name: tile.name,
+            across: tile.across,
+            count: voxels(tile.across),
+            rows: tile.rows.report(),
+            columns: tile.columns.report(),
+        };
+        tiles.iter().map(report).collect()
+    }
+
+    /// One plane of a volume `[1, C, z, y, x]` as `[1, C, H, W]`; `None` if there is none like that.
+    pub(crate) fn plane(
+        &self,
+        volume: &Tensor<5>,
+        plane: usize,
+        at: usize,
+        smooth: bool,
+    ) -> Option<Tensor<4>> {
+        let tile = self.planes.as_ref()?.tiles.get(plane)?;
+        let [_, _, sides @ ..] = volume.dims();
+        let mut through = [0; 3];
+        through[tile.across] = at;
+        (at < sides[tile.across]).then(|| tile.cut(volume, through, smooth))
+    }
+
     /// What is added to captions.
     pub(crate) fn name(&self) -> String {
         let Some(Planes { at, tiles, .. }) = &self.planes else { return String::new() };
@@ -194,6 +258,11 @@ fn paint(image: &mut RgbImage, x: u32, y: u32, part: f32) {
 }
 
 impl Axis {
+    fn report(&self) -> AxisReport {
+        let Self { side, flipped, voxels, pixels, letters } = *self;
+        AxisReport { side, flipped, voxels, pixels, letters }
+    }
+
     /// The pixel at which a voxel's middle is.
     fn place(&self, voxel: usize) -> f64 {
         let voxel = if self.flipped { self.voxels - 1 - voxel } else { voxel };

@@ -30,7 +30,7 @@ mod text;
 pub use chart::{Chart, Point, Series, charts, charts_svg};
 pub use colormap::Colormap;
 pub use figure::{Bar, Figure, Panel, figure, short_number};
-pub use overlay::{outline, overlay, tint};
+pub use overlay::{MOST, SOLID_FROM, outline, overlay, tint};
 pub use picture::picture;
 pub use plane::Plane;
 pub use text::label;

@@ -3,13 +3,13 @@ use image::{Rgb, RgbImage};
 use crate::{Colormap, Plane};
 
 /// Where the heat is nothing the picture shows through; from this heat on it is covered most.
-const SOLID_FROM: f32 = 0.35;
+pub const SOLID_FROM: f32 = 0.35;
 /// A mask smaller than this many pixels in both directions gets a ring.
 const TINY: usize = 10;
 /// How dark the edge of an outline is.
 const EDGE: f32 = 0.55;
 /// How much of the picture is covered at most.
-const MOST: f32 = 0.9;
+pub const MOST: f32 = 0.9;
 
 /// Lays heat over a picture, the more opaque the stronger. Heat lies in `[0, 1]`; under a
 /// [diverging](Colormap::is_diverging) map in `[-1, 1]`, and what is below zero speaks against.

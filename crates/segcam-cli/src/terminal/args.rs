@@ -3,6 +3,7 @@ mod draw;
 mod measure;
 mod print;
 mod sets;
+mod studio;
 mod windows;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ pub(crate) use draw::{DrawArgs, MapArgs, Save};
 pub(crate) use measure::MeasureArgs;
 pub(crate) use print::PrintArgs;
 pub(crate) use sets::SetArgs;
+pub(crate) use studio::StudioArgs;
 
 /// Shows which parts of an image made a segmentation network label its pixels so.
 #[derive(Debug, Parser)]
@@ -37,6 +39,7 @@ pub(crate) use sets::SetArgs;
     after_help = "Examples:
   segcam demo
   segcam demo --volume
+  segcam studio nuclei/
   segcam explain --input nuclei.png
   segcam explain --model espnet --weights espnet.pth --input street.png --class 11
   segcam evaluate --input nuclei/ --out nuclei-evaluation
@@ -69,6 +72,8 @@ impl Args {
 pub(crate) enum Command {
     /// Explain a generated image of cell nuclei, or a generated scan: nothing to prepare, a few seconds
     Demo(DemoArgs),
+    /// Look at images in the browser, and click to ask why
+    Studio(Box<StudioArgs>),
     /// Explain what a network predicts on an image or a volume
     Explain(Box<ExplainArgs>),
     /// Explain each of many inputs: one table, resumed where it stopped, in shards for many machines
@@ -142,6 +147,11 @@ pub(crate) struct DeviceArg {
 }
 
 impl DeviceArg {
+    /// The name, if one was given.
+    pub(crate) fn name(&self) -> Option<&str> {
+        Some(self.name.as_str()).filter(|name| *name != "best")
+    }
+
     pub(crate) fn open(&self) -> Result<Device, DeviceError> {
         if self.name == "best" { Ok(best_device()) } else { device(&self.name) }
     }
@@ -347,6 +357,10 @@ pub(crate) struct ExplainArgs {
     /// Folder for the pictures and the report
     #[arg(long, value_name = "DIR", default_value = "segcam-out")]
     pub(crate) out: PathBuf,
+
+    /// Also write report.html: one file to send on, in which maps can be looked at
+    #[arg(long)]
+    pub(crate) html: bool,
 
     #[command(flatten)]
     pub(crate) draw: DrawArgs,

@@ -9,6 +9,7 @@ use segcam::{CamError, Observation};
 use segcam_cli::ask::{Question, ask};
 use segcam_cli::draw::{Drawn, Scene, draw, draw_prediction, failure};
 use segcam_cli::explain::{Answer, How, explain};
+use segcam_cli::html::Page;
 use segcam_cli::network::class_title;
 use segcam_cli::overview::Overview;
 use segcam_cli::read::{self, Input};
@@ -39,11 +40,22 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
         report.notes.extend(annotations.notes.iter().cloned());
         let mut run = Run { report, out, talk };
         let mut overview = Overview::default();
+        let page = || Page::new(&input, &seen, &annotations, &model);
+        let mut page = args.html.then(page).transpose()?;
         let (seen, stopped) = run.explain(seen, &question, &args.maps.how(), |seen, answer| {
             let truth = annotations.truth.as_ref();
             let scene = Scene { input: &input, seen, model: &model, truth };
+            if let Some(page) = &mut page {
+                page.add(&question, answer, &model, &input)?;
+            }
             draw(scene, &question, answer, &style, &mut overview)
         })?;
+        if let (Some(page), None) = (page, &stopped) {
+            run.report.command = command();
+            let file = page.file(&run.report)?;
+            run.out.write(&file)?;
+            run.report.files.push(file.name);
+        }
         for file in overview.files(&style.print)? {
             run.out.write(&file)?;
             run.report.files.push(file.name);
@@ -140,8 +152,7 @@ impl Run {
             bail!("{}{more}", first.error);
         }
         report.failures.retain(|failure| !failure.optional);
-        report.command =
-            std::env::args_os().map(|part| part.to_string_lossy().into_owned()).collect();
+        report.command = command();
         self.out.write(&report.file()?)?;
         let mut failures: Vec<String> = report.failures.iter().map(in_words).collect();
         if let Some(error) = stopped {
@@ -157,6 +168,11 @@ impl Run {
         }
         Ok(Finished { failures, ..Finished::default() })
     }
+}
+
+/// What was typed.
+fn command() -> Vec<String> {
+    std::env::args_os().map(|part| part.to_string_lossy().into_owned()).collect()
 }
 
 /// A failure as a line that says what failed.

@@ -10,6 +10,7 @@ mod info;
 mod listing;
 mod pixels;
 mod serve;
+mod studio;
 mod summary;
 
 use std::fmt::Display;
@@ -37,6 +38,7 @@ pub(crate) fn run(args: Args) -> Result<Finished> {
     let done = |result: Result<()>| result.map(|()| Finished::default());
     match args.command {
         Command::Demo(demo) => demo::run(&demo, talk),
+        Command::Studio(studio) => done(studio::run(&studio, talk)),
         Command::Explain(explain) => explain::run(&explain, talk),
         Command::Batch(args) => batch::run(&args, talk),
         Command::Merge(args) => done(batch::merge(&args)),

@@ -456,3 +456,34 @@ fn names_of_files_are_names_everywhere() {
         assert!(!name.contains(':'), "{name}");
     }
 }
+
+#[test]
+fn a_report_is_one_file_that_loads_nothing() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    works(path, "explain --input spots.png --pixels class largest --layer mid --html --certify");
+    let page = fs::read_to_string(path.join("segcam-out/report.html")).expect("a page");
+    assert!(!page.contains("http://") && !page.contains("https://"));
+    assert!(!page.contains(" src=") && !page.contains("<link"), "it loads something");
+    let report = json(&path.join("segcam-out/report.json"));
+    assert!(report["files"].as_array().is_some_and(|files| files.contains(&"report.html".into())));
+    let start = page.find("id=\"data\">").expect("data") + "id=\"data\">".len();
+    let end = start + page[start..].find("</script>").expect("its end");
+    let data: Value = serde_json::from_str(&page[start..end]).expect("json");
+    // Both questions with the report's numbers.
+    let maps: Vec<&Value> = data["figures"]
+        .as_array()
+        .expect("figures")
+        .iter()
+        .flat_map(|figure| figure["maps"].as_array().expect("maps"))
+        .collect();
+    let wanted = report["maps"].as_array().expect("maps");
+    assert_eq!(maps.len(), wanted.len());
+    for (given, wanted) in maps.iter().zip(wanted) {
+        for number in ["pixel_set", "score", "raw_min", "raw_max", "status", "certificate"] {
+            assert_eq!(given["report"][number], wanted[number], "{number}");
+        }
+    }
+    npy(&path.join("two.npy"), &[2, 1, 32, 32], &[0.5; 2048]);
+    fails(path, "explain --input two.npy --pixels all --class 1 --html --out two", &["--html"]);
+}

@@ -1,0 +1,94 @@
+// @ts-check
+// How sheets are painted: outlines of what is predicted, colours and contours of maps.
+
+import { ANNOTATED, classColor, painted, scaled } from "./colors.js";
+import { contour, isThin, outline } from "./shapes.js";
+import { background, classOf, isClass, state } from "./state.js";
+
+/** @typedef {import("./state.js").Sheet} Sheet */
+
+/** Outlines of classes, or paint where outlines would hide too much; what is right and wrong with an annotation. @param {Sheet} sheet */
+export function outlines(sheet) {
+  const { labels, truth } = sheet;
+  sheet.outlines = [];
+  sheet.fill = null;
+  if (!labels || !state.look) return;
+  const { rows, columns, values } = labels;
+  const painter = new ImageData(columns, rows);
+  let any = false;
+  /** @param {(at: number) => boolean} member @param {string} color @param {number} cover */
+  const fill = (member, color, cover) => {
+    const [r, g, b] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+    for (let at = 0; at < values.length; at++) {
+      if (member(at)) painter.data.set([r, g, b, 255 * cover], 4 * at);
+    }
+    any = true;
+  };
+  const asked = state.class;
+  if (truth && asked !== null) {
+    const should = (/** @type {number} */ at) => truth.values[at] === (state.look?.classes.length === 1 ? 1 : asked);
+    const left = (/** @type {number} */ at) => truth.values[at] === 65535;
+    const is = (/** @type {number} */ at) => isClass(values[at], asked);
+    fill((at) => is(at) && should(at), "#009e73", 0.6);
+    fill((at) => !is(at) && should(at), "#d55e00", 0.65);
+    fill((at) => is(at) && !should(at) && !left(at), "#cc79a7", 0.65);
+    if (!isThin(rows, columns, should)) {
+      const path = outline(rows, columns, should);
+      if (path) sheet.outlines.push({ path, color: ANNOTATED });
+    }
+  }
+  const seen = new Set(values);
+  const many = [...seen].filter((label) => classOf(label) !== null).length > 1;
+  for (const label of seen) {
+    const number = classOf(label);
+    if (number === null) continue;
+    const color = classColor(number, background());
+    const member = (/** @type {number} */ at) => values[at] === label;
+    const thin = isThin(rows, columns, member);
+    if (!truth && (thin || many)) fill(member, color, thin ? 0.6 : 0.35);
+    const path = thin ? null : outline(rows, columns, member);
+    if (path) sheet.outlines.push({ path, color });
+  }
+  if (any) {
+    sheet.fill = new OffscreenCanvas(columns, rows);
+    sheet.fill.getContext("2d")?.putImageData(painter, 0, 0);
+  }
+}
+
+/** The colours that are chosen. */
+export const table = () => state.tables.find((known) => known.name === state.display.colormap) ?? state.tables[0];
+
+/** The values of the first and of the last colour of a map. @param {number} at */
+export function endsOf(at) {
+  const reports = state.answer?.maps.map((map) => map.report) ?? [];
+  const range = (/** @type {import("./api.js").MapReport | null | undefined} */ report) => ({ low: report?.raw_min[0] ?? 0, high: report?.raw_max[0] ?? 0 });
+  const { scale } = state.display;
+  const diverging = table().diverging;
+  if (scale === "shared") {
+    const all = reports.filter((report) => report !== null).map(range);
+    const shared = { low: Math.min(...all.map((one) => one.low)), high: Math.max(...all.map((one) => one.high)) };
+    return scaled(shared, diverging ? "signed" : "max-abs");
+  }
+  return scaled(range(reports[at]), diverging ? "signed" : /** @type {import("./colors.js").Scale} */ (scale === "own" ? "max-abs" : scale));
+}
+
+/** @param {Sheet} sheet */
+export function paintSheet(sheet) {
+  const colors = table();
+  sheet.maps.forEach((map, at) => {
+    const report = state.answer?.maps[at]?.report;
+    if (!map || !report) return;
+    const { rows, columns, values } = map.raster;
+    const ends = endsOf(at);
+    map.heat = new OffscreenCanvas(columns, rows);
+    map.heat.getContext("2d")?.putImageData(painted(values, columns, ends, colors, state.about?.cover.solid_from ?? 0.35), 0, 0);
+    map.contours = [];
+    if (state.display.contours && ["positive", "all-negative"].includes(report.status[0])) {
+      const strongest = Math.max(ends.high, -ends.low);
+      for (const part of [0.25, 0.5, 0.75]) {
+        map.contours.push({ path: contour(map.raster, part * strongest), color: `rgb(255 240 200 / ${0.35 + 0.5 * part})` });
+        if (colors.diverging) map.contours.push({ path: contour(map.raster, -part * strongest), color: `rgb(190 230 255 / ${0.35 + 0.5 * part})` });
+      }
+    }
+  });
+}
