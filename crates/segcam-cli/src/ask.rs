@@ -168,7 +168,16 @@ pub fn ask_sets<const D: usize>(
     model: &Model,
     seen: &Observation<D>,
 ) -> Result<Sets<D>> {
-    let predicted_pixels = predicted_pixels(seen)?;
+    sets_of(asked, annotations, model, predicted_pixels(seen)?)
+}
+
+/// The same where so many pixels are predicted as each class, of each image.
+pub(crate) fn sets_of<const D: usize>(
+    asked: &Asked,
+    annotations: &Annotations,
+    model: &Model,
+    predicted_pixels: Vec<Vec<usize>>,
+) -> Result<Sets<D>> {
     let (classes, class_chosen) = classes(&asked.classes, model, &predicted_pixels)?;
     let optional = asked.classes.iter().any(|class| class == "all");
     let vocabulary = annotations.vocabulary(&model.classes)?;
@@ -263,7 +272,7 @@ impl<const D: usize> Targets<D> {
     }
 }
 
-fn layers<const D: usize>(
+pub(crate) fn layers<const D: usize>(
     asked: &[String],
     model: &Model,
     seen: &Observation<D>,

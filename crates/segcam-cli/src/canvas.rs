@@ -85,6 +85,17 @@ impl<const D: usize> Drawing<D> {
         Ok(Self { heat, colormap, explained, scale, status, caption })
     }
 
+    /// Of one image, from what is drawn.
+    pub(crate) fn of_page(
+        heat: Tensor<D>,
+        explained: Tensor<D>,
+        (colormap, scale): (Colormap, (f64, f64)),
+        status: MapStatus,
+        caption: String,
+    ) -> Self {
+        Self { heat, colormap, explained, scale: vec![scale], status: vec![status], caption }
+    }
+
     pub(crate) fn new(
         map: &Explanation<D>,
         certificate: Option<&Certificate>,
@@ -241,6 +252,23 @@ impl<const D: usize> Canvas<D> {
             view,
             input_size,
         })
+    }
+
+    /// Of an image whose pixels are those of the picture.
+    pub(crate) fn of_page(picture: RgbImage, predicted: Tensor<D>, explained: Tensor<D>) -> Self {
+        let input_size = [picture.height() as usize, picture.width() as usize];
+        Self {
+            backdrop: dim(&picture),
+            picture,
+            backdrops: Default::default(),
+            predicted,
+            explained,
+            seen: None,
+            judged: None,
+            sample: 0,
+            view: View::image(),
+            input_size,
+        }
     }
 
     /// The voxel through which the planes of a volume go.

@@ -78,7 +78,7 @@ impl Show {
     }
 
     /// What the colours mean.
-    fn legend(self) -> &'static str {
+    pub(crate) fn legend(self) -> &'static str {
         match self {
             Self::Signed => "; orange speaks for the class, blue against it",
             Self::Positive { .. } => "",
@@ -342,7 +342,7 @@ fn in_batch<const D: usize>(sample: usize, input: &Input<D>) -> String {
 
 /// One row for each method and one column for each layer, after columns of what is known of the image;
 /// many layers go on in further rows.
-fn in_rows<const D: usize>(
+pub(crate) fn in_rows<const D: usize>(
     canvas: &Canvas<D>,
     panels: Vec<Panel>,
     methods: usize,

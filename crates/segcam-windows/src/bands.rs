@@ -133,10 +133,19 @@ impl Bands<'_> {
         self.parts.len()
     }
 
+    /// Number of rows and of columns of the picture.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// The first row that is not finished after so many rows of windows.
+    pub fn first(&self, done: usize) -> usize {
+        self.starts.get(done).copied().unwrap_or(self.size[0])
+    }
+
     /// The rows of pixels that a row of windows finishes.
     pub fn finished(&self, step: usize) -> Range<usize> {
-        let next = self.starts.get(step + 1).copied().unwrap_or(self.size[0]);
-        self.starts[step]..next
+        self.first(step)..self.first(step + 1)
     }
 
     /// The next rows of predicted labels; `None` if there are no more. Of a binary network 1 stands for its
