@@ -73,11 +73,12 @@ impl Scene<'_> {
             report.files.splice(0..0, files.iter().map(|file| file.name.clone()));
             drawn.files.extend(files);
         }
-        let title = format!(
-            "{input}: {class}, pixel set {set}; {}{}",
-            canvas.legend(),
-            style.show.legend()
-        );
+        let legend = format!("{}{}", canvas.legend(), style.show.legend());
+        let strongest = match self.page.factor {
+            1 => String::new(),
+            side => format!("; each pixel is the strongest of {side} × {side}"),
+        };
+        let title = format!("{input}: {class}, pixel set {set}; {legend}{strongest}");
         let rows = in_rows(&canvas, panels, question.methods.len());
         let files = style.print.files(&figure.file("compare"), &title, rows)?;
         drawn.figures.extend(files.iter().map(|file| file.name.clone()));

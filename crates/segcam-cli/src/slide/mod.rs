@@ -138,8 +138,12 @@ pub fn explain(
             let what = format!("segcam {name} at {}", layer.name);
             let reduced = written(&work, at, (&page, &file, &what), out)?;
             let status = MapStatus::of(tally.range(), tally.rounding());
-            let map =
-                map_report((figure, model), (name, &layer.name), (score, tally, status), &shape);
+            let map = map_report(
+                (figure, asked.set(at), model),
+                (name, &layer.name),
+                (score, tally, status),
+                &shape,
+            );
             report.maps.push(MapReport { seconds, files: vec![file], ..map });
             shown.push(Shown { map: plan.map, reduced, report: report.maps.len() - 1, stem });
         }
@@ -302,6 +306,11 @@ impl<'a> Plan<'a> {
         if whole { self.maps[at].method.name() } else { method.name() }
     }
 
+    /// Name of the pixels of which a map was asked.
+    fn set(&self, at: usize) -> &str {
+        &self.scores[self.maps[at].question].set
+    }
+
     /// Makes every map, row by row; those of earlier runs are kept. `averaging` is called before the sweep
     /// that methods need which average.
     fn maps(&self, bands: &Bands, work: &Unfinished, averaging: &dyn Fn()) -> Result<Vec<Found>> {
@@ -367,7 +376,7 @@ fn finished(path: &Path, name: &str, out: &Folder) -> Result<()> {
 }
 
 fn map_report(
-    (figure, model): (&Figure<4>, &Model),
+    (figure, set, model): (&Figure<4>, &str, &Model),
     (method, layer): (String, &str),
     (score, tally, status): (&Score, &Tally, MapStatus),
     shape: &[usize],
@@ -379,7 +388,7 @@ fn map_report(
         method,
         layer: layer.to_string(),
         shape: vec![1, 1, shape[2], shape[3]],
-        pixel_set: figure.pixels.name(),
+        pixel_set: set.to_string(),
         pixels: vec![score.pixels],
         score: vec![score.score],
         status: vec![status.to_string()],
