@@ -395,11 +395,10 @@ fn most_frequent(predicted: &[Vec<usize>], model: &Model) -> Result<usize> {
 fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Result<Vec<Vec<usize>>, CamError> {
     let prediction = seen.prediction();
     let classes = prediction.classes();
-    let labels = guarded(|| Ok::<_, CamError>(prediction.labels().into_data()))?;
-    let labels: Vec<usize> = labels.iter::<i64>().map(|label| label as usize).collect();
-    let count = |labels: &[usize]| {
+    let labels = guarded(|| Ok::<_, CamError>(prediction.label_values()))?;
+    let count = |labels: &[u32]| {
         let mut counts = vec![0; classes];
-        for &label in labels {
+        for label in labels.iter().map(|label| *label as usize) {
             match classes {
                 // Of a binary network 1 stands for its only class and 0 for none.
                 1 => counts[0] += label,
