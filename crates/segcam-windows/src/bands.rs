@@ -50,6 +50,9 @@ pub struct Asked<'a> {
     pub question: usize,
 }
 
+/// The rows of maps that are finished, each with the map's number.
+pub type FinishedRows = Vec<(usize, Vec<f32>)>;
+
 /// A network that is run over windows of a picture that is never in memory as a whole.
 ///
 /// The same predictions and maps as those of [`Windows::explainer`], in two sweeps over all rows of windows,
@@ -198,7 +201,7 @@ impl Bands<'_> {
         questions: &[Question],
         asked: &[Asked],
         sweep: &mut Sweep,
-    ) -> Result<Option<Vec<(usize, Vec<f32>)>>, CamError> {
+    ) -> Result<Option<FinishedRows>, CamError> {
         let Some(band) = self.band(sweep) else { return Ok(None) };
         asked.iter().try_for_each(|asked| self.expect_possible(asked))?;
         sweep.scores.resize(questions.len(), Score::default());
@@ -273,7 +276,7 @@ impl Bands<'_> {
         asked: &[Asked],
         added_up: &Sweep,
         sweep: &mut Sweep,
-    ) -> Result<Option<Vec<(usize, Vec<f32>)>>, CamError> {
+    ) -> Result<Option<FinishedRows>, CamError> {
         let Some(band) = self.band(sweep) else { return Ok(None) };
         sweep.tallies.resize(asked.len(), Tally::default());
         let numbers: Vec<usize> =
@@ -447,18 +450,13 @@ impl Bands<'_> {
     }
 
     /// Ends a row of windows: the finished rows of maps of such numbers. No `rows` are rows of zeros.
-    fn finish(
-        &self,
-        numbers: Vec<usize>,
-        mut rows: Vec<f32>,
-        sweep: &mut Sweep,
-    ) -> Vec<(usize, Vec<f32>)> {
+    fn finish(&self, numbers: Vec<usize>, mut rows: Vec<f32>, sweep: &mut Sweep) -> FinishedRows {
         rows.resize(numbers.len() * self.height * self.size[1], 0.0);
         let finished = self.hand_out(rows, sweep);
         let each = self.finished(sweep.step).len() * self.size[1];
         sweep.step += 1;
         let rows = finished.chunks(each).map(<[f32]>::to_vec);
-        let mut maps: Vec<(usize, Vec<f32>)> = numbers.into_iter().zip(rows).collect();
+        let mut maps: FinishedRows = numbers.into_iter().zip(rows).collect();
         maps.iter_mut().for_each(|(at, rows)| sweep.tallies[*at].take(rows));
         maps
     }

@@ -50,7 +50,7 @@ mod sweep;
 mod weights;
 mod windows;
 
-pub use bands::{Asked, Bands, Question, Rows};
+pub use bands::{Asked, Bands, FinishedRows, Question, Rows};
 pub use sweep::{Score, Sweep, Tally};
 pub use windows::{WindowError, Windows};
 

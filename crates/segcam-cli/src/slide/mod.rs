@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::annotations::Annotations;
 use crate::ask::{Asked, Figure, Question, Sets, layers, sets_of};
-use crate::draw::{Drawn, Style, failure};
+use crate::draw::{Style, failure};
 use crate::network::Model;
 use crate::report::{MapReport, Report};
 use crate::write::Folder;
@@ -120,38 +120,11 @@ pub fn explain(
     let seconds = begun.elapsed().as_secs_f64() / found.len().max(1) as f64;
 
     let page = Page::of(tiff.size());
-    let scene =
-        Scene { input: wanted.input, model, page, picture: page.picture(&tiff)?, labels: &labels };
+    let picture = page.picture(&tiff)?;
+    let scene = Scene { input: wanted.input, model, page, picture, labels: &labels };
+    let done = Done { question: &question, plan: &asked, found: &found, seconds, work: &work, out };
     for (number, figure) in question.figures.iter().enumerate() {
-        let mut shown = vec![];
-        for (at, plan) in asked.plans.iter().enumerate().filter(|(_, plan)| plan.figure == number) {
-            let (method, layer) = question.map(plan.map);
-            let Found { score, tally } = &found[at];
-            if !tally.is_reached() {
-                let (name, error) = (method.name(), CamError::NoPath { layer: layer.name.clone() });
-                report.failures.push(failure(figure, Some((&name, &layer.name)), &error));
-                continue;
-            }
-            let name = asked.name(at, method, figure);
-            let stem = question.stem(figure, plan.map);
-            let file = format!("{stem}.tif");
-            let what = format!("segcam {name} at {}", layer.name);
-            let reduced = written(&work, at, (&page, &file, &what), out)?;
-            let status = MapStatus::of(tally.range(), tally.rounding());
-            let map = map_report(
-                (figure, asked.set(at), model),
-                (name, &layer.name),
-                (score, tally, status),
-                &shape,
-            );
-            report.maps.push(MapReport { seconds, files: vec![file], ..map });
-            shown.push(Shown { map: plan.map, reduced, report: report.maps.len() - 1, stem });
-        }
-        let members = figure.pixels.on_labels(&labels, figure.class);
-        let (Ok(members), false) = (members, shown.is_empty()) else { continue };
-        let drawn =
-            scene.draw((&question, figure), &members, &shown, &mut report.maps, wanted.style)?;
-        save(drawn, &mut report, out)?;
+        done.draw((number, figure), &scene, wanted.style, &mut report)?;
     }
     if wanted.prediction {
         let path = work.path("prediction");
@@ -168,10 +141,54 @@ pub fn explain(
     Ok(report)
 }
 
-/// Writes the pictures of a figure.
-fn save(drawn: Drawn, report: &mut Report, out: &Folder) -> Result<()> {
-    report.files.extend(drawn.figures);
-    drawn.files.iter().try_for_each(|file| out.write(file))
+/// Maps that are finished, and where they belong.
+struct Done<'a> {
+    question: &'a Question<4>,
+    plan: &'a Plan<'a>,
+    found: &'a [Found],
+    /// The time that each took.
+    seconds: f64,
+    work: &'a Unfinished,
+    out: &'a Folder,
+}
+
+impl Done<'_> {
+    /// Writes the maps of a figure and its pictures.
+    fn draw(
+        &self,
+        (number, figure): (usize, &Figure<4>),
+        scene: &Scene,
+        style: &Style,
+        report: &mut Report,
+    ) -> Result<()> {
+        let mut shown = vec![];
+        let plans = self.plan.plans.iter().enumerate();
+        for (at, plan) in plans.filter(|(_, plan)| plan.figure == number) {
+            let (method, layer) = self.question.map(plan.map);
+            if !self.found[at].tally.is_reached() {
+                let (name, error) = (method.name(), CamError::NoPath { layer: layer.name.clone() });
+                report.failures.push(failure(figure, Some((&name, &layer.name)), &error));
+                continue;
+            }
+            let name = self.plan.name(at, method, figure);
+            let stem = self.question.stem(figure, plan.map);
+            let file = format!("{stem}.tif");
+            let what = format!("segcam {name} at {}", layer.name);
+            let reduced = written(self.work, at, (&scene.page, &file, &what), self.out)?;
+            let of = (figure, self.plan.set(at), scene.model);
+            let map = map_report(of, (name, &layer.name), &self.found[at], scene.page.size);
+            report.maps.push(MapReport { seconds: self.seconds, files: vec![file], ..map });
+            shown.push(Shown { map: plan.map, reduced, report: report.maps.len() - 1, stem });
+        }
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let members = figure.pixels.on_labels(scene.labels, figure.class)?;
+        let of = (self.question, figure);
+        let drawn = scene.draw(of, &members, &shown, &mut report.maps, style)?;
+        report.files.extend(drawn.figures);
+        drawn.files.iter().try_for_each(|file| self.out.write(file))
+    }
 }
 
 /// Zeros of the size of a window, as the network would be given them.
@@ -378,23 +395,23 @@ fn finished(path: &Path, name: &str, out: &Folder) -> Result<()> {
 fn map_report(
     (figure, set, model): (&Figure<4>, &str, &Model),
     (method, layer): (String, &str),
-    (score, tally, status): (&Score, &Tally, MapStatus),
-    shape: &[usize],
+    Found { score, tally }: &Found,
+    [height, width]: [usize; 2],
 ) -> MapReport {
-    let (low, high) = tally.range();
+    let ((low, high), rounding) = (tally.range(), tally.rounding());
     MapReport {
         class: figure.class,
         class_name: model.classes.get(figure.class).cloned(),
         method,
         layer: layer.to_string(),
-        shape: vec![1, 1, shape[2], shape[3]],
+        shape: vec![1, 1, height, width],
         pixel_set: set.to_string(),
         pixels: vec![score.pixels],
         score: vec![score.score],
-        status: vec![status.to_string()],
+        status: vec![MapStatus::of((low, high), rounding).to_string()],
         raw_min: vec![low],
         raw_max: vec![high],
-        rounding: vec![tally.rounding()],
+        rounding: vec![rounding],
         certificate: None,
         seconds: 0.0,
         files: vec![],
