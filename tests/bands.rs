@@ -121,8 +121,7 @@ fn check(windows: &Windows, size: [usize; 2], classes: usize) {
     // The class of the pixel of which components are asked.
     let class = if classes == 1 { 0 } else { usize::from(labels.labels()[9 * size[1] + 8]) };
     let sets = sets();
-    let possible = |set: &&Box<dyn PixelSet>| seen.target(*set, class).is_ok();
-    let sets: Vec<_> = sets.iter().filter(possible).collect();
+    let sets: Vec<_> = sets.iter().filter(|set| seen.target(*set, class).is_ok()).collect();
     assert!(sets.len() > 3, "{case}");
     let targets: Vec<_> =
         sets.iter().map(|set| seen.target(*set, class).expect("pixels")).collect();
