@@ -66,7 +66,9 @@ fn with_header(path: &Path, file: BufReader<File>, part: Part) -> Result<Parsed,
     let mut file = walk.into_reader();
     let start = file.stream_position().map_err(failed)?;
     file.seek(SeekFrom::Start(PREAMBLE)).map_err(failed)?;
-    let meta = FileMetaTable::from_reader(&mut file).map_err(|error| unreadable(path, error))?;
+    // Its own length may say more than was looked at.
+    let meta = FileMetaTable::from_reader((&mut file).take(start - PREAMBLE));
+    let meta = meta.map_err(|error| unreadable(path, error))?;
     let syntax = meta.transfer_syntax().to_owned();
     let uids = [meta.media_storage_sop_class_uid(), meta.media_storage_sop_instance_uid()];
     let stored_as = uids.map(|uid| uid.trim_end_matches('\0').to_owned());
