@@ -148,6 +148,9 @@ fn predicted(seen: &Observation<5>) -> Vec<bool> {
 /// Each voxel is drawn as so many by so many pixels.
 const ZOOM: usize = 5;
 
+/// The voxel that a plane through another one shows in a row and a column.
+type Place = fn([usize; 3], usize, usize) -> [usize; 3];
+
 /// Three planes through the middle of what is predicted.
 fn picture(half: &Half, seen: &Observation<5>, path: &Path) -> Result<()> {
     let found = predicted(seen);
@@ -161,7 +164,7 @@ fn picture(half: &Half, seen: &Observation<5>, path: &Path) -> Result<()> {
     let methods: [(&str, &dyn CamMethod<5>); 2] =
         [("Seg-Grad-CAM", &GradCam), ("Seg-HiRes-Grad-CAM", &HiResCam)];
     // Head and front on top.
-    let planes: [(&str, [usize; 2], fn([usize; 3], usize, usize) -> [usize; 3]); 3] = [
+    let planes: [(&str, [usize; 2], Place); 3] = [
         ("axial", [rows, columns], |at, y, x| [at[0], y, x]),
         ("coronal", [slices, columns], |at, y, x| [y, at[1], x]),
         ("sagittal", [slices, rows], |at, y, x| [y, x, at[2]]),
