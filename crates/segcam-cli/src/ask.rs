@@ -168,7 +168,16 @@ pub fn ask_sets<const D: usize>(
     model: &Model,
     seen: &Observation<D>,
 ) -> Result<Sets<D>> {
-    let predicted_pixels = predicted_pixels(seen)?;
+    sets_of(asked, annotations, model, predicted_pixels(seen)?)
+}
+
+/// The same where so many pixels are predicted as each class, of each image.
+pub(crate) fn sets_of<const D: usize>(
+    asked: &Asked,
+    annotations: &Annotations,
+    model: &Model,
+    predicted_pixels: Vec<Vec<usize>>,
+) -> Result<Sets<D>> {
     let (classes, class_chosen) = classes(&asked.classes, model, &predicted_pixels)?;
     let optional = asked.classes.iter().any(|class| class == "all");
     let vocabulary = annotations.vocabulary(&model.classes)?;
@@ -263,7 +272,7 @@ impl<const D: usize> Targets<D> {
     }
 }
 
-fn layers<const D: usize>(
+pub(crate) fn layers<const D: usize>(
     asked: &[String],
     model: &Model,
     seen: &Observation<D>,
@@ -386,11 +395,10 @@ fn most_frequent(predicted: &[Vec<usize>], model: &Model) -> Result<usize> {
 fn predicted_pixels<const D: usize>(seen: &Observation<D>) -> Result<Vec<Vec<usize>>, CamError> {
     let prediction = seen.prediction();
     let classes = prediction.classes();
-    let labels = guarded(|| Ok::<_, CamError>(prediction.labels().into_data()))?;
-    let labels: Vec<usize> = labels.iter::<i64>().map(|label| label as usize).collect();
-    let count = |labels: &[usize]| {
+    let labels = guarded(|| Ok::<_, CamError>(prediction.label_values()))?;
+    let count = |labels: &[u32]| {
         let mut counts = vec![0; classes];
-        for &label in labels {
+        for label in labels.iter().map(|label| *label as usize) {
             match classes {
                 // Of a binary network 1 stands for its only class and 0 for none.
                 1 => counts[0] += label,

@@ -7,7 +7,9 @@ use segcam::annotations::{Confusion, FalseNegatives, FalsePositives, TruePositiv
 use segcam::burn::tensor::{Device, Tensor};
 use segcam::models::Placement;
 use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay, short_number, tint};
-use segcam::{CamError, Certificate, Explanation, Fused, MapStatus, Normalize, PixelSet, guarded};
+use segcam::{
+    CamError, Certificate, Explanation, Fused, MapStatus, Normalize, PixelSet, Prediction, guarded,
+};
 
 use crate::ask::without_middle;
 use crate::draw::{Scene, Show};
@@ -85,6 +87,17 @@ impl<const D: usize> Drawing<D> {
         Ok(Self { heat, colormap, explained, scale, status, caption })
     }
 
+    /// Of one image, from what is drawn.
+    pub(crate) fn of_page(
+        heat: Tensor<D>,
+        explained: Tensor<D>,
+        (colormap, scale): (Colormap, (f64, f64)),
+        status: MapStatus,
+        caption: String,
+    ) -> Self {
+        Self { heat, colormap, explained, scale: vec![scale], status: vec![status], caption }
+    }
+
     pub(crate) fn new(
         map: &Explanation<D>,
         certificate: Option<&Certificate>,
@@ -126,8 +139,7 @@ impl<const D: usize> Drawing<D> {
             let [low, high] = [*low, *high].map(short_number);
             caption += &format!("\nmore against than for the class: {low} to {high}");
         }
-        let explained = map.target().weights().clone().not_equal_elem(0.0).float();
-        let (heat, explained) = (here(&heat)?, here(&explained)?);
+        let (heat, explained) = (here(&heat)?, here(map.target().weights())?);
         let (colormap, status) = (show.colormap(), map.status());
         Ok(Self { heat, colormap, explained, scale, status, caption })
     }
@@ -139,8 +151,9 @@ pub(crate) struct Canvas<const D: usize> {
     /// What lies under maps, at the sizes that panels have.
     backdrop: RgbImage,
     backdrops: [OnceLock<RgbImage>; 3],
-    predicted: Tensor<D>,
-    explained: Tensor<D>,
+    /// As the view lays them out.
+    predicted: Tensor<4>,
+    explained: Tensor<4>,
     /// What the network sees, where that is something else.
     seen: Option<RgbImage>,
     judged: Option<Judged<D>>,
@@ -199,17 +212,28 @@ impl<const D: usize> Canvas<D> {
         explained: &Tensor<D>,
         sample: usize,
     ) -> Result<Self, CamError> {
-        let prediction = seen.prediction();
-        let (predicted, explained) = (here(&prediction.predicted(class))?, here(explained)?);
-        let view = match prediction.size()[..] {
+        let (prediction, explained) = (seen.prediction(), here(explained)?);
+        let (view, predicted) = match prediction.size()[..] {
             [depth, rows, columns] => {
                 let size = [depth, rows, columns];
-                let midst = midst(&explained, sample).or_else(|| midst(&predicted, sample));
-                let at = midst.unwrap_or(size.map(|side| side / 2));
-                View::planes(size, input.sides(), at)
+                let at = match midst(&explained, sample) {
+                    None => midst(&here(&prediction.predicted(class))?, sample),
+                    at => at,
+                };
+                let at = at.unwrap_or(size.map(|side| side / 2));
+                let view = View::planes(size, input.sides(), at);
+                // Of a large volume only what is shown is held.
+                let logits = view.flat(&here(&prediction.logits())?, sample, false);
+                let shape = logits.dims();
+                (view, Prediction::new(logits, shape).predicted(class))
             }
-            _ => View::image(),
+            _ => {
+                let view = View::image();
+                let predicted = view.flat(&here(&prediction.predicted(class))?, sample, false);
+                (view, predicted)
+            }
         };
+        let explained = members(view.flat(&explained, sample, false));
         let shown = view.flat(&here(&input.tensor)?, sample, true);
         let [_, channels, height, width] = shown.dims();
         let mut picture = match &input.picture {
@@ -243,6 +267,23 @@ impl<const D: usize> Canvas<D> {
         })
     }
 
+    /// Of an image whose pixels are those of the picture.
+    pub(crate) fn of_page(picture: RgbImage, predicted: Tensor<4>, explained: Tensor<4>) -> Self {
+        let input_size = [picture.height() as usize, picture.width() as usize];
+        Self {
+            backdrop: dim(&picture),
+            picture,
+            backdrops: Default::default(),
+            predicted,
+            explained,
+            seen: None,
+            judged: None,
+            sample: 0,
+            view: View::image(),
+            input_size,
+        }
+    }
+
     /// The voxel through which the planes of a volume go.
     pub(crate) fn at(&self) -> Option<[usize; 3]> {
         self.view.at()
@@ -274,7 +315,7 @@ impl<const D: usize> Canvas<D> {
         let mut image = self.resized(&self.picture, size);
         let planes = self.view.name();
         let Some(judged) = &self.judged else {
-            outline(&mut image, &self.mask(&self.predicted, size), PREDICTED);
+            outline(&mut image, &self.flat_mask(&self.predicted, size), PREDICTED);
             let image = self.marked(image, size);
             return Panel { image, caption: format!("prediction{planes}"), bar: None };
         };
@@ -305,11 +346,11 @@ impl<const D: usize> Canvas<D> {
     /// The outlines of the annotated and the predicted class, and of the explained pixels. Sets that an
     /// outline would cover are tinted if they are explained; the others are in the panel of the
     /// prediction.
-    fn outlines(&self, image: &mut RgbImage, explained: &Tensor<D>, size: Size) {
-        let annotated = self.judged.iter().map(|judged| (&judged.annotated, ANNOTATED));
-        let outlined = annotated.chain([(&self.predicted, PREDICTED), (explained, EXPLAINED)]);
-        for (mask, color) in outlined {
-            let mask = self.mask(mask, size);
+    fn outlines(&self, image: &mut RgbImage, explained: Plane, size: Size) {
+        let annotated =
+            self.judged.iter().map(|judged| (self.mask(&judged.annotated, size), ANNOTATED));
+        let predicted = (self.flat_mask(&self.predicted, size), PREDICTED);
+        for (mask, color) in annotated.chain([predicted, (explained, EXPLAINED)]) {
             if !mask.is_thin() {
                 outline(image, &mask, color);
             } else if color == EXPLAINED {
@@ -323,7 +364,7 @@ impl<const D: usize> Canvas<D> {
         let colormap = drawing.colormap;
         let heat = self.heat(&drawing.heat, size);
         let mut image = overlay(self.backdrop(size), &heat, colormap);
-        self.outlines(&mut image, &drawing.explained, size);
+        self.outlines(&mut image, self.mask(&drawing.explained, size), size);
         let status = drawing.status[self.sample];
         let (low, high) = drawing.scale[self.sample];
         let empty = match status {
@@ -359,21 +400,22 @@ impl<const D: usize> Canvas<D> {
     ) -> Panel {
         let weights = self.heat(weights, size);
         let mut image = overlay(self.backdrop(size), &weights, colormap);
-        self.outlines(&mut image, &self.explained, size);
+        self.outlines(&mut image, self.flat_mask(&self.explained, size), size);
         let caption = format!("{caption}{}", self.place(size));
         Panel { image: self.marked(image, size), caption, bar: None }
     }
 
     /// What the outlines mean, as far as they are drawn.
     pub(crate) fn legend(&self) -> String {
-        let thin = |mask| self.mask(mask, Size::InFigure).is_thin();
+        let thin = |mask| self.flat_mask(mask, Size::InFigure).is_thin();
         let white = match thin(&self.explained) {
             true => "white tint: explained pixels",
             false => "white outline: explained pixels",
         };
         let violet = (!thin(&self.predicted)).then_some("violet: predicted");
         let annotated = self.judged.as_ref().map(|judged| &judged.annotated);
-        let green = annotated.filter(|mask| !thin(mask)).map(|_| "green: annotated");
+        let annotated = annotated.filter(|mask| !self.mask(mask, Size::InFigure).is_thin());
+        let green = annotated.map(|_| "green: annotated");
         let words: Vec<&str> = [Some(white), violet, green].into_iter().flatten().collect();
         words.join(", ")
     }
@@ -415,12 +457,15 @@ impl<const D: usize> Canvas<D> {
     }
 
     fn mask(&self, mask: &Tensor<D>, size: Size) -> Plane {
-        let mask = self.view.flat(mask, self.sample, false);
+        self.flat_mask(&members(self.view.flat(mask, self.sample, false)), size)
+    }
+
+    fn flat_mask(&self, mask: &Tensor<4>, size: Size) -> Plane {
         let [_, _, height, width] = mask.dims();
         let to = self.input_size.map(|side| self.scaled(side, size));
         let [rows, columns] = [self.picture.height(), self.picture.width()]
             .map(|side| self.scaled(side as usize, size));
-        Plane::from_tensor(&mask, 0, [height, width]).cover(to).crop(rows, columns)
+        Plane::from_tensor(mask, 0, [height, width]).cover(to).crop(rows, columns)
     }
 }
 
@@ -453,6 +498,11 @@ fn in_words(certificate: &Certificate) -> String {
         words.push(format!("{} of the map where influence is impossible", percent(impossible)));
     }
     words.join("\n")
+}
+
+/// 1 for each pixel with a weight, and 0 for others.
+fn members(weights: Tensor<4>) -> Tensor<4> {
+    weights.not_equal_elem(0.0).float()
 }
 
 fn dim(picture: &RgbImage) -> RgbImage {

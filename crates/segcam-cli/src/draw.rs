@@ -78,7 +78,7 @@ impl Show {
     }
 
     /// What the colours mean.
-    fn legend(self) -> &'static str {
+    pub(crate) fn legend(self) -> &'static str {
         match self {
             Self::Signed => "; orange speaks for the class, blue against it",
             Self::Positive { .. } => "",
@@ -205,8 +205,10 @@ fn told<const D: usize>(
         match map {
             Ok(map) => {
                 places.push(Some(drawn.maps.len()));
-                drawn.maps.push(MapReport::new(map, model));
-                drawn.add_arrays(input, map, &question.stem(answer.figure, number), style)?;
+                let arrays = arrays(input, map, &question.stem(answer.figure, number), style)?;
+                let files = arrays.iter().map(|file| file.name.clone()).collect();
+                drawn.maps.push(MapReport { files, ..MapReport::new(map, model) });
+                drawn.files.extend(arrays);
             }
             Err(error) if is_lost(error) => return Err(error.clone().into()),
             Err(error) => {
@@ -342,7 +344,7 @@ fn in_batch<const D: usize>(sample: usize, input: &Input<D>) -> String {
 
 /// One row for each method and one column for each layer, after columns of what is known of the image;
 /// many layers go on in further rows.
-fn in_rows<const D: usize>(
+pub(crate) fn in_rows<const D: usize>(
     canvas: &Canvas<D>,
     panels: Vec<Panel>,
     methods: usize,
@@ -366,52 +368,42 @@ fn in_rows<const D: usize>(
     parts.collect()
 }
 
-impl Drawn {
-    fn add_arrays<const D: usize>(
-        &mut self,
-        input: &Input<D>,
-        map: &Map<D>,
-        stem: &str,
-        style: &Style,
-    ) -> Result<()> {
-        let found = &map.found;
-        let shown = || match style.show {
-            Show::Signed => found.signed_map(),
-            Show::Positive { normalize, .. } => found.heat_map(normalize),
-        };
-        let array = |kind: &str, tensor: &Tensor<D>| {
-            npy(&format!("{stem}.{kind}.npy"), &tensor.dims(), &values_of(&here(tensor)?))
-        };
-        let raw = style.raw.then(|| array("raw", found.raw())).transpose()?;
-        let mut files = vec![];
-        if let Some(scan) = &input.scan {
-            let what = format!("segcam {} at {}", found.method(), found.layer());
-            let on_input = upsample(found.signal(), &input.tensor.dims()[2..]);
-            let on_input = values_of(&here(&on_input)?);
-            files.push(scan.map(stem, &on_input, &what)?);
-            let wanted = style.heat || style.dicom.is_some();
-            let heat =
-                wanted.then(|| Ok::<_, CamError>(values_of(&here(&shown())?))).transpose()?;
-            let heat = heat.unwrap_or_default();
-            if style.heat {
-                files.push(scan.map(&format!("{stem}.heat"), &heat, &what)?);
-            }
-            if let Some(KeepPatient(keep)) = style.dicom {
-                let both = (&*on_input, &*heat);
-                files.extend(scan.dicom(stem, both, style.show.colormap(), &what, keep)?);
-            }
-            files.extend(raw);
-        } else {
-            files.extend(raw);
-            if style.heat {
-                files.push(array("heat", &on_image(shown(), input))?);
-            }
-        }
-        let names = files.iter().map(|file| file.name.clone());
-        self.maps.last_mut().into_iter().for_each(|report| report.files.extend(names.clone()));
-        self.files.extend(files);
-        Ok(())
+/// The arrays of a map that are wanted.
+fn arrays<const D: usize>(
+    input: &Input<D>,
+    map: &Map<D>,
+    stem: &str,
+    style: &Style,
+) -> Result<Vec<File>> {
+    let found = &map.found;
+    let shown = || match style.show {
+        Show::Signed => found.signed_map(),
+        Show::Positive { normalize, .. } => found.heat_map(normalize),
+    };
+    let array = |kind: &str, tensor: &Tensor<D>| {
+        npy(&format!("{stem}.{kind}.npy"), &tensor.dims(), &values_of(&here(tensor)?))
+    };
+    let raw = style.raw.then(|| array("raw", found.raw())).transpose()?;
+    let Some(scan) = &input.scan else {
+        let heat = style.heat.then(|| array("heat", &on_image(shown(), input))).transpose()?;
+        return Ok(raw.into_iter().chain(heat).collect());
+    };
+    let what = format!("segcam {} at {}", found.method(), found.layer());
+    let on_input = || -> Result<Vec<f32>, CamError> {
+        let map = upsample(found.signal(), &input.tensor.dims()[2..]);
+        Ok(values_of(&here(&map)?))
+    };
+    let heat = || Ok::<_, CamError>(values_of(&here(&shown())?));
+    let mut files = vec![scan.map(stem, on_input()?, &what)?];
+    if style.heat {
+        files.push(scan.map(&format!("{stem}.heat"), heat()?, &what)?);
     }
+    if let Some(KeepPatient(keep)) = style.dicom {
+        let both = (&*on_input()?, &*heat()?);
+        files.extend(scan.dicom(stem, both, style.show.colormap(), &what, keep)?);
+    }
+    files.extend(raw);
+    Ok(files)
 }
 
 /// Several figures in one, a row for each.
@@ -506,23 +498,29 @@ pub fn draw_sets<const D: usize>(
 /// # Errors
 /// A device that is lost.
 pub fn draw_prediction<const D: usize>(input: &Input<D>, seen: &Observation<D>) -> Result<File> {
-    let labels = guarded(|| Ok::<_, CamError>(seen.prediction().labels().into_data()))?;
-    let mut shape = labels.shape().to_vec();
-    let mut labels: Vec<i32> = labels.iter::<i32>().collect();
-    let on_output = || {
-        let labels: Vec<u32> = labels.iter().map(|label| *label as u32).collect();
-        GroundTruth::from_labels(labels, &shape[2..])
-    };
+    let prediction = seen.prediction();
+    let labels = guarded(|| Ok::<_, CamError>(prediction.label_values()))?;
+    let mut shape = prediction.shape().to_vec();
     if let Some(scan) = &input.scan {
-        let on_input = on_output()?.resized(&input.tensor.dims()[2..])?;
-        return scan.labels("prediction", on_input.labels(), "segcam prediction");
+        let on_input = resized(labels, &shape[2..], &input.tensor.dims()[2..])?;
+        return scan.labels("prediction", on_input, "segcam prediction");
     }
-    if let Some(Placement { image, resized, input }) = input.placement() {
-        let on_image = on_output()?.resized(input)?.fitted(resized, 0)?.resized(image)?;
-        labels = on_image.labels().iter().map(|label| *label as i32).collect();
+    let mut labels = labels;
+    if let Some(Placement { image, resized: before, input }) = input.placement() {
+        let on_input = GroundTruth::from_labels(labels, &shape[2..])?.resized(input)?;
+        labels = on_input.fitted(before, 0)?.resized(image)?.labels().to_vec();
         shape[2..].copy_from_slice(&image);
     }
+    let labels: Vec<i32> = labels.into_iter().map(|label| label as i32).collect();
     npy("prediction.npy", &shape, &labels)
+}
+
+/// Labels of another size.
+fn resized(labels: Vec<u32>, from: &[usize], to: &[usize]) -> Result<Vec<u32>> {
+    if from == to {
+        return Ok(labels);
+    }
+    Ok(GroundTruth::from_labels(labels, from)?.resized(to)?.labels().to_vec())
 }
 
 /// A map at the size of the network's input on the image's own pixels.
@@ -533,7 +531,8 @@ fn on_image<const D: usize>(map: Tensor<D>, input: &Input<D>) -> Tensor<D> {
 }
 
 fn values_of<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    tensor.to_data().iter::<f32>().collect()
+    let data = tensor.to_data().convert::<f32>();
+    data.try_into_vec().unwrap_or_default()
 }
 
 fn npy<T>(name: &str, shape: &[usize], values: &[T]) -> Result<File>

@@ -9,6 +9,8 @@
 //! | [`draw`](draw::draw) | an answer | [`Drawn`](draw::Drawn): files and numbers |
 //! | [`write`](write::Folder::write) | a file | a file in a folder |
 //!
+//! Of a picture that is larger than memory [`slide`] takes all of them at once, row by row.
+//!
 //! [`Report`](report::Report) collects the numbers. [`measure`](measure::measure) takes the place of the
 //! last steps where maps are judged, and [`Evaluation`](tables::Evaluation) that of the report.
 //! [`Explaining`](batch::Explaining) takes all steps for each of many inputs, [`Page`](html::Page) puts
@@ -29,6 +31,7 @@ pub mod print;
 pub mod read;
 pub mod report;
 pub mod scan;
+pub mod slide;
 pub mod studio;
 pub mod summary;
 pub mod tables;

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use image::DynamicImage;
 use segcam::burn::tensor::{Device, Tensor};
-use segcam::models::{Blend, Card, Channels, Network, Prepared, Pretrained, Recipe, WindowRecipe};
+use segcam::models::{
+    Blend, Card, Channels, Network, Prepared, Preprocess, Pretrained, Recipe, WindowRecipe,
+};
 use segcam::onnx::{OnnxFile, OnnxModel, auto_layers, find_layer};
 use segcam::scans::{Grid, NnUnetConfiguration, NnUnetPlans};
 use segcam::windows::Windows;
@@ -167,16 +169,24 @@ impl Source {
         device: &Device,
         progress: impl Fn(usize, usize) + Send + Sync + 'static,
     ) -> Result<(Model, Network)> {
-        let (mut model, network) = self.open_whole(device)?;
-        let Some(windows) = windows(&self.windows, model.card_windows())? else {
-            return Ok((model, network));
-        };
+        let (model, network, windows) = self.open_apart(device)?;
+        let Some(windows) = windows else { return Ok((model, network)) };
         let windows = windows.with_progress(progress);
-        model.notes.push(format!("seen through {windows}"));
         Ok(match network {
             Network::Image(whole) => (model, Network::Image(windows.explainer(&whole)?)),
             Network::Volume(whole) => (model, Network::Volume(windows.explainer(&whole)?)),
         })
+    }
+
+    /// The network of one window and the windows, if it is to be run over any.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_apart(&self, device: &Device) -> Result<(Model, Network, Option<Windows>)> {
+        let (mut model, network) = self.open_whole(device)?;
+        let windows = windows(&self.windows, model.card_windows())?;
+        model.notes.extend(windows.iter().map(|windows| format!("seen through {windows}")));
+        Ok((model, network, windows))
     }
 
     fn open_whole(&self, device: &Device) -> Result<(Model, Network)> {
@@ -248,7 +258,11 @@ impl Source {
         if card.input.channels.is_none() && channels == Some(1) {
             card.input.channels = Some(Channels::Gray);
         }
-        if let (None, &[Some(height), Some(width)]) = (card.input.size, file.size()) {
+        // Windows have the size that the file fixes, whatever the image has.
+        let in_windows = self.windows.size.is_some() || card.windows.size.is_some();
+        if let (None, &[Some(height), Some(width)], false) =
+            (card.input.size, file.size(), in_windows)
+        {
             card.input.size = Some([height, width]);
         }
         let open = if file.rank() == 4 { 64 } else { 32 };
@@ -388,6 +402,56 @@ impl Model {
             Kind::Known(known) => known.preprocess().apply(image, device)?,
             Kind::Onnx { card, .. } => card.input.apply(image, device)?,
         })
+    }
+
+    /// How images become the input of an ONNX network.
+    pub(crate) fn preparation(&self) -> Option<&Recipe> {
+        match &self.kind {
+            Kind::Known(_) => None,
+            Kind::Onnx { card, .. } => Some(&card.input),
+        }
+    }
+
+    /// How some rows of a picture become the network's input, whatever the others are. `brightness` finds
+    /// the smallest and the largest one of the whole picture.
+    ///
+    /// # Errors
+    /// A network that must see a picture as a whole.
+    pub(crate) fn recipe_of_rows(
+        &self,
+        size: [usize; 2],
+        colour: bool,
+        brightness: impl FnOnce() -> Result<(f32, f32)>,
+    ) -> Result<Recipe> {
+        let known = match &self.kind {
+            Kind::Onnx { card, .. } => {
+                if let Some([height, width]) = card.input.size.filter(|resized| *resized != size) {
+                    bail!(
+                        "{} wants pictures resized to {height}x{width}, and one that is read by tiles is \
+                         taken as it is: resize it before",
+                        self.name
+                    );
+                }
+                return Ok(card.input.clone());
+            }
+            Kind::Known(known) => known,
+        };
+        let (gray, rgb) = (Some(Channels::Gray), Some(Channels::Rgb));
+        match known.preprocess() {
+            Preprocess::StretchedGray => {
+                let (low, high) = brightness()?;
+                let range = if high > low { high - low } else { 1.0 };
+                let (mean, std) = (vec![low], vec![range]);
+                Ok(Recipe { channels: gray, mean, std, ..Recipe::default() })
+            }
+            Preprocess::Plain => {
+                Ok(Recipe { channels: if colour { rgb } else { gray }, ..Recipe::default() })
+            }
+            _ => bail!(
+                "{known} must see a picture as a whole before it can be prepared, and this one is read by \
+                 tiles: take nuclei-unet, vanilla-unet or an .onnx file"
+            ),
+        }
     }
 
     /// How a scan becomes the network's input.

@@ -64,22 +64,38 @@ impl Report {
         question: &Question<D>,
         style: &Style,
     ) -> Self {
+        let (shape, device) = (input.tensor.dims(), device_name(&input.tensor.device()));
+        let notes = [&model.notes[..], &input.notes].concat();
+        let network = (seen.prediction().classes(), &*seen.engine().to_string());
+        Self::of_parts((&input.name, &shape, device), model, notes, network, question, style)
+    }
+
+    /// Of an input of such name and shape, on such a device; of a network with so many classes, and what
+    /// computes its gradients.
+    pub(crate) fn of_parts<const D: usize>(
+        (input, shape, device): (&str, &[usize], String),
+        model: &Model,
+        notes: Vec<String>,
+        (classes, engine): (usize, &str),
+        question: &Question<D>,
+        style: &Style,
+    ) -> Self {
         Self {
             segcam: env!("CARGO_PKG_VERSION"),
             command: vec![],
             model: model.name.clone(),
             weights: model.weights.clone(),
-            notes: [&model.notes[..], &input.notes].concat(),
-            input: input.name.clone(),
-            input_shape: input.tensor.dims().to_vec(),
-            classes: seen.prediction().classes(),
+            notes,
+            input: input.to_string(),
+            input_shape: shape.to_vec(),
+            classes,
             class_chosen: question.class_chosen,
             predicted_pixels: question.predicted_pixels.clone(),
             show: style.show.name(),
             normalize: style.show.normalize().to_string(),
             colormap: style.show.colormap().to_string(),
-            engine: seen.engine().to_string(),
-            device: device_name(&input.tensor.device()),
+            engine: engine.to_string(),
+            device,
             planes: (D == 5).then(Vec::new),
             judged: vec![],
             maps: vec![],

@@ -1,5 +1,6 @@
 //! Scans: files and folders in, and what lies on their own voxels out.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -170,16 +171,21 @@ impl ScanInput {
     }
 
     /// A map at the size of the network's input as a NIfTI file on the scan's voxels.
-    pub(crate) fn map(&self, name: &str, values: &[f32], what: &str) -> Result<File> {
+    pub(crate) fn map<'a>(
+        &self,
+        name: &str,
+        values: impl Into<Cow<'a, [f32]>>,
+        what: &str,
+    ) -> Result<File> {
         let on_scan = self.way.back(values, Interpolation::Trilinear)?;
         let bytes = self.template.bytes(&on_scan, what)?;
         Ok(File { name: format!("{name}.nii.gz"), bytes })
     }
 
     /// Labels at the size of the network's input, the same way.
-    pub(crate) fn labels(&self, name: &str, labels: &[u32], what: &str) -> Result<File> {
-        let values: Vec<f32> = labels.iter().map(|label| *label as f32).collect();
-        let on_scan = self.way.back(&values, Interpolation::Nearest)?;
+    pub(crate) fn labels(&self, name: &str, labels: Vec<u32>, what: &str) -> Result<File> {
+        let values: Vec<f32> = labels.into_iter().map(|label| label as f32).collect();
+        let on_scan = self.way.back(values, Interpolation::Nearest)?;
         let on_scan: Vec<u32> = on_scan.into_iter().map(|label| label as u32).collect();
         let bytes = self.template.label_bytes(&on_scan, what)?;
         Ok(File { name: format!("{name}.nii.gz"), bytes })

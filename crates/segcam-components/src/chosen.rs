@@ -1,8 +1,9 @@
 use std::fmt;
 
 use segcam_core::burn::tensor::{Tensor, TensorData};
-use segcam_core::{CamError, PixelSet, PredictedClass, Prediction};
+use segcam_core::{CamError, LabelMap, Members, PixelSet, PredictedClass, Prediction};
 
+use crate::flood::flood;
 use crate::labels::{Connectivity, Labels, index};
 
 /// What every set of this crate is: some of the components of an inner set.
@@ -112,12 +113,12 @@ impl<S> Chosen<S> {
         format!("{choice}{inner}{connectivity}")
     }
 
-    fn check<const D: usize>(&self, view: &Prediction<D>) -> Result<(), CamError>
+    fn check<const D: usize>(&self, image: Vec<usize>) -> Result<(), CamError>
     where
         S: PixelSet<D>,
     {
         let Choice::At(at) = &self.choice else { return Ok(()) };
-        let (wanted, given, image) = (D - 2, at.len(), view.size());
+        let (wanted, given) = (D - 2, at.len());
         if wanted != given {
             return Err(CamError::SetRank { set: PixelSet::<D>::name(self), wanted, given });
         }
@@ -133,7 +134,7 @@ pub(crate) type AnySet<const D: usize> = Box<dyn PixelSet<D>>;
 
 impl<S: PixelSet<D>, const D: usize> PixelSet<D> for Chosen<S> {
     fn weights(&self, view: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
-        self.check(view)?;
+        self.check::<D>(view.size())?;
         let parts = self.inner.parts(view, class)?;
         if !parts.is_empty() {
             // Components do not reach from one part into the next.
@@ -199,6 +200,18 @@ impl<S: PixelSet<D>, const D: usize> PixelSet<D> for Chosen<S> {
                 Some(format!("`{inner}` has {count} component(s)"))
             }
         }
+    }
+    fn on_labels<'a>(
+        &'a self,
+        labels: &'a LabelMap,
+        class: usize,
+    ) -> Result<Members<'a>, CamError> {
+        self.check::<D>(labels.size().to_vec())?;
+        let Choice::At(at) = &self.choice else {
+            return Err(CamError::NeedsScores { set: PixelSet::<D>::name(self) });
+        };
+        let inside = self.inner.on_labels(labels, class)?;
+        Ok(flood(labels, &inside, at, self.connectivity))
     }
 }
 

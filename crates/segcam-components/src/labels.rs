@@ -14,7 +14,7 @@ pub enum Connectivity {
 
 impl Connectivity {
     /// The steps to those neighbours that come earlier in scan order.
-    fn steps_back(self, axes: u32) -> Vec<Vec<isize>> {
+    pub(crate) fn steps_back(self, axes: u32) -> Vec<Vec<isize>> {
         // The steps to all neighbours, in scan order, lie around the one that stays in place.
         let steps = (0..3usize.pow(axes) / 2).map(|number| {
             let digit = |axis| (number / 3usize.pow(axis) % 3) as isize;
@@ -108,7 +108,7 @@ pub(crate) fn index(at: &[usize], size: &[usize]) -> usize {
 }
 
 /// Index of the pixel one step from here, if it is in the image.
-fn moved(at: &[usize], step: &[isize], size: &[usize]) -> Option<usize> {
+pub(crate) fn moved(at: &[usize], step: &[isize], size: &[usize]) -> Option<usize> {
     at.iter().zip(step).zip(size).try_fold(0, |index, ((at, step), side)| {
         let at = at.checked_add_signed(*step).filter(|at| at < side)?;
         Some(index * side + at)

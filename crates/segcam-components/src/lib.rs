@@ -26,6 +26,7 @@
 
 mod chosen;
 mod each;
+mod flood;
 mod instances;
 mod label_image;
 mod labels;

@@ -1,5 +1,5 @@
 use segcam_core::burn::tensor::Tensor;
-use segcam_core::{CamError, PixelSet, PredictedClass, Prediction};
+use segcam_core::{CamError, LabelMap, Members, PixelSet, PredictedClass, Prediction};
 
 use crate::chosen::{AnySet, Choice, Chosen};
 use crate::{Connectivity, Each};
@@ -126,6 +126,14 @@ macro_rules! pixel_set {
 
             fn why_empty(&self, view: &Prediction<D>, class: usize) -> Option<String> {
                 self.0.why_empty(view, class)
+            }
+
+            fn on_labels<'a>(
+                &'a self,
+                labels: &'a LabelMap,
+                class: usize,
+            ) -> Result<Members<'a>, CamError> {
+                PixelSet::<D>::on_labels(&self.0, labels, class)
             }
         }
     )*};

@@ -109,6 +109,17 @@ pub enum CamError {
         reason: String,
     },
 
+    /// A pixel set looks at scores, and only labels are held.
+    #[error(
+        "pixel set `{set}` needs the scores or the shapes of a whole image, and of one that is read by \
+         tiles only labels are held: take class, all, box, disc, pixel, component@, and combinations by \
+         & | - ^ !"
+    )]
+    NeedsScores {
+        /// Name of the pixel set.
+        set: String,
+    },
+
     /// A pixel set has another number of coordinates than the image.
     #[error(
         "pixel set `{set}` has {given} coordinates per point, the image has {wanted}: give y,x \

@@ -25,6 +25,18 @@ pub enum MapStatus {
     Rounding,
 }
 
+impl MapStatus {
+    /// Of a map with such a smallest and largest value, which rounding can make so large.
+    pub fn of((low, high): (f64, f64), rounding: f64) -> Self {
+        match (low, high) {
+            (0.0, 0.0) => Self::AllZero,
+            _ if high.max(-low) <= rounding => Self::Rounding,
+            _ if high > rounding => Self::Positive,
+            _ => Self::AllNegative,
+        }
+    }
+}
+
 impl std::fmt::Display for MapStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -200,12 +212,7 @@ impl<const D: usize> Explanation<D> {
 
     /// Whether each image's map has anything to show.
     pub fn status(&self) -> Vec<MapStatus> {
-        let status = |(&(low, high), &rounding): (&(f64, f64), &f64)| match (low, high) {
-            (0.0, 0.0) => MapStatus::AllZero,
-            _ if high.max(-low) <= rounding => MapStatus::Rounding,
-            _ if high > rounding => MapStatus::Positive,
-            _ => MapStatus::AllNegative,
-        };
+        let status = |(range, rounding): (&(f64, f64), &f64)| MapStatus::of(*range, *rounding);
         self.range.iter().zip(&self.rounding).map(status).collect()
     }
 

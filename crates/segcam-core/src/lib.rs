@@ -27,6 +27,7 @@ mod explainer;
 mod explanation;
 mod fusion;
 mod graph;
+mod label_map;
 mod layers;
 mod method;
 mod methods;
@@ -54,6 +55,7 @@ pub use explainer::Explainer;
 pub use explanation::{Explanation, MapStatus, Normalize};
 pub use fusion::{Fused, Fusion, FusionError};
 pub use graph::GraphEngine;
+pub use label_map::{LabelMap, Members};
 pub use layers::{Layer, LayerView, Layers};
 pub use method::{CamMethod, PerturbationWeights, Uses};
 pub use methods::{

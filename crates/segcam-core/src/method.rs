@@ -47,6 +47,13 @@ pub trait CamMethod<const D: usize = 4>: Send + Sync {
         false
     }
 
+    /// Whether gradients count through their mean over the layer alone, so that
+    /// [`combine`](Self::combine) makes the same map of means that it makes of gradients. The means are
+    /// then all that is needed of other parts of an image.
+    fn averages_gradients(&self) -> bool {
+        false
+    }
+
     /// The method's name in reports and file names. By default the name of its type.
     fn name(&self) -> String {
         let path = std::any::type_name::<Self>();
@@ -133,6 +140,10 @@ macro_rules! forward_method {
 
             fn is_local(&self) -> bool {
                 (**self).is_local()
+            }
+
+            fn averages_gradients(&self) -> bool {
+                (**self).averages_gradients()
             }
 
             fn name(&self) -> String {

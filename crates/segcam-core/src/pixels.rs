@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use crate::{CamError, Prediction};
+use crate::{CamError, LabelMap, Members, Prediction};
 
 /// The set M of output pixels whose class score is explained.
 ///
@@ -64,6 +64,18 @@ pub trait PixelSet<const D: usize = 4>: Send + Sync {
     fn why_empty(&self, _prediction: &Prediction<D>, _class: usize) -> Option<String> {
         None
     }
+
+    /// The set of an image that is too large for its scores to be held, from predicted labels alone.
+    ///
+    /// # Errors
+    /// [`CamError::NeedsScores`] unless the set implements it, and as [`weights`](Self::weights).
+    fn on_labels<'a>(
+        &'a self,
+        _labels: &'a LabelMap,
+        _class: usize,
+    ) -> Result<Members<'a>, CamError> {
+        Err(CamError::NeedsScores { set: self.name() })
+    }
 }
 
 impl<F, const D: usize> PixelSet<D> for F
@@ -114,6 +126,14 @@ macro_rules! forward_pixel_set {
             fn why_empty(&self, prediction: &Prediction<D>, class: usize) -> Option<String> {
                 (**self).why_empty(prediction, class)
             }
+
+            fn on_labels<'a>(
+                &'a self,
+                labels: &'a LabelMap,
+                class: usize,
+            ) -> Result<Members<'a>, CamError> {
+                (**self).on_labels(labels, class)
+            }
         }
     )*};
 }
@@ -135,6 +155,14 @@ impl<const D: usize> PixelSet<D> for AllPixels {
     fn is_whole_image(&self) -> bool {
         true
     }
+
+    fn on_labels<'a>(
+        &'a self,
+        _labels: &'a LabelMap,
+        _class: usize,
+    ) -> Result<Members<'a>, CamError> {
+        Ok(Box::new(|_| true))
+    }
 }
 
 /// The pixels predicted as the class asked about.
@@ -152,5 +180,13 @@ impl<const D: usize> PixelSet<D> for PredictedClass {
 
     fn why_empty(&self, _prediction: &Prediction<D>, class: usize) -> Option<String> {
         Some(format!("no pixel is predicted as class {class}"))
+    }
+
+    fn on_labels<'a>(
+        &'a self,
+        labels: &'a LabelMap,
+        class: usize,
+    ) -> Result<Members<'a>, CamError> {
+        Ok(Box::new(move |pixel| labels.is(pixel, class)))
     }
 }

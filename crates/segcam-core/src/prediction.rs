@@ -77,6 +77,9 @@ impl<const D: usize> Prediction<D> {
     /// # Panics
     /// If the network is binary and `class` is not 0. The class handed to a pixel set always exists.
     pub fn predicted(&self, class: usize) -> Tensor<D> {
+        if self.is_large() {
+            return Tensor::cat(self.parts().map(|part| part.predicted(class)).collect(), 2);
+        }
         match self.classes() {
             1 => self.logit(class).greater_elem(0.0).float(),
             _ => self.labels().equal_elem(class as i64).float(),
@@ -87,10 +90,47 @@ impl<const D: usize> Prediction<D> {
     ///
     /// A binary network has 1 where its only class is predicted and 0 elsewhere.
     pub fn labels(&self) -> Tensor<D, Int> {
+        if self.is_large() {
+            return Tensor::cat(self.parts().map(|part| part.labels()).collect(), 2);
+        }
         let labels = self.labels.get_or_init(|| match self.classes() {
             1 => self.logit(0).greater_elem(0.0).int(),
             _ => self.logits.clone().argmax(1),
         });
         labels.clone()
     }
+
+    /// The labels of all images as numbers, in row-major order.
+    pub fn label_values(&self) -> Vec<u32> {
+        let mut all = Vec::with_capacity(self.shape().iter().product());
+        let mut add = |part: &Self| {
+            all.extend(part.labels().into_data().iter::<i64>().map(|label| label as u32));
+        };
+        if self.is_large() {
+            self.parts().for_each(|part| add(&part))
+        } else {
+            add(self)
+        }
+        all
+    }
+
+    /// Labels of many pixels take more memory than their scores: they are made in parts, and not kept.
+    fn is_large(&self) -> bool {
+        let [images, _, sides @ ..] = &self.logits.dims()[..] else { return false };
+        *images == 1 && sides[0] > 1 && sides.iter().product::<usize>() > LARGE
+    }
+
+    /// Slices along the first side.
+    fn parts(&self) -> impl Iterator<Item = Self> {
+        let dims = self.logits.dims();
+        let pixels: usize = dims[2..].iter().product();
+        let many = (dims[2] * LARGE / 4 / pixels).max(1);
+        (0..dims[2]).step_by(many).map(move |first| {
+            let part = self.logits.clone().narrow(2, first, many.min(dims[2] - first));
+            Self::new(part, self.input_shape)
+        })
+    }
 }
+
+/// More pixels than this are many.
+const LARGE: usize = 1 << 26;

@@ -145,11 +145,24 @@ impl<const D: usize> Target<D> {
     /// changed one. There may be none in an image; `None` if there are none in any.
     pub fn part(&self, weights: Tensor<D>) -> Option<Self> {
         let Question { channels, name, whole, .. } = &*self.0;
+        Self::of_some(channels.clone(), weights, name.clone(), *whole)
+    }
+
+    /// What a set, by its name, asks of a part of an image that is never seen as a whole: the score of a
+    /// class over pixels of such weights, `[N, 1, …]`. `None` if there are none.
+    pub fn of_part(set: &str, class: usize, weights: Tensor<D>) -> Option<Self> {
+        Self::of_some(vec![(class, 1.0)], weights, set.to_string(), false)
+    }
+
+    fn of_some(
+        channels: Vec<(usize, f64)>,
+        weights: Tensor<D>,
+        name: String,
+        whole: bool,
+    ) -> Option<Self> {
         let sizes = sizes(&weights);
-        sizes.iter().any(|&size| size > 0).then(|| {
-            let (channels, name) = (channels.clone(), name.clone());
-            Self(Arc::new(Question { channels, weights, name, sizes, whole: *whole }))
-        })
+        let some = sizes.iter().any(|&size| size > 0);
+        some.then(|| Self(Arc::new(Question { channels, weights, name, sizes, whole })))
     }
 
     /// The scores of single pixels before they are weighted and summed, `Σ_c v_c · y^c_p`, as

@@ -1,5 +1,5 @@
 use burn::tensor::Tensor;
-use segcam_core::{CamError, PixelSet, Prediction};
+use segcam_core::{CamError, LabelMap, Members, PixelSet, Prediction};
 
 use crate::AnySet;
 use crate::parts::{self, Frozen};
@@ -101,7 +101,7 @@ impl PartsIn {
 }
 
 macro_rules! binary_operation {
-    ($name:ident, $symbol:literal, $combine:expr, $empty:literal, $parts:expr) => {
+    ($name:ident, $symbol:literal, $combine:expr, $hold:expr, $empty:literal, $parts:expr) => {
         impl<A: PixelSet<D>, B: PixelSet<D>, const D: usize> PixelSet<D> for $name<A, B> {
             fn weights(&self, view: &Prediction<D>, class: usize) -> Result<Tensor<D>, CamError> {
                 let name = || PixelSet::<D>::name(self);
@@ -152,14 +152,25 @@ macro_rules! binary_operation {
             fn why_empty(&self, _view: &Prediction<D>, _class: usize) -> Option<String> {
                 Some($empty.into())
             }
+
+            fn on_labels<'a>(
+                &'a self,
+                labels: &'a LabelMap,
+                class: usize,
+            ) -> Result<Members<'a>, CamError> {
+                let hold: fn(bool, bool) -> bool = $hold;
+                let (a, b) = (self.0.on_labels(labels, class)?, self.1.on_labels(labels, class)?);
+                Ok(Box::new(move |pixel| hold(a(pixel), b(pixel))))
+            }
         }
     };
 }
-binary_operation!(And, "&", |a, b| a * b, "no pixel is in both", PartsIn::One);
+binary_operation!(And, "&", |a, b| a * b, |a, b| a && b, "no pixel is in both", PartsIn::One);
 binary_operation!(
     Or,
     "|",
     |a, b| a.clone() + b.clone() - a * b,
+    |a, b| a || b,
     "both sets are empty",
     PartsIn::Neither
 );
@@ -167,6 +178,7 @@ binary_operation!(
     Minus,
     "-",
     |a, b| a.clone() - a * b,
+    |a, b| a && !b,
     "every pixel of the first is in the second",
     PartsIn::First
 );
@@ -174,6 +186,7 @@ binary_operation!(
     Xor,
     "^",
     |a, b| a.clone() + b.clone() - a * b * 2.0,
+    |a, b| a != b,
     "the two sets are the same",
     PartsIn::Neither
 );
@@ -212,6 +225,15 @@ impl<A: PixelSet<D>, const D: usize> PixelSet<D> for Not<A> {
 
     fn why_empty(&self, _view: &Prediction<D>, _class: usize) -> Option<String> {
         Some("every pixel is in the set".into())
+    }
+
+    fn on_labels<'a>(
+        &'a self,
+        labels: &'a LabelMap,
+        class: usize,
+    ) -> Result<Members<'a>, CamError> {
+        let inside = self.0.on_labels(labels, class)?;
+        Ok(Box::new(move |pixel| !inside(pixel)))
     }
 }
 

@@ -1,5 +1,5 @@
 use burn::tensor::Tensor;
-use segcam_core::{CamError, PixelSet, Prediction};
+use segcam_core::{CamError, LabelMap, Members, PixelSet, Prediction};
 
 /// The pixels predicted as one class, whichever class is asked about.
 ///
@@ -33,5 +33,17 @@ impl<const D: usize> PixelSet<D> for ClassIs {
 
     fn why_empty(&self, _prediction: &Prediction<D>, _class: usize) -> Option<String> {
         Some(format!("no pixel is predicted as class {}", self.0))
+    }
+
+    fn on_labels<'a>(
+        &'a self,
+        labels: &'a LabelMap,
+        _class: usize,
+    ) -> Result<Members<'a>, CamError> {
+        let (class, classes) = (self.0, labels.classes());
+        if class >= classes {
+            return Err(CamError::ClassOutOfRange { class, classes });
+        }
+        Ok(Box::new(move |pixel| labels.is(pixel, class)))
     }
 }

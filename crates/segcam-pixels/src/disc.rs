@@ -1,5 +1,5 @@
 use burn::tensor::Tensor;
-use segcam_core::{CamError, PixelSet, Prediction};
+use segcam_core::{CamError, LabelMap, Members, PixelSet, Prediction};
 
 use crate::{cells, comma_separated};
 
@@ -28,18 +28,29 @@ impl Disc {
     pub fn new(centre: impl Into<Vec<usize>>, radius: f64) -> Self {
         Self { centre: centre.into(), radius }
     }
+
+    fn holds(&self, place: impl Iterator<Item = usize>) -> bool {
+        let squares = place.zip(&self.centre).map(|(a, b)| a.abs_diff(*b).pow(2));
+        squares.sum::<usize>() as f64 <= self.radius * self.radius
+    }
 }
 
 impl<const D: usize> PixelSet<D> for Disc {
     fn weights(&self, prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
-        crate::expect_inside(self, &self.centre, prediction)?;
-        Ok(cells::at_places(prediction, |place| {
-            let squares = place.iter().zip(&self.centre).map(|(a, b)| a.abs_diff(*b).pow(2));
-            squares.sum::<usize>() as f64 <= self.radius * self.radius
-        }))
+        crate::expect_inside::<D>(self, &self.centre, prediction.size())?;
+        Ok(cells::at_places(prediction, |place| self.holds(place.iter().copied())))
     }
 
     fn name(&self) -> String {
         format!("disc:{},{}", comma_separated(&self.centre), self.radius)
+    }
+
+    fn on_labels<'a>(
+        &'a self,
+        labels: &'a LabelMap,
+        _class: usize,
+    ) -> Result<Members<'a>, CamError> {
+        crate::expect_inside::<D>(self, &self.centre, labels.size().to_vec())?;
+        Ok(Box::new(|pixel| self.holds(labels.place(pixel))))
     }
 }

@@ -75,7 +75,7 @@ pub use top::Top;
 pub use uncertain::{Uncertain, Uncertainty};
 pub use vocabulary::{AnySet, Reader, SpecError, Vocabulary, Word};
 
-use segcam_core::{CamError, PixelSet, Prediction};
+use segcam_core::{CamError, PixelSet};
 
 /// `1,2,3`
 fn comma_separated<T: ToString>(values: &[T]) -> String {
@@ -86,9 +86,8 @@ fn comma_separated<T: ToString>(values: &[T]) -> String {
 fn expect_inside<const D: usize>(
     set: &impl PixelSet<D>,
     place: &[usize],
-    prediction: &Prediction<D>,
+    image: Vec<usize>,
 ) -> Result<(), CamError> {
-    let image = prediction.size();
     if place.len() != image.len() {
         return Err(CamError::SetRank { set: set.name(), wanted: image.len(), given: place.len() });
     }

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use burn::tensor::Tensor;
-use segcam_core::{CamError, PixelSet, Prediction};
+use segcam_core::{CamError, LabelMap, Members, PixelSet, Prediction};
 
 use crate::{Region, comma_separated};
 
@@ -27,16 +27,28 @@ impl Pixel {
     pub fn new(at: impl Into<Vec<usize>>) -> Self {
         Self { at: at.into() }
     }
+
+    fn region(&self) -> Region {
+        let end: Vec<usize> = self.at.iter().map(|&at| at.saturating_add(1)).collect();
+        Region::new(self.at.clone(), end)
+    }
 }
 
 impl<const D: usize> PixelSet<D> for Pixel {
     fn weights(&self, prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
-        let end: Vec<usize> = self.at.iter().map(|&at| at.saturating_add(1)).collect();
-        Region::new(self.at.clone(), end).fill(prediction, self)
+        self.region().fill(prediction, self)
     }
 
     fn name(&self) -> String {
         self.to_string()
+    }
+
+    fn on_labels<'a>(
+        &'a self,
+        labels: &'a LabelMap,
+        _class: usize,
+    ) -> Result<Members<'a>, CamError> {
+        self.region().members(labels, self)
     }
 }
 

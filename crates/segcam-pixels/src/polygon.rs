@@ -113,7 +113,7 @@ fn meet((a, b): ([i64; 2], [i64; 2]), (c, d): ([i64; 2], [i64; 2])) -> bool {
 impl<const D: usize> PixelSet<D> for Polygon {
     fn weights(&self, prediction: &Prediction<D>, _class: usize) -> Result<Tensor<D>, CamError> {
         for corner in &self.corners {
-            crate::expect_inside(self, corner, prediction)?;
+            crate::expect_inside::<D>(self, corner, prediction.size())?;
         }
         if let Some(reason) = self.fault() {
             return Err(CamError::PixelSet { set: PixelSet::<D>::name(self), reason });

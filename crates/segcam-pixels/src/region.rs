@@ -1,7 +1,7 @@
 use std::fmt;
 
 use burn::tensor::{Slice, Tensor};
-use segcam_core::{CamError, PixelSet, Prediction};
+use segcam_core::{CamError, LabelMap, Members, PixelSet, Prediction};
 
 use crate::comma_separated;
 
@@ -29,21 +29,37 @@ impl Region {
         Self { start: start.into(), end: end.into() }
     }
 
+    /// The members among the pixels of an image whose labels alone are held; errors speak of `set`.
+    pub(crate) fn members<'a>(
+        &self,
+        labels: &'a LabelMap,
+        set: &impl fmt::Display,
+    ) -> Result<Members<'a>, CamError> {
+        self.expect_inside(labels.size(), set)?;
+        let sides: Vec<_> = self.start.iter().zip(&self.end).map(|(&a, &b)| a..b).collect();
+        Ok(Box::new(move |pixel| {
+            labels.place(pixel).zip(&sides).all(|(at, side)| side.contains(&at))
+        }))
+    }
+
+    fn expect_inside(&self, image: &[usize], set: &impl fmt::Display) -> Result<(), CamError> {
+        let corners = [&self.start, &self.end].map(Vec::len);
+        if let Some(given) = corners.into_iter().find(|&sides| sides != image.len()) {
+            return Err(CamError::SetRank { set: set.to_string(), wanted: image.len(), given });
+        }
+        if self.end.iter().zip(image).any(|(end, side)| end > side) {
+            return Err(CamError::OutsideImage { set: set.to_string(), image: image.to_vec() });
+        }
+        Ok(())
+    }
+
     /// Ones inside; errors speak of `set`.
     pub(crate) fn fill<const D: usize>(
         &self,
         prediction: &Prediction<D>,
         set: &impl fmt::Display,
     ) -> Result<Tensor<D>, CamError> {
-        let image = prediction.size();
-        if let Some(given) =
-            [&self.start, &self.end].map(Vec::len).into_iter().find(|&n| n != D - 2)
-        {
-            return Err(CamError::SetRank { set: set.to_string(), wanted: D - 2, given });
-        }
-        if self.end.iter().zip(&image).any(|(end, side)| end > side) {
-            return Err(CamError::OutsideImage { set: set.to_string(), image });
-        }
+        self.expect_inside(&prediction.size(), set)?;
         let zeros = Tensor::zeros(prediction.shape(), &prediction.device());
         if self.start.iter().zip(&self.end).any(|(start, end)| start >= end) {
             return Ok(zeros);
@@ -67,6 +83,14 @@ impl<const D: usize> PixelSet<D> for Region {
 
     fn why_empty(&self, _prediction: &Prediction<D>, _class: usize) -> Option<String> {
         Some("its last corner does not lie beyond its first".into())
+    }
+
+    fn on_labels<'a>(
+        &'a self,
+        labels: &'a LabelMap,
+        _class: usize,
+    ) -> Result<Members<'a>, CamError> {
+        self.members(labels, self)
     }
 }
 

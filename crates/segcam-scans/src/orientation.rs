@@ -119,7 +119,7 @@ impl From<Orientation> for String {
 }
 
 /// A permutation of axes and a direction for each.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// The old axis of each new one.
     pub(crate) from: [usize; 3],
@@ -128,6 +128,9 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// Everything stays as it is.
+    pub(crate) const NONE: Self = Self { from: [0, 1, 2], flip: [false; 3] };
+
     /// What undoes it.
     pub(crate) fn inverse(self) -> Self {
         let mut inverse = self;

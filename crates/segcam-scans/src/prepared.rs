@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::ops::Deref;
 
 use crate::orientation::Turn;
@@ -117,8 +118,13 @@ impl Way {
     ///
     /// # Errors
     /// If the values are not some channels of the network's input.
-    pub fn back(&self, values: &[f32], how: Interpolation) -> Result<Vec<f32>, ScanError> {
-        self.grid().channels_of(values)?;
+    pub fn back<'a>(
+        &self,
+        values: impl Into<Cow<'a, [f32]>>,
+        how: Interpolation,
+    ) -> Result<Vec<f32>, ScanError> {
+        let values = values.into();
+        self.grid().channels_of(&values)?;
         let size = self.axes.turn().from.map(|axis| self.grid().size()[axis]);
         let values = turned(self.axes.turn().inverse(), size, values);
         let cropped = resampled(self.grid(), &self.cropped, how, values)?;
@@ -128,7 +134,7 @@ impl Way {
             true => cropped,
             false => placed(&cropped, self.cropped.size(), self.start, whole),
         };
-        Ok(turned(turn.inverse(), whole, &whole_values))
+        Ok(turned(turn.inverse(), whole, whole_values.into()))
     }
 
     /// Values that belong to the scan, such as an annotation, as the network has them: turned, cropped,
@@ -168,14 +174,18 @@ impl Way {
     }
 
     fn to_network(&self, values: &[f32]) -> Vec<f32> {
-        turned(self.axes.turn(), self.grid().size(), values)
+        turned(self.axes.turn(), self.grid().size(), values.into())
     }
 }
 
-fn turned(turn: Turn, size: [usize; 3], values: &[f32]) -> Vec<f32> {
+/// Nothing is copied of values that are not turned.
+fn turned(turn: Turn, size: [usize; 3], values: Cow<[f32]>) -> Vec<f32> {
+    if turn == Turn::NONE {
+        return values.into_owned();
+    }
     let voxels = size.iter().product();
     if values.len() == voxels {
-        return turn.apply(size, values);
+        return turn.apply(size, &values);
     }
     let channels = values.chunks_exact(voxels);
     channels.flat_map(|channel| turn.apply(size, channel)).collect()

@@ -33,11 +33,20 @@ impl<const D: usize> Canvas<D> {
         }
     }
 
+    /// Of values that are there already.
+    pub(crate) fn of(shape: [usize; D], values: Vec<f32>) -> Self {
+        Self { shape, values }
+    }
+
     /// Divides every channel by the same picture.
     pub(crate) fn divide(&mut self, by: &Self) {
         for channel in self.values.chunks_mut(by.values.len()) {
             channel.iter_mut().zip(&by.values).for_each(|(value, by)| *value /= by);
         }
+    }
+
+    pub(crate) fn into_values(self) -> Vec<f32> {
+        self.values
     }
 
     pub(crate) fn into_tensor(self, device: &Device) -> Tensor<D> {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use segcam_core::burn::tensor::{DType, Device, Tensor, TensorData};
 use segcam_core::{AsGraph, CamError, Engine, Forward, Graph, Pass};
 
-use crate::Windows;
 use crate::canvas::Canvas;
 use crate::part::{Part, Place};
 use crate::pass::WindowPass;
+use crate::{WindowError, Windows};
 
 /// Runs another engine's network over windows.
 pub(crate) struct WindowEngine<const D: usize> {
     inner: Arc<dyn Engine<D>>,
-    windows: Arc<Windows>,
+    pub(crate) windows: Arc<Windows>,
 }
 
 impl<const D: usize> WindowEngine<D> {
@@ -22,10 +22,10 @@ impl<const D: usize> WindowEngine<D> {
     }
 
     /// Every run of the network on an image of this size.
-    fn parts(&self, image: &[usize]) -> Result<Vec<Part>, CamError> {
+    pub(crate) fn parts(&self, image: &[usize]) -> Result<Vec<Part>, WindowError> {
         let size = self.windows.size();
         let flips = self.windows.flips();
-        let starts = self.windows.starts(image).map_err(CamError::model)?;
+        let starts = self.windows.starts(image)?;
         let before = |side: usize| size[side].saturating_sub(image[side]) / 2;
         let place = |start: Vec<usize>| Place {
             start: (0..size.len()).map(|i| start[i] as isize - before(i) as isize).collect(),
@@ -39,6 +39,96 @@ impl<const D: usize> WindowEngine<D> {
     }
 }
 
+/// What the windows of an image say.
+pub(crate) struct Blended<const D: usize> {
+    /// Of one window.
+    pub(crate) forward: Forward<D>,
+    /// Whether the inner engine can certify.
+    pub(crate) certifies: bool,
+    /// `Σ g·y` of all classes.
+    pub(crate) sums: Canvas<D>,
+}
+
+impl<const D: usize> WindowEngine<D> {
+    /// `g`, how much each pixel of a window counts; the flips of a window share it.
+    pub(crate) fn weights(&self) -> Result<Vec<f32>, WindowError> {
+        let share = 1.0 / self.windows.flips().len() as f32;
+        let weights = self.windows.weights()?;
+        Ok(weights.into_iter().map(|weight| weight * share).collect())
+    }
+
+    /// `N`, the sum of the weights of all parts at each pixel of an image.
+    pub(crate) fn norm(&self, image: &[usize], parts: &[Part], weights: &[f32]) -> Canvas<D> {
+        let mut all = [1; D];
+        all[2..].copy_from_slice(image);
+        let mut norm = Canvas::zeros(all);
+        parts.iter().for_each(|part| norm.add(&part.place, weights, None));
+        norm
+    }
+
+    /// Runs every part and adds up what they say; `before` them so many were run, of `all`.
+    pub(crate) fn blend(
+        &self,
+        input: &Tensor<D>,
+        parts: &[Part],
+        weights: &[f32],
+        (before, all): (usize, usize),
+    ) -> Result<Blended<D>, CamError> {
+        let mut blended: Option<Blended<D>> = None;
+        for (done, part) in parts.iter().enumerate() {
+            self.expect_going_on()?;
+            let (forward, pass) = self.inner.observe(part.cut(input))?;
+            let given = forward.logits.dims();
+            if given[2..] != part.place.size {
+                return Err(expected_size(&given, &part.place.size));
+            }
+            let logits = host(part.flipped(forward.logits.clone()))?;
+            let blended = blended.get_or_insert_with(|| {
+                let mut shape = input.dims();
+                shape[1] = given[1];
+                let certifies = pass.certifier().is_some();
+                Blended { forward, certifies, sums: Canvas::zeros(shape) }
+            });
+            blended.sums.add(&part.place, &logits, Some(weights));
+            self.progressed(before + done + 1, all);
+        }
+        blended.ok_or_else(|| CamError::EmptyInput { shape: input.dims().to_vec() })
+    }
+
+    pub(crate) fn expect_going_on(&self) -> Result<(), CamError> {
+        if self.windows.cancel.is_cancelled() { Err(CamError::Cancelled) } else { Ok(()) }
+    }
+
+    pub(crate) fn progressed(&self, done: usize, all: usize) {
+        if let Some(progress) = &self.windows.progress {
+            progress(done, all);
+        }
+    }
+
+    /// What windows of an input are asked afterwards.
+    pub(crate) fn pass(
+        &self,
+        input: Tensor<D>,
+        parts: Vec<Part>,
+        weights: Vec<f32>,
+        norm: Canvas<D>,
+        certifies: bool,
+    ) -> WindowPass<D> {
+        let device = input.device();
+        let mut window = [1; D];
+        window[2..].copy_from_slice(self.windows.size());
+        WindowPass {
+            inner: self.inner.clone(),
+            windows: self.windows.clone(),
+            weights: Tensor::from_data(TensorData::new(weights, window), &device),
+            norm: norm.into_tensor(&device),
+            certifies,
+            input,
+            parts,
+        }
+    }
+}
+
 /// The values of a tensor, in single precision.
 pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, CamError> {
     let data = tensor.cast(DType::F32).into_data();
@@ -49,54 +139,15 @@ impl<const D: usize> Engine<D> for WindowEngine<D> {
     fn observe(&self, input: Tensor<D>) -> Result<(Forward<D>, Box<dyn Pass<D>>), CamError> {
         let input = input.inner();
         let shape = input.dims();
-        let parts = self.parts(&shape[2..])?;
-        let share = 1.0 / self.windows.flips().len() as f32;
-        let weights = self.windows.weights().map_err(CamError::model)?;
-        let weights: Vec<f32> = weights.into_iter().map(|weight| weight * share).collect();
-        let (mut found, mut blended): (Option<(Forward<D>, bool)>, Option<Canvas<D>>) =
-            (None, None);
-        let mut all = [1; D];
-        all[2..].copy_from_slice(&shape[2..]);
-        let mut norm = Canvas::zeros(all);
-        for (done, part) in parts.iter().enumerate() {
-            if self.windows.cancel.is_cancelled() {
-                return Err(CamError::Cancelled);
-            }
-            let (forward, pass) = self.inner.observe(part.cut(&input))?;
-            let given = forward.logits.dims();
-            if given[2..] != part.place.size {
-                return Err(expected_size(&given, &part.place.size));
-            }
-            let canvas = blended.get_or_insert_with(|| {
-                let mut shape = shape;
-                shape[1] = given[1];
-                Canvas::zeros(shape)
-            });
-            canvas.add(&part.place, &host(part.flipped(forward.logits.clone()))?, Some(&weights));
-            norm.add(&part.place, &weights, None);
-            found.get_or_insert_with(|| (forward, pass.certifier().is_some()));
-            if let Some(progress) = &self.windows.progress {
-                progress(done + 1, parts.len());
-            }
-        }
-        let (Some((mut forward, certifies)), Some(mut blended)) = (found, blended) else {
-            return Err(CamError::EmptyInput { shape: shape.to_vec() });
-        };
-        blended.divide(&norm);
-        let (device, dtype) = (input.device(), forward.logits.dtype());
-        forward.logits = blended.into_tensor(&device).cast(dtype);
-        let mut window = [1; D];
-        window[2..].copy_from_slice(self.windows.size());
-        let pass = WindowPass {
-            inner: self.inner.clone(),
-            windows: self.windows.clone(),
-            weights: Tensor::from_data(TensorData::new(weights, window), &device),
-            norm: norm.into_tensor(&device),
-            certifies,
-            input,
-            parts,
-        };
-        Ok((forward, Box::new(pass)))
+        let parts = self.parts(&shape[2..]).map_err(CamError::model)?;
+        let weights = self.weights().map_err(CamError::model)?;
+        let Blended { mut forward, certifies, mut sums } =
+            self.blend(&input, &parts, &weights, (0, parts.len()))?;
+        let norm = self.norm(&shape[2..], &parts, &weights);
+        sums.divide(&norm);
+        let dtype = forward.logits.dtype();
+        forward.logits = sums.into_tensor(&input.device()).cast(dtype);
+        Ok((forward, Box::new(self.pass(input, parts, weights, norm, certifies))))
     }
 
     fn model(&self) -> &dyn Any {

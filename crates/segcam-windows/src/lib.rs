@@ -10,6 +10,9 @@
 //! as nnU-Net does. [`Windows::explainer`] gives an [`Explainer`](segcam_core::Explainer) like any other:
 //! pixel sets see the blended prediction, and certificates are about the whole.
 //!
+//! A picture that is too large for memory is read and explained one row of windows at a time:
+//! [`Windows::bands`].
+//!
 //! # Example
 //! ```
 //! # use segcam_core::burn::{self, module::Module, nn::{PaddingConfig2d, conv::{Conv2d, Conv2dConfig}}};
@@ -37,14 +40,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bands;
 mod canvas;
 mod engine;
 mod maps;
 mod part;
 mod pass;
+mod sweep;
 mod weights;
 mod windows;
 
+pub use bands::{Asked, Bands, FinishedRows, Question, Rows};
+pub use sweep::{Score, Sweep, Tally};
 pub use windows::{WindowError, Windows};
 
 #[cfg(doctest)]

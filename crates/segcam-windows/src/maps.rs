@@ -2,7 +2,8 @@
 
 use segcam_core::burn::tensor::Tensor;
 use segcam_core::{
-    CamError, Gradients, Mapped, Mapper, Pass, Request, Uses, Walks, Wanted, upsample,
+    CamError, CamMethod, Forward, Gradients, Mapped, Mapper, Pass, Request, Target, Uses, Walks,
+    Wanted, upsample,
 };
 
 use crate::canvas::Canvas;
@@ -22,7 +23,7 @@ impl<const D: usize> Mapper<D> for WindowPass<D> {
         step: &mut dyn FnMut(usize, usize) -> Result<(), CamError>,
     ) -> Vec<Result<Mapped<D>, CamError>> {
         let mut maps: Vec<Map<D>> =
-            requests.iter().map(|request| Map::new(self, request)).collect();
+            requests.iter().map(|request| Map::of_request(self, request)).collect();
         let possible = requests.iter().enumerate().filter(|(at, _)| maps[*at].failed.is_none());
         let walks = Walks::of(possible);
         for (done, part) in self.parts.iter().enumerate() {
@@ -30,7 +31,9 @@ impl<const D: usize> Mapper<D> for WindowPass<D> {
                 break;
             }
             let step = step(done, self.parts.len());
-            if let Err(error) = step.and_then(|()| self.add_part(part, &walks, &mut maps)) {
+            if let Err(error) =
+                step.and_then(|()| self.add_part(part, &walks, &mut maps, |_, _, _| Ok(())))
+            {
                 maps.iter_mut().for_each(|map| map.fail(&error));
             }
         }
@@ -40,21 +43,31 @@ impl<const D: usize> Mapper<D> for WindowPass<D> {
 
 impl<const D: usize> WindowPass<D> {
     /// What a part adds to each map: one forward pass, and one walk for each target that asks about its
-    /// pixels.
-    fn add_part(&self, part: &Part, walks: &Walks<D>, maps: &mut [Map<D>]) -> Result<(), CamError> {
-        let asked = walks.wanted.iter().zip(&walks.asking).filter_map(|(wanted, asking)| {
-            let target = self.question(&wanted.target, part)?;
-            Some((Wanted { target, layers: wanted.layers.clone() }, asking))
-        });
-        let (wanted, asking): (Vec<Wanted<D>>, Vec<_>) = asked.unzip();
-        let pooled = maps.iter().any(|map| map.failed.is_none() && map.pooled.is_some());
-        if wanted.is_empty() && !pooled {
+    /// pixels. `scored` gets the number of each of these targets, its question and the answer.
+    pub(crate) fn add_part(
+        &self,
+        part: &Part,
+        walks: &Walks<D>,
+        maps: &mut [Map<D>],
+        mut scored: impl FnMut(usize, &Target<D>, &Forward<D>) -> Result<(), CamError>,
+    ) -> Result<(), CamError> {
+        let mut wanted: Vec<Wanted<D>> = vec![];
+        let mut numbers = vec![];
+        for (number, walk) in walks.wanted.iter().enumerate() {
+            let Some(target) = self.question(&walk.target, part) else { continue };
+            wanted.push(Wanted { target, layers: walk.layers.clone() });
+            numbers.push(number);
+        }
+        if wanted.is_empty() && !maps.iter().any(Map::needs_all) {
             return Ok(());
         }
-        let pass = self.observe(part)?;
+        let (forward, pass) = self.observe(part)?;
+        for (&number, walk) in numbers.iter().zip(&wanted) {
+            scored(number, &walk.target, &forward)?;
+        }
         let mut found: Vec<bool> = vec![false; maps.len()];
         let mut visit = |target: usize, layer: usize, gradients: Gradients<D>| {
-            for &at in &asking[target][layer] {
+            for &at in &walks.asking[numbers[target]][layer] {
                 found[at] = true;
                 maps[at].meet(part, &gradients);
             }
@@ -64,7 +77,7 @@ impl<const D: usize> WindowPass<D> {
             pass.gradients(&wanted, &mut visit)?;
         }
         for (map, _) in maps.iter_mut().zip(&found).filter(|(_, found)| !**found) {
-            if map.failed.is_none() && map.pooled.is_some() {
+            if map.needs_all() {
                 map.meet_unasked(&*pass, part)?;
             }
         }
@@ -72,35 +85,93 @@ impl<const D: usize> WindowPass<D> {
     }
 }
 
+/// What becomes of what parts find.
+pub(crate) enum Gathering<const D: usize> {
+    /// The map of each is added.
+    Sum,
+    /// A method that needs the layer of all parts gets it at once.
+    Join(Vec<(Part, Gradients<D>)>),
+    /// The gradients alone are added, to be averaged.
+    Average(Means),
+}
+
+/// Sums of gradients over the cells of a layer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Means {
+    /// Number of cells in a window.
+    pub(crate) cells: usize,
+    /// Of each channel.
+    pub(crate) sums: Vec<f64>,
+    /// The same of absolute values.
+    pub(crate) magnitudes: Vec<f64>,
+}
+
+impl Means {
+    /// Adds those of other windows.
+    pub(crate) fn join(&mut self, others: &Self) {
+        self.cells = self.cells.max(others.cells);
+        for (sums, others) in
+            [(&mut self.sums, &others.sums), (&mut self.magnitudes, &others.magnitudes)]
+        {
+            sums.resize(sums.len().max(others.len()), 0.0);
+            sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+        }
+    }
+
+    fn add<const D: usize>(&mut self, gradients: &Tensor<D>) -> Result<(), CamError> {
+        let dims = gradients.dims();
+        self.cells = dims[2..].iter().product();
+        self.sums.resize(dims[1], 0.0);
+        self.magnitudes.resize(dims[1], 0.0);
+        let values = host(gradients.clone())?;
+        let sums = self.sums.iter_mut().zip(&mut self.magnitudes);
+        for ((sum, magnitude), channel) in sums.zip(values.chunks(self.cells)) {
+            *sum += channel.iter().map(|value| f64::from(*value)).sum::<f64>();
+            *magnitude += channel.iter().map(|value| f64::from(value.abs())).sum::<f64>();
+        }
+        Ok(())
+    }
+}
+
 /// A map that is being put together.
-struct Map<'a, const D: usize> {
-    request: &'a Request<'a, D>,
-    /// What every part found, for a method that needs all of them at once.
-    pooled: Option<Vec<(Part, Gradients<D>)>>,
+pub(crate) struct Map<'a, const D: usize> {
+    method: &'a dyn CamMethod<D>,
+    layer: &'a str,
+    gathering: Gathering<D>,
     /// How many values of the layer and its gradients may be held.
     room: usize,
     /// Whether the layer was met on any walk.
-    reached: bool,
+    pub(crate) reached: bool,
     canvas: Canvas<D>,
-    total: Vec<f64>,
-    magnitude: Vec<f64>,
+    pub(crate) total: Vec<f64>,
+    pub(crate) magnitude: Vec<f64>,
     failed: Option<CamError>,
 }
 
 impl<'a, const D: usize> Map<'a, D> {
-    fn new(pass: &WindowPass<D>, request: &'a Request<'a, D>) -> Self {
-        let method = request.method();
+    fn of_request(pass: &WindowPass<D>, request: &Request<'a, D>) -> Self {
+        let joined = !request.method().is_local() && !pass.windows.averages_each;
+        let gathering = if joined { Gathering::Join(vec![]) } else { Gathering::Sum };
+        Self::new(pass, request.method(), request.layer(), gathering)
+    }
+
+    pub(crate) fn new(
+        pass: &WindowPass<D>,
+        method: &'a dyn CamMethod<D>,
+        layer: &'a str,
+        gathering: Gathering<D>,
+    ) -> Self {
         let failed = match method.uses() {
             Uses::Gradients => None,
-            _ => Some(WindowPass::<D>::needs_whole(method.name(), request.layer())),
+            _ => Some(WindowPass::<D>::needs_whole(method.name(), layer)),
         };
         let mut shape = pass.input.dims();
         shape[1] = 1;
-        let pooled = !method.is_local() && !pass.windows.averages_each;
         let images = shape[0];
         Self {
-            request,
-            pooled: pooled.then(Vec::new),
+            method,
+            layer,
+            gathering,
             room: pass.windows.memory / size_of::<f32>() / 4,
             reached: false,
             canvas: Canvas::zeros(shape),
@@ -108,6 +179,11 @@ impl<'a, const D: usize> Map<'a, D> {
             magnitude: vec![0.0; images],
             failed,
         }
+    }
+
+    /// Whether parts that are not asked about count, too.
+    fn needs_all(&self) -> bool {
+        self.failed.is_none() && matches!(self.gathering, Gathering::Join(_))
     }
 
     /// What a walk through a part found at the layer.
@@ -118,7 +194,7 @@ impl<'a, const D: usize> Map<'a, D> {
 
     /// A part that is not asked about counts in averages.
     fn meet_unasked(&mut self, pass: &dyn Pass<D>, part: &Part) -> Result<(), CamError> {
-        let mut layer = pass.activations(&[self.request.layer()])?;
+        let mut layer = pass.activations(&[self.layer])?;
         if let Some(activations) = layer.pop() {
             let gradients = activations.zeros_like();
             self.take(part, &Gradients { activations, gradients });
@@ -130,14 +206,15 @@ impl<'a, const D: usize> Map<'a, D> {
         if self.failed.is_some() {
             return;
         }
-        let met = match &mut self.pooled {
-            Some(all) => {
+        let met = match &mut self.gathering {
+            Gathering::Join(all) => {
                 let held = found.activations.shape().num_elements() * (all.len() + 1);
                 let fits = held <= self.room;
                 all.push((part.clone(), found.clone()));
                 if fits { Ok(()) } else { Err(self.too_large()) }
             }
-            None => self.add(&[part], found),
+            Gathering::Sum => self.add(&[part], found),
+            Gathering::Average(means) => means.add(&found.gradients),
         };
         if let Err(error) = met {
             self.fail(&error);
@@ -145,16 +222,25 @@ impl<'a, const D: usize> Map<'a, D> {
     }
 
     fn too_large(&self) -> CamError {
-        let (method, layer) = (self.request.method().name(), self.request.layer());
         let instead = "it averages over the layer in all windows at once, which takes more memory than \
                        Windows::with_memory allows. Allow more, choose a deeper layer, average in each \
                        window by itself (Windows::averaging_each), or take seg-hires-grad-cam";
-        WindowPass::<D>::unanswerable(method, layer, instead)
+        WindowPass::<D>::unanswerable(self.method.name(), self.layer, instead)
     }
 
     /// Adds the maps of parts whose layers lie one after the other along the first side.
     fn add(&mut self, parts: &[&Part], found: &Gradients<D>) -> Result<(), CamError> {
-        let (raw, magnitudes) = found.combined(self.request.method())?;
+        let (raw, magnitudes) = found.combined(self.method)?;
+        self.add_raw(parts, raw, magnitudes)
+    }
+
+    /// The same for a map that was made of them.
+    pub(crate) fn add_raw(
+        &mut self,
+        parts: &[&Part],
+        raw: Tensor<D>,
+        magnitudes: Option<Tensor<D>>,
+    ) -> Result<(), CamError> {
         if let Some(magnitudes) = magnitudes {
             let largest = per_image(magnitudes, |values| {
                 values.iter().fold(0.0, |largest, value| f64::from(value.abs()).max(largest))
@@ -175,9 +261,14 @@ impl<'a, const D: usize> Map<'a, D> {
 
     fn fail(&mut self, error: &CamError) {
         self.failed.get_or_insert_with(|| error.clone());
-        if let Some(all) = &mut self.pooled {
+        if let Gathering::Join(all) = &mut self.gathering {
             all.clear();
         }
+    }
+
+    /// What was gathered, and the map so far.
+    pub(crate) fn into_parts(self) -> Result<(Gathering<D>, Canvas<D>), CamError> {
+        self.failed.map_or(Ok((self.gathering, self.canvas)), Err)
     }
 
     fn finish(mut self, pass: &WindowPass<D>) -> Result<Mapped<D>, CamError> {
@@ -185,9 +276,9 @@ impl<'a, const D: usize> Map<'a, D> {
             return Err(error);
         }
         if !self.reached {
-            return Err(CamError::NoPath { layer: self.request.layer().to_string() });
+            return Err(CamError::NoPath { layer: self.layer.to_string() });
         }
-        if let Some(all) = self.pooled.take() {
+        if let Gathering::Join(all) = std::mem::replace(&mut self.gathering, Gathering::Sum) {
             let joined = |of: fn(&Gradients<D>) -> &Tensor<D>| {
                 Tensor::cat(all.iter().map(|(_, found)| of(found).clone()).collect(), 2)
             };

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use segcam_core::burn::tensor::Tensor;
 use segcam_core::{
-    CamError, Certifier, Engine, Gradients, Mapper, Pass, Shares, Target, Wanted, upsample,
+    CamError, Certifier, Engine, Forward, Gradients, Mapper, Pass, Shares, Target, Wanted, upsample,
 };
 
 use crate::Windows;
@@ -29,8 +29,8 @@ const INSTEAD: &str = "take a method that weights with gradients, such as seg-hi
 
 impl<const D: usize> WindowPass<D> {
     /// The forward pass of one part.
-    pub(crate) fn observe(&self, part: &Part) -> Result<Box<dyn Pass<D>>, CamError> {
-        Ok(self.inner.observe(part.cut(&self.input))?.1)
+    pub(crate) fn observe(&self, part: &Part) -> Result<(Forward<D>, Box<dyn Pass<D>>), CamError> {
+        self.inner.observe(part.cut(&self.input))
     }
 
     /// What of a question one part is asked: its own output with weights `g·w/N`. `None` if its pixels
@@ -101,7 +101,7 @@ impl<const D: usize> Certifier<D> for WindowPass<D> {
         let mut all = Shares { node: 0.0, bypasses: vec![], bias: 0.0 };
         for part in &self.parts {
             let Some(question) = self.question(target, part) else { continue };
-            let pass = self.observe(part)?;
+            let (_, pass) = self.observe(part)?;
             let Some(certifier) = pass.certifier() else { continue };
             let shares = certifier.shares(&question, layer)?;
             all.node += shares.node;
@@ -122,7 +122,7 @@ impl<const D: usize> Certifier<D> for WindowPass<D> {
         let mut canvas = Canvas::zeros(target.weights().dims());
         for part in &self.parts {
             let Some(question) = self.question(target, part) else { continue };
-            let pass = self.observe(part)?;
+            let (_, pass) = self.observe(part)?;
             let Some(certifier) = pass.certifier() else { continue };
             let cells = upsample(certifier.reachable(&question, layer)?, &part.place.size);
             canvas.add(&part.place, &host(part.flipped(cells))?, None);

@@ -80,6 +80,12 @@ pub enum WindowError {
         /// What was given.
         given: f64,
     },
+    /// More classes than labels of a byte can tell apart.
+    #[error("labels of a picture that is read by tiles are bytes: 256 classes, not {given}")]
+    Classes {
+        /// Number of classes.
+        given: usize,
+    },
     /// A mirrored side that the image does not have.
     #[error("side {given} cannot be mirrored: the image has sides 0 to {}", .wanted - 1)]
     Mirrored {

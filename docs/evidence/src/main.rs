@@ -6,6 +6,7 @@
 
 mod blending;
 mod cascade;
+mod halves;
 mod kidney;
 mod known_truth;
 mod measure;
@@ -55,6 +56,10 @@ enum Experiment {
     Kidney,
     /// Between raw and averaged gradients: a growing window
     Window,
+    /// A dental X-ray: a tiny U-Net that learns from its left half, explained on its right half
+    Dental,
+    /// A CT: a tiny network for volumes that learns from one half of the body, explained on the other
+    Ct,
     /// A brain seen whole and through windows, and other ways of stitching maps together
     Blending,
 }
@@ -72,6 +77,8 @@ fn main() -> Result<()> {
         Experiment::Cascade => cascade::run(&args.data, &args.out),
         Experiment::Window => window::run(&args.data, &args.out),
         Experiment::Blending => blending::run(&args.data),
+        Experiment::Dental => halves::dental(&args.data, &args.out),
+        Experiment::Ct => halves::ct(&args.data, &args.out),
         Experiment::Kidney => kidney::run(&folder(&args.data, "kits19_ct")?, &args.out),
     }
 }

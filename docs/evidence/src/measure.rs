@@ -34,19 +34,19 @@ pub(crate) fn input(known: Pretrained, path: &Path) -> Result<Tensor<4>> {
 
 /// The rows of every method over every one of `sets` at every layer, judged by the score of `class`
 /// over the first set.
-pub(crate) fn rows(
+pub(crate) fn rows<const D: usize>(
     protocol: &Protocol,
-    explainer: &Explainer,
-    input: Tensor<4>,
-    (sets, class): (&[&dyn PixelSet], usize),
-    methods: &[&dyn CamMethod],
+    explainer: &Explainer<D>,
+    input: Tensor<D>,
+    (sets, class): (&[&dyn PixelSet<D>], usize),
+    methods: &[&dyn CamMethod<D>],
     layers: &[&str],
 ) -> Result<Vec<Row>> {
     let seen = explainer.observe(input)?;
     let targets = sets.iter().map(|set| seen.target(*set, class));
-    let targets = targets.collect::<Result<Vec<Target>, CamError>>()?;
+    let targets = targets.collect::<Result<Vec<Target<D>>, CamError>>()?;
     let places = layers.iter().flat_map(|layer| targets.iter().map(move |target| (layer, target)));
-    let requests: Vec<Request> = places
+    let requests: Vec<Request<D>> = places
         .flat_map(|(layer, target)| {
             methods.iter().map(move |method| Request::new(*method, layer, target))
         })

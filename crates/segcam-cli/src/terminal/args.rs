@@ -264,7 +264,7 @@ impl NetworkArgs {
         &self,
         prediction: &Prediction<D>,
     ) -> Result<Option<String>, CamError> {
-        if self.model.is_some() {
+        if !self.is_default() {
             return Ok(None);
         }
         let sure = guarded(|| Ok::<_, CamError>(confidence(prediction)))?;
@@ -347,6 +347,12 @@ pub(crate) struct ExplainArgs {
     /// Slice of a scan, from 0, for a network that takes images
     #[arg(long, value_name = "N")]
     pub(crate) slice: Option<usize>,
+
+    /// Read a TIFF by tiles and never hold it in memory, as is done anyway with windows (--window) on one of
+    /// more than 67 million pixels. Maps are tiled TIFF files; what is finished is kept in the folder, and the
+    /// same command again goes on where it was stopped
+    #[arg(long, conflicts_with = "slice")]
+    pub(crate) tiles: bool,
 
     #[command(flatten)]
     pub(crate) question: QuestionArgs,

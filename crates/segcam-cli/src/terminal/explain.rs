@@ -18,10 +18,13 @@ use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;
 
 use super::args::{ExplainArgs, Save};
-use super::{Finished, Talk, of_windows, say, table};
+use super::{Finished, Talk, of_windows, say, slide, table};
 
 /// `segcam explain`
 pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
+    if let Some(finished) = slide::run(args, talk)? {
+        return Ok(finished);
+    }
     let device = args.network.device.open()?;
     let passes = talk.wait("forward pass");
     let (model, network) =

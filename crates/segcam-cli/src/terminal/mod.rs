@@ -10,6 +10,7 @@ mod info;
 mod listing;
 mod pixels;
 mod serve;
+mod slide;
 mod studio;
 mod summary;
 

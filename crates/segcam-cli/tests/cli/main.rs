@@ -9,6 +9,7 @@ mod mistakes;
 mod onnx;
 mod pixels;
 mod scans;
+mod slides;
 mod truth;
 
 use std::fs;

@@ -30,6 +30,10 @@ impl<const D: usize> CamMethod<D> for GradCam {
         (gradients.mean_dims(&space) * activations).sum_dim(1)
     }
 
+    fn averages_gradients(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> String {
         "grad-cam".into()
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::{TransferSyntax, TransferSyntaxIndex};
+use dicom_object::file::ReadPreamble;
 use dicom_object::{FileMetaTable, InMemDicomObject, OpenFileOptions};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
@@ -65,7 +66,9 @@ fn with_header(path: &Path, file: BufReader<File>, part: Part) -> Result<Parsed,
     let mut file = walk.into_reader();
     let start = file.stream_position().map_err(failed)?;
     file.seek(SeekFrom::Start(PREAMBLE)).map_err(failed)?;
-    let meta = FileMetaTable::from_reader(&mut file).map_err(|error| unreadable(path, error))?;
+    // Its own length may say more than was looked at.
+    let meta = FileMetaTable::from_reader((&mut file).take(start - PREAMBLE));
+    let meta = meta.map_err(|error| unreadable(path, error))?;
     let syntax = meta.transfer_syntax().to_owned();
     let uids = [meta.media_storage_sop_class_uid(), meta.media_storage_sop_instance_uid()];
     let stored_as = uids.map(|uid| uid.trim_end_matches('\0').to_owned());
@@ -74,13 +77,16 @@ fn with_header(path: &Path, file: BufReader<File>, part: Part) -> Result<Parsed,
         let bytes = inflated(file).map_err(|error| unreadable(path, error))?;
         data_set(path, Cursor::new(bytes), uids::EXPLICIT_VR_LITTLE_ENDIAN)?
     } else {
-        check(file, &syntax, part).map_err(|error| unreadable(path, error))?;
+        let end = check(&mut file, &syntax, part).map_err(|error| unreadable(path, error))?;
+        file.rewind().map_err(failed)?;
         let options = OpenFileOptions::new();
         let options = match part {
             Part::Header => options.read_until(PIXELS),
             Part::All => options.read_to(tags::PIXEL_DATA),
         };
-        options.open_file(path).map_err(|error| unreadable(path, error))?.into_inner()
+        let options = options.read_preamble(ReadPreamble::Always);
+        let object = options.from_reader(file.take(end));
+        object.map_err(|error| unreadable(path, error))?.into_inner()
     };
     Ok(Parsed { object, syntax, stored_as })
 }
@@ -93,20 +99,23 @@ fn data_set(
 ) -> Result<InMemDicomObject, DicomError> {
     let known: Option<&TransferSyntax> = TransferSyntaxRegistry.get(syntax);
     let known = known.ok_or_else(|| unreadable(path, "an unknown transfer syntax"))?;
-    check(&mut bytes, syntax, Part::All).map_err(|error| unreadable(path, error))?;
+    let end = check(&mut bytes, syntax, Part::All).map_err(|error| unreadable(path, error))?;
     bytes.rewind().map_err(|error| unreadable(path, error))?;
-    InMemDicomObject::read_dataset_with_ts(bytes, known).map_err(|error| unreadable(path, error))
+    InMemDicomObject::read_dataset_with_ts(bytes.take(end), known)
+        .map_err(|error| unreadable(path, error))
 }
 
-/// Whether all lengths are within the file.
-fn check(file: impl io::BufRead + Seek, syntax: &str, part: Part) -> io::Result<()> {
+/// Whether all lengths are within the file. What lies behind the place that is given was not looked at and
+/// must not be read.
+fn check(file: impl io::BufRead + Seek, syntax: &str, part: Part) -> io::Result<u64> {
     let mut walk = Walk::new(file)?;
     walk.implicit = syntax == uids::IMPLICIT_VR_LITTLE_ENDIAN;
     walk.big = syntax == EXPLICIT_BIG;
     match part {
-        Part::Header => walk.before(PIXELS.0),
-        Part::All => walk.with_pixels(),
+        Part::Header => walk.before(PIXELS.0)?,
+        Part::All => walk.with_pixels()?,
     }
+    Ok(walk.place())
 }
 
 /// What is compressed from here on.

@@ -62,6 +62,11 @@ impl<R: BufRead + Seek> Walk<R> {
         Ok(())
     }
 
+    /// How far the walk has come.
+    pub(super) fn place(&self) -> u64 {
+        self.at
+    }
+
     /// The reader, at the element where the walk stopped.
     pub(super) fn into_reader(self) -> R {
         self.reader

@@ -111,13 +111,17 @@ fn a_data_set_needs_no_header() {
 
 #[test]
 fn what_follows_the_pixels_does_not_matter() {
+    // Padding, and an element of another group with more bytes than there are.
+    let behind: [&[u8]; 2] = [b"\xfc\xff\xfc\xffOB padding", b"\x08\0\x01\0OB\0\0\0\0\0\xf0"];
     for name in ["explicit.dcm", "implicit.dcm", "rle-signed.dcm"] {
-        let mut bytes = fs::read(fixture(name)).expect("bytes");
-        bytes.extend(b"\xfc\xff\xfc\xffOB padding");
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), bytes).expect("written");
-        let read = dicom::open(file.path()).expect("an image");
-        assert_eq!(read.scan, dicom::open(fixture(name)).expect("an image").scan);
+        for behind in behind {
+            let mut bytes = fs::read(fixture(name)).expect("bytes");
+            bytes.extend(behind);
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            fs::write(file.path(), bytes).expect("written");
+            let read = dicom::open(file.path()).expect("an image");
+            assert_eq!(read.scan, dicom::open(fixture(name)).expect("an image").scan);
+        }
     }
 }
 

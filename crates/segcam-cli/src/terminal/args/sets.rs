@@ -37,6 +37,11 @@ pub(crate) struct SetArgs {
 }
 
 impl SetArgs {
+    /// Whether any file is given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.truth.is_some() || self.instances.is_some()
+    }
+
     pub(crate) fn files(&self) -> Result<AnnotationFiles> {
         let truth_map = self.truth_map.clone().unwrap_or(Labels::Classes);
         if truth_map == Labels::CityscapesColours && self.ignore.is_some() {
