@@ -13,6 +13,9 @@
 //! last steps where maps are judged, and [`Evaluation`](tables::Evaluation) that of the report.
 //! [`Explaining`](batch::Explaining) takes all steps for each of many inputs.
 
+// The terminal calls the steps by the names that others call them.
+extern crate self as segcam_cli;
+
 pub mod annotations;
 pub mod ask;
 pub mod batch;
@@ -29,5 +32,6 @@ pub mod report;
 pub mod scan;
 pub mod summary;
 pub mod tables;
+pub mod terminal;
 pub mod view;
 pub mod write;
