@@ -65,7 +65,8 @@ fn cluster() -> Result<()> {
     cargo("fmt --check", &[])?;
     cargo("clippy --locked --all-targets -- -D warnings", &[])?;
     cargo("doc --locked --no-deps", &[("RUSTDOCFLAGS", "-D warnings")])?;
-    cargo("test --locked --quiet", &[])
+    cargo("test --locked --quiet", &[])?;
+    cargo("deny --config deny.toml check licenses bans sources", &[])
 }
 
 type Environment<'a> = [(&'a str, &'a str)];

@@ -11,7 +11,7 @@
 //!
 //! [`Report`](report::Report) collects the numbers. [`measure`](measure::measure) takes the place of the
 //! last steps where maps are judged, and [`Evaluation`](tables::Evaluation) that of the report.
-//! [`Explaining`](batch::Explaining) takes all steps for each of many inputs.
+//! [`Explaining`](batch::Explaining) takes all steps for each of many inputs. [`terminal`] is the program itself.
 
 // The terminal calls the steps by the names that others call them.
 extern crate self as segcam_cli;

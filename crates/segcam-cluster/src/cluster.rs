@@ -44,6 +44,7 @@ impl Cluster {
             Self::Here => SessionConfig::new(),
             _ => SessionConfig::new_with_ballista()
                 .with_ballista_standalone_parallelism(jobs)
+                .with_ballista_grpc_client_max_message_size(LONGEST as usize)
                 // A task is what is lost with its executor.
                 .set_usize("ballista.scheduler.max_partitions_per_task", 1),
         };
@@ -61,6 +62,9 @@ impl Cluster {
         Ok(context)
     }
 }
+
+/// The longest message in bytes: an input may have many maps.
+pub(crate) const LONGEST: u32 = 1 << 30;
 
 /// A session's state that knows the function.
 pub(crate) fn state(

@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,8 +41,12 @@ impl Explain {
     }
 
     fn rows(&self, item: &Item, asked: &str) -> Vec<Row> {
-        let opened = self.networks.get(asked).map_err(|error| format!("{error:#}"));
-        match opened.and_then(|opened| opened.explain(item)) {
+        let finished = catch_unwind(AssertUnwindSafe(|| {
+            let opened = self.networks.get(asked).map_err(|error| format!("{error:#}"));
+            opened.and_then(|opened| opened.explain(item))
+        }));
+        let broken = || Err(format!("internal error, please report it, with {}", item.name));
+        match finished.unwrap_or_else(|_| broken()) {
             Ok(finished) => finished.rows,
             Err(reason) => {
                 vec![Row::new().with("input", item.name.clone()).with(ENDED, reason)]

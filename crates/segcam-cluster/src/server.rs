@@ -12,7 +12,7 @@ use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::start_server;
 
-use crate::cluster::state;
+use crate::cluster::{LONGEST, state};
 use crate::{Explain, Networks};
 
 /// Deals out tasks.
@@ -42,6 +42,9 @@ impl Scheduler {
             executor_timeout_seconds: seconds,
             expire_dead_executor_interval_seconds: (seconds / 4).clamp(1, 15),
             no_executors_grace_period_seconds: seconds.max(180),
+            grpc_server_max_decoding_message_size: LONGEST,
+            grpc_server_max_encoding_message_size: LONGEST,
+            grpc_client_max_message_size: LONGEST,
             override_session_builder: Some(Arc::new(|config| state(config, Arc::default()))),
             ..SchedulerConfig::default()
         };
@@ -88,6 +91,8 @@ impl Executor {
             vcores: self.tasks.max(1),
             task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
             work_dir: folder.path().to_str().map(String::from),
+            grpc_max_decoding_message_size: LONGEST,
+            grpc_max_encoding_message_size: LONGEST,
             override_function_registry: Some(Arc::new(functions)),
             ..ExecutorProcessConfig::default()
         };
