@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "usage: cargo xtask check
        cargo xtask backends [DEVICE…]
+       cargo xtask cluster
        cargo xtask bench-peers [--quick] [--convolutions] [--cost] [--json FILE] [--plot FILE] [--only TEXT]
        cargo xtask bench-peers --batch [IMAGES]
        cargo xtask gpu [torch] [vulkan]
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
         Some((task, [])) if task == "check" => check(),
+        Some((task, [])) if task == "cluster" => cluster(),
         Some((task, devices)) if task == "backends" => backends::run(devices),
         Some((task, options)) if task == "bench-peers" => peers::run(options),
         Some((task, builds)) if task == "gpu" => gpu::run(builds),
@@ -53,6 +55,22 @@ fn check() -> Result<()> {
     cargo("test --workspace --quiet", &[])?;
     cargo("deny check licenses bans sources", &[])
         .context("is cargo-deny there? `cargo install cargo-deny --locked`")
+}
+
+/// The same for `segcam-cluster`, a workspace of its own: nobody else waits for DataFusion.
+fn cluster() -> Result<()> {
+    let manifest = root().join("crates/segcam-cluster/Cargo.toml");
+    let cargo = |arguments: &str, environment: &Environment| {
+        let (task, options) = arguments.split_once(' ').unwrap_or((arguments, ""));
+        let mut command = Command::new(env!("CARGO"));
+        command.arg(task).arg("--manifest-path").arg(&manifest);
+        run(command.args(options.split_whitespace()), environment)
+    };
+    cargo("fmt --check", &[])?;
+    cargo("clippy --locked --all-targets -- -D warnings", &[])?;
+    cargo("doc --locked --no-deps", &[("RUSTDOCFLAGS", "-D warnings")])?;
+    cargo("test --locked --quiet", &[])?;
+    cargo("deny --config deny.toml check licenses bans sources", &[])
 }
 
 type Environment<'a> = [(&'a str, &'a str)];

@@ -65,7 +65,7 @@ pub use error::BatchError;
 pub use inputs::{Item, Listing, What, every_file, list, manifest, shown};
 pub use merge::merge;
 pub use row::{Cell, Column, Kind, OWN_COLUMNS, Row, Schema};
-pub use run::{Batch, Progress, Stop, Summary, Work, WorkError, sha256};
+pub use run::{Batch, Finished, Progress, Stop, Summary, Work, WorkError, sha256};
 pub use shard::Shard;
 pub use table::{Table, TableWriter};
 

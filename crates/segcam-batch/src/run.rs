@@ -69,6 +69,51 @@ impl WorkError {
     }
 }
 
+/// What was found of one input, wherever it was computed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// The hash of what it was computed from; empty if that cannot be read.
+    pub contents: String,
+    /// Its rows of the table.
+    pub rows: Vec<Row>,
+}
+
+impl Finished {
+    /// Takes all steps of one input. What is wrong with it becomes its row.
+    ///
+    /// # Errors
+    /// What [`WorkError::Run`] says.
+    pub fn of<W: Work>(item: &Item, work: &W) -> Result<Self, String> {
+        let contents = match work.contents(item) {
+            Ok(contents) => contents,
+            Err(error) => return Self::new(item, String::new(), Err(error)),
+        };
+        let made = work.read(item).and_then(|read| work.make(item, read));
+        Self::new(item, contents, made.and_then(|made| work.write(item, made)))
+    }
+
+    fn new(
+        item: &Item,
+        contents: String,
+        rows: Result<Vec<Row>, WorkError>,
+    ) -> Result<Self, String> {
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(WorkError::Item(error)) => vec![Row::new().with("error", error)],
+            Err(WorkError::Run(reason)) => return Err(reason),
+        };
+        let cell = Some(&contents).filter(|contents| !contents.is_empty());
+        let about = |row: Row| {
+            row.with("item", item.number)
+                .with("input", item.name.clone())
+                .with_some("fields", item.said())
+                .with_some("contents", cell.cloned())
+        };
+        let rows = rows.into_iter().map(about).collect();
+        Ok(Self { contents, rows })
+    }
+}
+
 /// SHA-256 of files and their lengths, in hexadecimal digits.
 ///
 /// # Errors
@@ -334,6 +379,32 @@ impl Batch {
         Ok(summary)
     }
 
+    /// The inputs that are not finished, for whoever computes them elsewhere and [`keep`](Self::keep)s what
+    /// was found.
+    ///
+    /// # Errors
+    /// Results of other inputs in the folder.
+    pub fn missing<'a, W: Work>(
+        &self,
+        items: &'a [Item],
+        work: &W,
+    ) -> Result<Vec<&'a Item>, BatchError> {
+        self.no_others(items)?;
+        let is_missing = |item: &&Item| match self.journal.contents(&item.key()) {
+            Some(before) => work.contents(item).as_deref() != Ok(before),
+            None => true,
+        };
+        Ok(items.iter().filter(is_missing).collect())
+    }
+
+    /// Keeps what was found of an input; a killed run does not lose it.
+    ///
+    /// # Errors
+    /// What the system says, and cells that the table has no columns for.
+    pub fn keep(&mut self, item: &Item, finished: &Finished) -> Result<(), BatchError> {
+        self.journal.add(&item.key(), &finished.contents, &finished.rows)
+    }
+
     fn no_others(&self, items: &[Item]) -> Result<(), BatchError> {
         let keys: HashSet<String> = items.iter().map(Item::key).collect();
         let mut others: Vec<&str> =
@@ -344,8 +415,12 @@ impl Batch {
         Err(BatchError::OtherInputs { path: self.folder.clone(), count: others.len(), first })
     }
 
-    /// Writes the table, and takes the journal away. Returns the inputs with errors.
-    fn write_table(&mut self, items: &[Item]) -> Result<Vec<(String, String)>, BatchError> {
+    /// Writes the table of inputs that are all finished, and takes the journal away. Returns the inputs with
+    /// errors; [`run`](Self::run) does this by itself.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_table(&mut self, items: &[Item]) -> Result<Vec<(String, String)>, BatchError> {
         let path = self.table();
         let mut failed = vec![];
         persist(&path, |file| {
@@ -484,31 +559,20 @@ impl<'a, W: Work, P: Fn(Progress) + Sync> Pipeline<'a, W, P> {
     ) -> Result<(), BatchError> {
         for Moving { item, contents, what } in from {
             let rows = what.and_then(|made| self.work.write(item, made));
-            let rows = match rows {
-                Ok(rows) => rows,
-                Err(WorkError::Item(error)) => {
-                    (self.progress)(Progress::Failed(item, &error));
-                    summary.failed.push((item.name.clone(), error.clone()));
-                    vec![Row::new().with("error", error)]
-                }
-                Err(WorkError::Run(reason)) => {
+            if let Err(WorkError::Item(error)) = &rows {
+                (self.progress)(Progress::Failed(item, error));
+                summary.failed.push((item.name.clone(), error.clone()));
+            }
+            let finished = match Finished::new(item, contents, rows) {
+                Ok(finished) => finished,
+                Err(reason) => {
                     let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
                     ended.get_or_insert(reason);
                     self.stop.ask();
                     return Ok(());
                 }
             };
-            let contents_cell = Some(contents.clone()).filter(|contents| !contents.is_empty());
-            let rows: Vec<Row> = rows
-                .into_iter()
-                .map(|row| {
-                    row.with("item", item.number)
-                        .with("input", item.name.clone())
-                        .with_some("fields", item.said())
-                        .with_some("contents", contents_cell.clone())
-                })
-                .collect();
-            journal.add(&item.key(), &contents, &rows)?;
+            journal.add(&item.key(), &finished.contents, &finished.rows)?;
             summary.computed += 1;
             (self.progress)(Progress::Done(item));
         }

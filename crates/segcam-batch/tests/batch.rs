@@ -12,8 +12,8 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use segcam_batch::{
-    Batch, BatchError, Column, Item, Kind, Progress, Row, Settings, Shard, Stop, Summary, Table,
-    What, Work, WorkError, every_file, list, manifest, merge, sha256,
+    Batch, BatchError, Column, Finished, Item, Kind, Progress, Row, Settings, Shard, Stop, Summary,
+    Table, What, Work, WorkError, every_file, list, manifest, merge, sha256,
 };
 use serde_json::json;
 use tempfile::{TempDir, tempdir};
@@ -173,6 +173,41 @@ fn what_is_finished_is_not_computed_again() {
     let changed: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
     assert!(changed.iter().all(|row| row.number("length") == Some(4.0)));
     assert_eq!(changed.len(), 2);
+}
+
+#[test]
+fn what_was_found_elsewhere_makes_the_same_table() {
+    let (texts, here, elsewhere) =
+        (texts(40), tempdir().expect("a folder"), tempdir().expect("a folder"));
+    let (items, out) = (items(texts.path()), elsewhere.path());
+    run(here.path(), &items, &work(here.path())).expect("a run");
+    let work = work(out);
+    let mut left = 40;
+    // Two runs, the first of which keeps half.
+    for count in [20, 40] {
+        let mut batch = Batch::create(out, columns(), settings(1)).expect("a batch");
+        let missing = batch.missing(&items, &work).expect("inputs");
+        assert_eq!(missing.len(), left);
+        for item in missing.into_iter().rev().take(count) {
+            batch.keep(item, &Finished::of(item, &work).expect("rows")).expect("kept");
+            left -= 1;
+        }
+        if left == 0 {
+            assert_eq!(batch.write_table(&items).expect("a table").len(), 4);
+        }
+    }
+    assert_eq!(files(out), files(here.path()));
+    let mut batch = Batch::create(out, columns(), settings(1)).expect("a batch");
+    assert_eq!(batch.missing(&items, &work).expect("inputs"), Vec::<&Item>::new());
+    batch.write_table(&items).expect("a table");
+    fs::write(&items[3].path, "changed").expect("written");
+    let mut batch = Batch::create(out, columns(), settings(1)).expect("a batch");
+    assert_eq!(batch.missing(&items, &work).expect("inputs"), [&items[3]]);
+    assert!(batch.missing(&items[1..], &work).is_err(), "of other inputs");
+    let full = Lengths { full_after: Some(0), ..Lengths::default() };
+    let reason = Finished::of(&items[3], &full).expect_err("nothing can be computed");
+    assert_eq!(reason, "the disk is full");
+    batch.write_table(&items).expect("a table");
 }
 
 #[test]

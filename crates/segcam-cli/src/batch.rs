@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -333,7 +334,12 @@ impl<const D: usize> Explaining<'_, D> {
             fs::create_dir_all(&folder)?;
             let part = folder.join(format!("{}.part", file.name));
             fs::write(&part, &file.bytes)?;
-            fs::rename(&part, folder.join(&file.name))
+            let whole = folder.join(&file.name);
+            match fs::rename(&part, &whole) {
+                // Another machine, taken for dead, wrote the same.
+                Err(error) if error.kind() == ErrorKind::NotFound && whole.exists() => Ok(()),
+                result => result,
+            }
         };
         for file in files {
             write(file)

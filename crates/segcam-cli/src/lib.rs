@@ -15,6 +15,10 @@
 //! last steps where maps are judged, and [`Evaluation`](tables::Evaluation) that of the report.
 //! [`Explaining`](batch::Explaining) takes all steps for each of many inputs, [`Page`](html::Page) puts
 //! answers into one file to look at, and [`Studio`](studio::Studio) takes the steps for whoever asks through a page.
+//! [`terminal`] is the program itself.
+
+// The terminal calls the steps by the names that others call them.
+extern crate self as segcam_cli;
 
 pub mod annotations;
 pub mod ask;
@@ -35,5 +39,6 @@ pub mod slide;
 pub mod studio;
 pub mod summary;
 pub mod tables;
+pub mod terminal;
 pub mod view;
 pub mod write;

@@ -25,7 +25,8 @@ use segcam_cli::network::{Model, Name, Preparation, Source};
 use serde_json::json;
 
 use super::Talk;
-pub(crate) use batch::{BatchArgs, MergeArgs, TableArgs};
+pub use batch::BatchArgs;
+pub(crate) use batch::{MergeArgs, TableArgs};
 pub(crate) use draw::{DrawArgs, MapArgs, Save};
 pub(crate) use measure::MeasureArgs;
 pub(crate) use print::PrintArgs;
@@ -45,7 +46,7 @@ pub(crate) use studio::StudioArgs;
   segcam evaluate --input nuclei/ --out nuclei-evaluation
   segcam layers --model retina-unet --weights unet_drive.safetensors"
 )]
-pub(crate) struct Args {
+pub struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 

@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,7 +6,10 @@ use anyhow::{Context, Result};
 use indicatif::{HumanDuration, ProgressStyle};
 use segcam::Explainer;
 use segcam::burn::tensor::Device;
-use segcam_batch::{Batch, Item, Listing, Progress, Stop, Summary, list, manifest};
+use segcam::models::Network;
+use segcam_batch::{
+    Batch, Finished, Item, Listing, Progress, Settings, Stop, Summary, list, manifest,
+};
 use segcam_cli::ask::{Asked, check};
 use segcam_cli::batch::{Explaining, FIELDS, Measuring, Saved, columns, inputs};
 use segcam_cli::network::Model;
@@ -16,7 +18,7 @@ use serde_json::json;
 
 use super::advice::in_words;
 use super::args::{BatchArgs, MergeArgs, Save};
-use super::{Finished, Talk, say};
+use super::{Finished as Terminal, Talk, say};
 
 /// Some row says why there is no map.
 const SOME_FAILED: u8 = 3;
@@ -29,51 +31,207 @@ const PRINTED: usize = 10;
 const SAY_EACH: Duration = Duration::from_secs(60);
 
 /// `segcam batch`
-pub(crate) fn run(args: &BatchArgs, talk: Talk) -> Result<Finished> {
-    let listing = listing(args)?;
-    let device = args.network.device.open()?;
-    let source = args.network.source()?;
-    let (model, network) = source.open(&device)?;
-    let asked = args.question.asked();
-    let settings = args.settings(&model, &source, &asked)?;
-    let mut items = listing.items.clone();
-    if let Some(shard) = args.shard {
-        items.retain(|item| shard.holds(item));
-    }
+pub(crate) fn run(args: BatchArgs, talk: Talk) -> Result<Terminal> {
+    let (items, line) = args.items()?;
+    let opened = Opened::new(args)?;
     if talk == Talk::Tables {
-        said(args, &listing, items.len())?;
+        opened.said(&line)?;
     }
     let start = Instant::now();
-    let (summary, batch) = with_explainer!(network, explainer => {
-        checked(args, &asked, &model, &explainer, &device)?;
-        let mut batch = Batch::create(&args.out, columns(), settings)?.with_jobs(args.jobs.into());
+    let mut batch = opened.batch(talk)?;
+    let summary = with_explainer!(&opened.network, explainer => {
+        explain(&mut batch, &items, &opened.work(explainer)?, talk)?
+    });
+    opened.finish(&batch, &summary, items.len(), start, talk)
+}
+
+/// What `segcam batch` was asked, with its network loaded and its words checked: what explains inputs, one
+/// after the other or at the same time, here or elsewhere.
+#[derive(Debug)]
+pub struct Opened {
+    args: BatchArgs,
+    asked: Asked,
+    model: Model,
+    network: Network,
+    device: Device,
+    settings: Settings,
+}
+
+impl Opened {
+    /// Loads the network. What is wrong with the words is said at once, and not of each input.
+    ///
+    /// # Errors
+    /// Networks that cannot be used, and words that mean nothing to them.
+    pub fn new(args: BatchArgs) -> Result<Self> {
+        let device = args.network.device.open()?;
+        let source = args.network.source()?;
+        let (model, network) = source.open(&device)?;
+        let asked = args.question.asked();
+        let settings = args.settings(&model, &source, &asked)?;
+        let blank = with_explainer!(&network, explainer => {
+            checked(&args, &asked, &model, explainer, &device)
+        });
+        blank.map(|()| Self { args, asked, model, network, device, settings })
+    }
+
+    /// Makes the folder of the table, or goes on in it.
+    ///
+    /// # Errors
+    /// As [`Batch::create`].
+    pub fn batch(&self, talk: Talk) -> Result<Batch> {
+        let args = &self.args;
+        let batch = Batch::create(&args.out, columns(), self.settings.clone())?;
+        let mut batch = batch.with_jobs(args.jobs.into());
         if let Some(gigabytes) = args.memory {
             batch = batch.with_memory((gigabytes * 1e9) as usize);
         }
         if batch.dropped() > 0 && talk == Talk::Tables {
             say(format!("{} inputs had been explained with other settings", batch.dropped()))?;
         }
-        let work = explaining(args, asked, &model, &explainer, &device)?;
-        (explain(&mut batch, &items, &work, talk)?, batch)
-    });
-    let table = batch.table();
-    if args.csv && !summary.stopped {
-        batch.write_csv()?;
+        Ok(batch)
     }
-    finish(&summary, &table, items.len(), start, talk)
+
+    /// The inputs that are not finished.
+    ///
+    /// # Errors
+    /// As [`Batch::missing`].
+    pub fn missing<'a>(&self, batch: &Batch, items: &'a [Item]) -> Result<Vec<&'a Item>> {
+        Ok(with_explainer!(&self.network, explainer => {
+            batch.missing(items, &self.work(explainer)?)?
+        }))
+    }
+
+    /// Explains one input and writes what is asked for. What is wrong with it becomes its row.
+    ///
+    /// # Errors
+    /// What is wrong with all inputs, in words.
+    pub fn explain(&self, item: &Item) -> Result<Finished, String> {
+        with_explainer!(&self.network, explainer => {
+            let work = self.work(explainer).map_err(|error| in_words(&error))?;
+            Finished::of(item, &work)
+        })
+    }
+
+    /// Says how a run ended, and writes the table as CSV if that is asked for.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn finish(
+        &self,
+        batch: &Batch,
+        summary: &Summary,
+        inputs: usize,
+        start: Instant,
+        talk: Talk,
+    ) -> Result<Terminal> {
+        if self.args.csv && !summary.stopped {
+            batch.write_csv()?;
+        }
+        let table = batch.table();
+        let Summary { known, computed, failed, stopped, .. } = summary;
+        let seconds = start.elapsed().as_secs_f64();
+        let mut failures: Vec<String> =
+            failed.iter().take(PRINTED).map(|(input, error)| format!("{input}: {error}")).collect();
+        if failed.len() > PRINTED {
+            let more = failed.len() - PRINTED;
+            failures.push(format!("and {more} more: column `error` of the table"));
+        }
+        if *stopped {
+            let done = known + computed;
+            failures
+                .push(format!("stopped after {done} of {inputs} inputs; the same command goes on"));
+            return Ok(Terminal { failures, code: Some(INTERRUPTED) });
+        }
+        match talk {
+            Talk::Quiet => {}
+            Talk::Json => say(serde_json::to_string_pretty(&json!({
+                "table": table, "inputs": inputs, "computed": computed, "known": known,
+                "failed": failed.iter().map(|(input, error)| json!({ "input": input, "error": error }))
+                    .collect::<Vec<_>>(),
+                "seconds": seconds,
+            }))?)?,
+            Talk::Tables => {
+                let rate = *computed as f64 / seconds;
+                let mut line = format!("{computed} inputs in {seconds:.1} s ({rate:.2} a second)");
+                if *known > 0 {
+                    line += &format!(", {known} known from before");
+                }
+                if !failed.is_empty() {
+                    line += &format!(", {} with errors", failed.len());
+                }
+                say(line)?;
+                say(table.display())?;
+            }
+        }
+        let code = (!failed.is_empty()).then_some(SOME_FAILED);
+        Ok(Terminal { failures, code })
+    }
+
+    /// Prints the line of [`BatchArgs::items`], and what is taken without a word.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn said(&self, line: &str) -> Result<()> {
+        say(line)?;
+        match self.args.network.is_default() {
+            true => say(
+                "no --model: taken is nuclei-unet, which knows fluorescence images of cell nuclei",
+            ),
+            false => Ok(()),
+        }
+    }
+
+    fn work<'a, const D: usize>(
+        &'a self,
+        explainer: &'a Explainer<D>,
+    ) -> Result<Explaining<'a, D>> {
+        let args = &self.args;
+        let metrics = args.measure.asked();
+        let measuring = (!metrics.is_empty()).then(|| Measuring {
+            protocol: args.measure.protocol(metrics),
+            region: args.measure.region.clone(),
+            region_resize: args.measure.region_resize,
+        });
+        Ok(Explaining {
+            explainer,
+            model: &self.model,
+            device: &self.device,
+            asked: self.asked.clone(),
+            how: args.maps.how(),
+            style: args.draw.style("")?,
+            saved: Saved { figures: args.figures, prediction: args.draw.saves(Save::Prediction) },
+            annotations: args.question.sets.files()?,
+            measuring,
+            slice: args.slice,
+            out: args.out.clone(),
+            words: in_words,
+        })
+    }
 }
 
-fn listing(args: &BatchArgs) -> Result<Listing> {
-    let is_table =
-        args.input.extension().is_some_and(|ending| ending == "csv" || ending == "parquet");
-    Ok(match is_table {
-        true => manifest(&args.input, &FIELDS)?,
-        false => list(&args.input, &inputs(&args.out))?,
-    })
+impl BatchArgs {
+    /// The inputs, or those of the shard, and a line that says how many there are and what is none.
+    ///
+    /// # Errors
+    /// What cannot be read, and sources without inputs.
+    pub fn items(&self) -> Result<(Vec<Item>, String)> {
+        let is_table =
+            self.input.extension().is_some_and(|ending| ending == "csv" || ending == "parquet");
+        let listing = match is_table {
+            true => manifest(&self.input, &FIELDS)?,
+            false => list(&self.input, &inputs(&self.out))?,
+        };
+        let mut items = listing.items.clone();
+        if let Some(shard) = self.shard {
+            items.retain(|item| shard.holds(item));
+        }
+        let line = said(self, &listing, items.len());
+        Ok((items, line))
+    }
 }
 
 /// What of the source is no input, and what is.
-fn said(args: &BatchArgs, listing: &Listing, mine: usize) -> Result<()> {
+fn said(args: &BatchArgs, listing: &Listing, mine: usize) -> String {
     let Listing { items, others, repeated, unused_columns, .. } = listing;
     let mut line = format!("{} inputs", items.len());
     if let Some(shard) = args.shard {
@@ -88,16 +246,10 @@ fn said(args: &BatchArgs, listing: &Listing, mine: usize) -> Result<()> {
     if !unused_columns.is_empty() {
         line += &format!("; unused columns: {}", unused_columns.join(", "));
     }
-    say(line)?;
-    match args.network.is_default() {
-        true => {
-            say("no --model: taken is nuclei-unet, which knows fluorescence images of cell nuclei")
-        }
-        false => Ok(()),
-    }
+    line
 }
 
-/// What is wrong with the words is said at once, and not of each input.
+/// Whether the words mean something to the network.
 fn checked<const D: usize>(
     args: &BatchArgs,
     asked: &Asked,
@@ -113,35 +265,6 @@ fn checked<const D: usize>(
     ];
     let given: Vec<&str> = annotations.into_iter().flatten().collect();
     check(asked, model, &model.observe_blank(explainer, device)?, &given)
-}
-
-fn explaining<'a, const D: usize>(
-    args: &BatchArgs,
-    asked: Asked,
-    model: &'a Model,
-    explainer: &'a Explainer<D>,
-    device: &'a Device,
-) -> Result<Explaining<'a, D>> {
-    let metrics = args.measure.asked();
-    let measuring = (!metrics.is_empty()).then(|| Measuring {
-        protocol: args.measure.protocol(metrics),
-        region: args.measure.region.clone(),
-        region_resize: args.measure.region_resize,
-    });
-    Ok(Explaining {
-        explainer,
-        model,
-        device,
-        asked,
-        how: args.maps.how(),
-        style: args.draw.style("")?,
-        saved: Saved { figures: args.figures, prediction: args.draw.saves(Save::Prediction) },
-        annotations: args.question.sets.files()?,
-        measuring,
-        slice: args.slice,
-        out: args.out.clone(),
-        words: in_words,
-    })
 }
 
 fn explain<const D: usize>(
@@ -184,51 +307,6 @@ fn explain<const D: usize>(
     let summary = batch.run(items, work, &progress, &stop);
     bar.finish_and_clear();
     Ok(summary?)
-}
-
-fn finish(
-    summary: &Summary,
-    table: &Path,
-    inputs: usize,
-    start: Instant,
-    talk: Talk,
-) -> Result<Finished> {
-    let Summary { known, computed, failed, stopped, .. } = summary;
-    let seconds = start.elapsed().as_secs_f64();
-    let mut failures: Vec<String> =
-        failed.iter().take(PRINTED).map(|(input, error)| format!("{input}: {error}")).collect();
-    if failed.len() > PRINTED {
-        let more = failed.len() - PRINTED;
-        failures.push(format!("and {more} more: column `error` of the table"));
-    }
-    if *stopped {
-        let done = known + computed;
-        failures.push(format!("stopped after {done} of {inputs} inputs; the same command goes on"));
-        return Ok(Finished { failures, code: Some(INTERRUPTED) });
-    }
-    match talk {
-        Talk::Quiet => {}
-        Talk::Json => say(serde_json::to_string_pretty(&json!({
-            "table": table, "inputs": inputs, "computed": computed, "known": known,
-            "failed": failed.iter().map(|(input, error)| json!({ "input": input, "error": error }))
-                .collect::<Vec<_>>(),
-            "seconds": seconds,
-        }))?)?,
-        Talk::Tables => {
-            let rate = *computed as f64 / seconds;
-            let mut line = format!("{computed} inputs in {seconds:.1} s ({rate:.2} a second)");
-            if *known > 0 {
-                line += &format!(", {known} known from before");
-            }
-            if !failed.is_empty() {
-                line += &format!(", {} with errors", failed.len());
-            }
-            say(line)?;
-            say(table.display())?;
-        }
-    }
-    let code = (!failed.is_empty()).then_some(SOME_FAILED);
-    Ok(Finished { failures, code })
 }
 
 /// `segcam merge`

@@ -1,7 +1,7 @@
-//! What is typed and what is printed.
+//! What is typed and what is printed: the program itself, and what other programs take of it.
 
-pub(crate) mod advice;
-pub(crate) mod args;
+mod advice;
+mod args;
 mod batch;
 mod demo;
 mod evaluate;
@@ -9,6 +9,7 @@ mod explain;
 mod info;
 mod listing;
 mod pixels;
+mod program;
 mod serve;
 mod slide;
 mod studio;
@@ -23,25 +24,33 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
-use args::{Args, Command};
+pub use args::{Args, BatchArgs};
+pub use batch::Opened;
+pub use program::{program, usage_in_one_line};
+
+use args::Command;
 
 /// How a command ended that did what it could.
 #[derive(Debug, Default)]
-pub(crate) struct Finished {
+pub struct Finished {
     /// What it could not do.
-    pub(crate) failures: Vec<String>,
+    pub failures: Vec<String>,
     /// The exit code, if not 2 with failures and 0 without.
-    pub(crate) code: Option<u8>,
+    pub code: Option<u8>,
 }
 
-pub(crate) fn run(args: Args) -> Result<Finished> {
+/// The `segcam` program, from what was typed.
+///
+/// # Errors
+/// Whatever makes a command useless.
+pub fn run(args: Args) -> Result<Finished> {
     let talk = args.talk();
     let done = |result: Result<()>| result.map(|()| Finished::default());
     match args.command {
         Command::Demo(demo) => demo::run(&demo, talk),
         Command::Studio(studio) => done(studio::run(&studio, talk)),
         Command::Explain(explain) => explain::run(&explain, talk),
-        Command::Batch(args) => batch::run(&args, talk),
+        Command::Batch(args) => batch::run(*args, talk),
         Command::Merge(args) => done(batch::merge(&args)),
         Command::Table(args) => done(summary::run(&args, talk)),
         Command::Evaluate(evaluate) => evaluate::run(&evaluate, talk),
@@ -58,15 +67,18 @@ pub(crate) fn run(args: Args) -> Result<Finished> {
 
 /// How much to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Talk {
+pub enum Talk {
+    /// Errors only.
     Quiet,
+    /// JSON.
     Json,
+    /// Tables and words.
     Tables,
 }
 
 impl Talk {
     /// A bar that counts steps.
-    pub(crate) fn bar(self, steps: usize) -> ProgressBar {
+    pub fn bar(self, steps: usize) -> ProgressBar {
         let length = steps as u64;
         let bar =
             if self == Self::Quiet { ProgressBar::hidden() } else { ProgressBar::new(length) };
@@ -119,7 +131,7 @@ pub(crate) fn of_windows(bar: &ProgressBar) -> impl Fn(usize, usize) + Send + Sy
 }
 
 /// A table whose columns of numbers end at their right.
-pub(crate) fn table<S: AsRef<str>>(
+pub fn table<S: AsRef<str>>(
     header: &[S],
     rows: impl IntoIterator<Item = Vec<String>>,
     numbers: std::ops::Range<usize>,
@@ -136,7 +148,10 @@ pub(crate) fn table<S: AsRef<str>>(
 }
 
 /// Prints a line. A reader that went away, as `head` does, wants no more of them.
-pub(crate) fn say(text: impl Display) -> Result<()> {
+///
+/// # Errors
+/// What the system says.
+pub fn say(text: impl Display) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => result.context("cannot print"),

@@ -1,17 +1,18 @@
 //! Options of runs over many inputs, and of their tables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use segcam_batch::{Settings, Shard};
 use segcam_cli::annotations::AnnotationFiles;
 use segcam_cli::ask::Asked;
 use segcam_cli::draw::Style;
-use segcam_cli::network::{Model, Source};
+use segcam_cli::network::{Model, Name, Source};
 use serde_json::json;
 
 use super::{DrawArgs, MapArgs, MeasureArgs, NetworkArgs, QuestionArgs, Save};
 
+/// What `segcam batch` is asked.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "DIR receives results.parquet, a row for each map (docs/batch.md lists its columns), and maps/ \
@@ -24,7 +25,7 @@ Examples:
   segcam batch --input cases.csv --model net.onnx --metric leak fidelity-r2 --shard 3/16 --out part-03
   segcam merge part-*/results.parquet --out results.parquet"
 )]
-pub(crate) struct BatchArgs {
+pub struct BatchArgs {
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 
@@ -68,11 +69,11 @@ pub(crate) struct BatchArgs {
 
     /// Inputs that are computed at the same time; each of them uses all cores
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) jobs: u16,
+    pub jobs: u16,
 
     /// With several jobs: begin with no further input while the program would take more than so many GB
     #[arg(long, value_name = "GB", value_parser = gigabytes)]
-    pub(crate) memory: Option<f64>,
+    pub memory: Option<f64>,
 }
 
 fn gigabytes(text: &str) -> Result<f64, String> {
@@ -81,6 +82,22 @@ fn gigabytes(text: &str) -> Result<f64, String> {
 }
 
 impl BatchArgs {
+    /// The same, with paths seen from a folder.
+    #[must_use]
+    pub fn seen_from(mut self, folder: &Path) -> Self {
+        let (network, sets) = (&mut self.network, &mut self.question.sets);
+        let onnx = match &mut network.model {
+            Some(Name::Onnx(path)) => Some(path),
+            _ => None,
+        };
+        let given = [onnx, network.weights.as_mut(), self.measure.region.as_mut()];
+        let given = given.into_iter().flatten().chain(sets.paths());
+        for path in given.chain([&mut self.input, &mut self.out]) {
+            *path = folder.join(&*path);
+        }
+        self
+    }
+
     /// Everything that decides what is computed, beside the contents of inputs and their annotations. Shards
     /// on other machines have the same: no paths.
     pub(crate) fn settings(

@@ -42,6 +42,10 @@ impl SetArgs {
         self.truth.is_some() || self.instances.is_some()
     }
 
+    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        [&mut self.truth, &mut self.instances].into_iter().flatten()
+    }
+
     pub(crate) fn files(&self) -> Result<AnnotationFiles> {
         let truth_map = self.truth_map.clone().unwrap_or(Labels::Classes);
         if truth_map == Labels::CityscapesColours && self.ignore.is_some() {
