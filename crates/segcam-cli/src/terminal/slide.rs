@@ -55,7 +55,8 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Option<Finished>> {
         bar.set_message(["prediction", "maps", "averages"][now.min(2)]);
         bar.tick();
     };
-    let (asked, style) = (args.question.asked(), args.style()?);
+    let (asked, style) =
+        (args.question.asked(), args.draw.style(&args.input.display().to_string())?);
     let network = slide::Network {
         model: &model,
         explainer: &explainer,
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Option<Finished>> {
         files: &source.files()?,
         device: &device,
     };
-    let prediction = args.save.contains(&Save::Prediction);
+    let prediction = args.draw.saves(Save::Prediction);
     let wanted = Wanted { input: &args.input, asked: &asked, style: &style, prediction };
     let mut report = slide::explain(&wanted, &network, &out, &stage)?;
     bar.finish_and_clear();
@@ -75,12 +76,12 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Option<Finished>> {
 
 /// What needs the whole picture in memory.
 fn expect_possible(args: &ExplainArgs) -> Result<()> {
-    let saved = |save| args.save.contains(&save);
+    let saved = |save| args.draw.saves(save);
     let impossible = [
         (args.question.sets.is_given(), "--truth and --instances need"),
-        (args.certify, "--certify needs"),
-        (args.smooth.is_some(), "--smooth needs"),
-        (args.fuse.is_some(), "--fuse needs"),
+        (args.maps.certify, "--certify needs"),
+        (args.maps.smooth.is_some(), "--smooth needs"),
+        (args.draw.fuse.is_some(), "--fuse needs"),
         (saved(Save::Heat), "--save heat needs"),
         (saved(Save::Dicom), "--save dicom needs"),
     ];

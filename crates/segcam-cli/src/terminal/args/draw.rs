@@ -34,7 +34,7 @@ pub(crate) struct DrawArgs {
     /// Fuse the layers of each method into one more heat map: mean (what they say on average), max
     /// (what any says) or product (what all say)
     #[arg(long, value_name = "HOW", value_parser = fusion)]
-    fuse: Option<Fusion>,
+    pub(crate) fuse: Option<Fusion>,
 
     /// Also save signed maps, heat maps, predicted labels as .npy (of scans as .nii.gz), or DICOM objects
     #[arg(long, value_name = "WHAT", num_args = 1.., value_delimiter = ',')]
