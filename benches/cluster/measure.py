@@ -68,6 +68,7 @@ def main():
     add("--executors", type=int, nargs="+", default=[1, 2])
     add("--per-task", type=int, nargs="+", default=[4])
     add("--rounds", type=int, default=2)
+    add("--keep", help="folder for the seconds of each fastest run: EXECUTORS.csv, for simulate.py --table")
     add("options", nargs="*", help="more options of segcam batch, after --")
     args = parser.parse_args()
     args.input, args.program = os.path.abspath(args.input), os.path.abspath(args.program)
@@ -78,6 +79,9 @@ def main():
                 first, *others = run(args, executors, per_task)
                 wall, seconds = min(others, key=lambda run: run[0])
                 alone = sum(seconds.values()) / executors
+                if args.keep:
+                    lines = ["item,seconds", *(f"{item},{second}" for item, second in seconds.items())]
+                    (Path(args.keep) / f"{executors}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
                 walls = ", ".join(f"{wall:.1f} s" for wall, _ in others)
                 print(f"{executors:>9} {per_task:>8} {len(seconds):>6} {first[0]:>8.1f} s {walls:>18} {alone:>11.1f} s "
                       f"{wall - alone:>4.1f} s", flush=True)

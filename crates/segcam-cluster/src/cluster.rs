@@ -5,6 +5,8 @@ use anyhow::{Context, Error, Result, bail};
 use ballista::prelude::{SessionConfigExt, SessionContextExt};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use tokio::net::TcpStream;
+use url::Url;
 
 use crate::{Explain, Networks};
 
@@ -54,13 +56,22 @@ impl Cluster {
         let context = match self {
             Self::Here => SessionContext::new_with_state(state),
             Self::Standalone => SessionContext::standalone_with_state(state).await?,
-            Self::At(address) => SessionContext::remote_with_state(address, state)
-                .await
-                .with_context(|| format!("cannot use {address}"))?,
+            Self::At(address) => {
+                answers(address).await?;
+                SessionContext::remote_with_state(address, state).await?
+            }
         };
         context.register_udf(Explain::udf(networks));
         Ok(context)
     }
+}
+
+/// Whether a scheduler is there: a query would say it in other words.
+async fn answers(address: &str) -> Result<()> {
+    let url = Url::parse(address).with_context(|| format!("cannot use {address}"))?;
+    let host = url.host_str().with_context(|| format!("{address} names no host"))?;
+    let there = TcpStream::connect((host, url.port().unwrap_or(50050))).await;
+    there.map(|_| ()).with_context(|| format!("no scheduler answers at {address}"))
 }
 
 /// The longest message in bytes: an input may have many maps.

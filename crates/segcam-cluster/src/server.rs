@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ballista_core::config::TaskSchedulingPolicy;
@@ -11,6 +11,8 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::start_server;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use crate::cluster::{LONGEST, state};
 use crate::{Explain, Networks};
@@ -78,6 +80,7 @@ impl Executor {
         let mut functions = BallistaFunctionRegistry::default();
         let explain = Arc::new(Explain::udf(Networks::telling().into()));
         functions.scalar_functions.insert(Explain::NAME.into(), explain);
+        self.wait_for_scheduler().await?;
         let folder = tempfile::tempdir().context("cannot make a folder for results")?;
         let (host, port) = &self.scheduler;
         let config = ExecutorProcessConfig {
@@ -86,8 +89,6 @@ impl Executor {
             port: self.port()?,
             scheduler_host: host.clone(),
             scheduler_port: *port,
-            scheduler_connect_timeout_seconds: self.patience.as_secs().clamp(1, u16::MAX.into())
-                as u16,
             vcores: self.tasks.max(1),
             task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
             work_dir: folder.path().to_str().map(String::from),
@@ -98,6 +99,21 @@ impl Executor {
         };
         let serving = start_executor_process(Arc::new(config)).await;
         serving.with_context(|| format!("cannot compute for df://{host}:{port}"))
+    }
+
+    /// Ballista's own waiting has no end.
+    async fn wait_for_scheduler(&self) -> Result<()> {
+        let (start, (host, port)) = (Instant::now(), &self.scheduler);
+        loop {
+            match TcpStream::connect((host.as_str(), *port)).await {
+                Ok(_) => return Ok(()),
+                Err(error) if start.elapsed() >= self.patience => {
+                    return Err(error)
+                        .with_context(|| format!("no scheduler answers at {host}:{port}"));
+                }
+                Err(_) => sleep(Duration::from_millis(500)).await,
+            }
+        }
     }
 
     /// Others are told the port before it is opened.

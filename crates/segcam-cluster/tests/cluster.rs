@@ -206,6 +206,24 @@ fn what_is_wrong_with_the_words_is_said_once() {
     }
 }
 
+#[test]
+fn a_scheduler_that_is_not_there_is_said() {
+    let nobody = format!("localhost:{}", free_port());
+    let address = format!("df://{nobody}");
+    let batch = ["batch", "--cluster", &address, "--input", ".", "--out", "nobody"];
+    let executor = ["executor", "--scheduler", &nobody, "--patience", "1"];
+    for words in [&batch[..], &executor[..]] {
+        let output = program().args(words).current_dir(folder().join("images")).output();
+        let output = output.expect("runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(
+            stderr.contains("no scheduler answers at") && stderr.lines().count() == 1,
+            "{stderr}"
+        );
+    }
+}
+
 /// A program that is killed when it is no longer needed.
 struct Running {
     child: Child,
@@ -234,9 +252,13 @@ impl Drop for Running {
     }
 }
 
+fn free_port() -> u16 {
+    let taken = TcpListener::bind("127.0.0.1:0").and_then(|taken| taken.local_addr());
+    taken.expect("a port").port()
+}
+
 fn scheduler() -> (Running, u16) {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|taken| taken.local_addr());
-    let port = port.expect("a port").port();
+    let port = free_port();
     let listen = format!("127.0.0.1:{port}");
     let mut command = program();
     (Running::start(command.args(["scheduler", "--lost-after", "10", "--listen", &listen])), port)
