@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 import nets
 
-SIDE, WIDTH, CLASSES, CLASS = 256, 16, 4, 1
+SIDE, WIDTH, CLASSES = 128, 64, 4
 LAYERS = ["mid", "dec1"]
 
 
@@ -35,7 +35,17 @@ def images(folder, count):
         Image.fromarray(coarse).resize((SIDE, SIDE), Image.BICUBIC).save(folder / f"{number:04}.png")
 
 
-def peer(folder, weights):
+def read(path):
+    x = np.asarray(Image.open(path).convert("RGB"), dtype="float32") / 255
+    return torch.from_numpy(x).permute(2, 0, 1)[None]
+
+
+@torch.no_grad()
+def predicted(model, x):
+    return model(x).argmax(1)[0].numpy()
+
+
+def peer(folder, weights, of_class):
     """What a user of pytorch-grad-cam writes. Prints input, layer, method, smallest and largest raw value."""
     from pytorch_grad_cam import GradCAM, HiResCAM
     from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
@@ -44,15 +54,12 @@ def peer(folder, weights):
     model.load_state_dict(load_file(weights))
     out = csv.writer(sys.stdout)
     for path in sorted(folder.glob("*.png")):
-        x = np.asarray(Image.open(path).convert("RGB"), dtype="float32") / 255
-        x = torch.from_numpy(x).permute(2, 0, 1)[None]
-        with torch.no_grad():
-            labels = model(x).argmax(1)[0].numpy()
-        mask = (labels == CLASS).astype("float32")
+        x = read(path)
+        mask = (predicted(model, x) == of_class).astype("float32")
         if not mask.any():
             out.writerow([path.name, "", "", 0, 0])
             continue
-        target = [SemanticSegmentationTarget(CLASS, mask)]
+        target = [SemanticSegmentationTarget(of_class, mask)]
         for name in LAYERS:
             for kind, method in [(GradCAM, "seg-grad-cam"), (HiResCAM, "seg-hires-grad-cam")]:
                 with kind(model, [nets.layer(model, name)]) as cam:
@@ -63,47 +70,50 @@ def peer(folder, weights):
                     out.writerow([path.name, name, method, raw.min().item(), raw.max().item()])
 
 
-def ours(program, folder, weights, out):
+def ours(program, folder, weights, of_class, out):
     command = [program, "batch", "--model", "vanilla-unet", "--weights", weights, "--input", folder,
-               "--class", str(CLASS), "--layer", *LAYERS, "--out", out, "--csv", "--quiet"]
+               "--class", str(of_class), "--layer", *LAYERS, "--out", out, "--csv", "--quiet"]
     subprocess.run([str(part) for part in command], check=True)
 
 
 def compare(table, printed):
-    """The largest difference of extremes, relative to each map's largest absolute value."""
+    """Differences of extremes, relative to each map's largest absolute value: the middle and the largest one."""
     with open(table) as file:
         found = {(row["input"], row["layer"], row["method"]): row for row in csv.DictReader(file)}
-    worst, maps = 0.0, 0
+    off = []
     for name, layer, method, low, high in csv.reader(printed.splitlines()):
         if not layer:
             continue
         row, scale = found[name, layer, method], max(abs(float(low)), abs(float(high)))
-        worst = max(worst, abs(float(row["raw_min"]) - float(low)) / scale,
-                    abs(float(row["raw_max"]) - float(high)) / scale)
-        maps += 1
-    return worst, maps
+        off.append(max(abs(float(row["raw_min"]) - float(low)) / scale,
+                       abs(float(row["raw_max"]) - float(high)) / scale))
+    return statistics.median(off), max(off), len(off)
 
 
 def main(program, folder, count, rounds):
     folder = Path(folder) / "batch"
     pictures, weights = folder / "images", folder / "weights.safetensors"
     images(pictures, count)
-    save_file(nets.unet(WIDTH, CLASSES).state_dict(), weights)
+    model = nets.unet(WIDTH, CLASSES)
+    save_file(model.state_dict(), weights)
+    # Of random weights the class that the first image has most of.
+    of_class = int(np.bincount(predicted(model, read(pictures / "0000.png")).ravel()).argmax())
     times = {"segcam batch": [], "pytorch-grad-cam": []}
     busy = []
     for number in range(rounds):
         out = folder / f"out{number}"
         subprocess.run(["rm", "-rf", out], check=True)
         start = time.perf_counter()
-        ours(program, pictures, weights, out)
+        ours(program, pictures, weights, of_class, out)
         times["segcam batch"].append(time.perf_counter() - start)
         start = time.perf_counter()
-        command = [sys.executable, __file__, "--peer", pictures, weights]
+        command = [sys.executable, __file__, "--peer", pictures, weights, str(of_class)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         times["pytorch-grad-cam"].append(time.perf_counter() - start)
-        worst, maps = compare(out / "results.csv", printed)
-        print(f"round {number + 1}: {maps} maps, extremes differ by {worst:.1e} at most")
-        assert worst < 1e-3
+        middle, worst, maps = compare(out / "results.csv", printed)
+        print(f"round {number + 1}: {maps} maps, extremes differ by {middle:.1e}, at most by {worst:.1e}")
+        # Where two classes or a ReLU are equal to the last digit, a pixel of the set or a cell may flip.
+        assert middle < 1e-4 and worst < 2e-2
         with open(out / "results.csv") as file:
             seconds = {row["input"]: float(row["seconds"]) for row in csv.DictReader(file)}
         busy.append(sum(seconds.values()) / times["segcam batch"][-1])
@@ -117,7 +127,7 @@ def main(program, folder, count, rounds):
 
 if __name__ == "__main__":
     if sys.argv[1] == "--peer":
-        peer(Path(sys.argv[2]), sys.argv[3])
+        peer(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     else:
         program, folder, *rest = sys.argv[1:]
         count = int(rest[0]) if rest else 200

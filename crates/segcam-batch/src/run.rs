@@ -486,8 +486,9 @@ impl<'a, W: Work, P: Fn(Progress) + Sync> Pipeline<'a, W, P> {
     ) -> Result<Summary, BatchError> {
         let mut summary = Summary::default();
         thread::scope(|scope| {
-            let (to_make, to_be_made) = mpsc::sync_channel(0);
-            let (to_write, to_be_written) = mpsc::sync_channel(0);
+            // One waits between two steps, so that none waits for the other at each input.
+            let (to_make, to_be_made) = mpsc::sync_channel(1);
+            let (to_write, to_be_written) = mpsc::sync_channel(1);
             let reading = scope.spawn(move || self.read(&to_make));
             let (to_be_made, room) =
                 (Arc::new(Mutex::new(to_be_made)), Arc::new(Room::new(memory)));

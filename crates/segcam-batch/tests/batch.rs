@@ -247,7 +247,7 @@ fn a_stopped_run_goes_on() {
     let mut batch = Batch::create(out.path(), columns(), settings(1)).expect("a batch");
     let summary = batch.run(&items, &stopping, &|_| (), &stop).expect("a run");
     drop(batch);
-    assert!(summary.stopped && (20..24).contains(&summary.computed), "{summary:?}");
+    assert!(summary.stopped && (20..30).contains(&summary.computed), "{summary:?}");
     assert!(!out.path().join("results.parquet").exists());
     let rest = run(out.path(), &items, &work(out.path())).expect("a run");
     assert_eq!(rest.known, summary.computed);
@@ -377,8 +377,8 @@ fn killed_runs_lose_nothing_and_repeat_only_what_was_in_flight() {
     log.lines().for_each(|line| *times.entry(line).or_default() += 1);
     let good = 180;
     assert_eq!(times.len(), good);
-    // Two are computed and one is written.
-    assert!(log.lines().count() - good <= 3 * kills, "{} for {kills} kills", log.lines().count());
+    // Two are computed, one waits and one is written.
+    assert!(log.lines().count() - good <= 4 * kills, "{} for {kills} kills", log.lines().count());
     assert!(kills > 20, "{kills}");
 }
 
