@@ -56,6 +56,8 @@ mod error;
 mod inputs;
 mod journal;
 mod merge;
+mod pipeline;
+mod room;
 mod row;
 mod run;
 mod shard;

@@ -1,18 +1,17 @@
-//! The run: reading, computing and writing at the same time, and what is finished is kept.
+//! The run: what is finished is kept, and one table at the end.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::journal::Journal;
+use crate::pipeline::Pipeline;
 use crate::{BatchError, Column, Item, Row, Schema, Settings, Table, TableWriter};
 
 /// What is done with each input.
@@ -92,7 +91,7 @@ impl Finished {
         Self::new(item, contents, made.and_then(|made| work.write(item, made)))
     }
 
-    fn new(
+    pub(crate) fn new(
         item: &Item,
         contents: String,
         rows: Result<Vec<Row>, WorkError>,
@@ -458,179 +457,4 @@ pub(crate) fn persist<T>(
     let written = write(file.as_file_mut())?;
     file.persist(path).map_err(|error| BatchError::file("write", path)(error.error))?;
     Ok(written)
-}
-
-/// An input on its way.
-struct Moving<'a, T> {
-    item: &'a Item,
-    contents: String,
-    what: Result<T, WorkError>,
-}
-
-/// Threads that hand inputs on: one reads, some compute, and this one writes.
-struct Pipeline<'a, W, P> {
-    items: &'a [Item],
-    known: Vec<Option<String>>,
-    work: &'a W,
-    progress: &'a P,
-    stop: &'a Stop,
-    ended: Mutex<Option<String>>,
-}
-
-impl<'a, W: Work, P: Fn(Progress) + Sync> Pipeline<'a, W, P> {
-    fn run(
-        &self,
-        journal: &mut Journal,
-        jobs: usize,
-        memory: Option<usize>,
-    ) -> Result<Summary, BatchError> {
-        let mut summary = Summary::default();
-        thread::scope(|scope| {
-            // One waits between two steps, so that none waits for the other at each input.
-            let (to_make, to_be_made) = mpsc::sync_channel(1);
-            let (to_write, to_be_written) = mpsc::sync_channel(1);
-            let reading = scope.spawn(move || self.read(&to_make));
-            let (to_be_made, room) =
-                (Arc::new(Mutex::new(to_be_made)), Arc::new(Room::new(memory)));
-            for _ in 0..jobs {
-                let (from, to, room) = (to_be_made.clone(), to_write.clone(), room.clone());
-                scope.spawn(move || self.make(&from, &to, &room));
-            }
-            drop((to_be_made, to_write));
-            let written = self.write(&to_be_written, journal, &mut summary);
-            if written.is_err() {
-                self.stop.ask();
-            }
-            // Whoever waits to hand something on goes home.
-            drop(to_be_written);
-            summary.known = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            written
-        })?;
-        Ok(summary)
-    }
-
-    /// Reads what is not known, and counts what is.
-    fn read(&self, to: &SyncSender<Moving<'a, W::Read>>) -> usize {
-        let mut known = 0;
-        for (item, before) in self.items.iter().zip(&self.known) {
-            if self.stop.is_asked() {
-                break;
-            }
-            let contents = self.work.contents(item);
-            if contents.as_ref().is_ok_and(|contents| Some(contents) == before.as_ref()) {
-                (self.progress)(Progress::Known(item));
-                known += 1;
-                continue;
-            }
-            let (contents, what) = match contents {
-                Ok(contents) => (contents, self.work.read(item)),
-                Err(error) => (String::new(), Err(error)),
-            };
-            if to.send(Moving { item, contents, what }).is_err() {
-                break;
-            }
-        }
-        known
-    }
-
-    fn make(
-        &self,
-        from: &Mutex<Receiver<Moving<'a, W::Read>>>,
-        to: &SyncSender<Moving<'a, W::Made>>,
-        room: &Room,
-    ) {
-        loop {
-            let next = from.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(Moving { item, contents, what }) = next else { break };
-            let what = what.and_then(|read| {
-                let _taken = room.take();
-                self.work.make(item, read)
-            });
-            if to.send(Moving { item, contents, what }).is_err() {
-                break;
-            }
-        }
-    }
-
-    fn write(
-        &self,
-        from: &Receiver<Moving<W::Made>>,
-        journal: &mut Journal,
-        summary: &mut Summary,
-    ) -> Result<(), BatchError> {
-        for Moving { item, contents, what } in from {
-            let rows = what.and_then(|made| self.work.write(item, made));
-            if let Err(WorkError::Item(error)) = &rows {
-                (self.progress)(Progress::Failed(item, error));
-                summary.failed.push((item.name.clone(), error.clone()));
-            }
-            let finished = match Finished::new(item, contents, rows) {
-                Ok(finished) => finished,
-                Err(reason) => {
-                    let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-                    ended.get_or_insert(reason);
-                    self.stop.ask();
-                    return Ok(());
-                }
-            };
-            journal.add(&item.key(), &finished.contents, &finished.rows)?;
-            summary.computed += 1;
-            (self.progress)(Progress::Done(item));
-        }
-        Ok(())
-    }
-}
-
-/// Memory for further inputs.
-struct Room {
-    limit: Option<usize>,
-    state: Mutex<RoomState>,
-    left: Condvar,
-}
-
-#[derive(Default)]
-struct RoomState {
-    /// Inputs that are being computed.
-    inside: usize,
-    /// The most that the process took while one alone was computed, beyond what it took before.
-    each: usize,
-}
-
-impl Room {
-    fn new(limit: Option<usize>) -> Self {
-        Self { limit, state: Mutex::default(), left: Condvar::new() }
-    }
-
-    /// Waits until one more fits, or nothing else is computed.
-    fn take(&self) -> Taken<'_> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(limit) = self.limit
-            && state.inside > 0
-            && taken() + state.each > limit
-        {
-            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.inside += 1;
-        Taken { room: self, before: taken() }
-    }
-}
-
-/// What the process takes, in bytes; 0 where the system does not say.
-fn taken() -> usize {
-    memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem)
-}
-
-/// A place in the [`Room`].
-struct Taken<'a> {
-    room: &'a Room,
-    before: usize,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        let mut state = self.room.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.each = state.each.max(taken().saturating_sub(self.before));
-        state.inside -= 1;
-        self.room.left.notify_all();
-    }
 }

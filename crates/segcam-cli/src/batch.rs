@@ -21,7 +21,7 @@ use crate::network::Model;
 use crate::overview::Overview;
 use crate::read::{self, Input};
 use crate::report::{Failure, JudgedReport, MapReport};
-use crate::scan::{files_of, is_dicom_file, is_scan};
+use crate::scan::{ends_in, files_of, is_dicom_file, is_scan};
 
 /// Columns of a manifest that say more of an input: its annotation, its instance ids, the mask of what is
 /// known to cause its prediction, classes and layers and methods (with commas between them), pixel sets (with
@@ -100,19 +100,14 @@ struct Answered<const D: usize> {
 /// Which files of a folder are inputs: images, arrays and scans by their names. Folders that hold DICOM files
 /// are one input each. `out`, where results go, is not looked into.
 pub fn inputs(out: &Path) -> impl Fn(&Path) -> What {
-    const IMAGES: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "npy"];
+    const IMAGES: [&str; 6] = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"];
     let out = out.canonicalize().ok();
     move |path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        // The pixels of headers that are inputs themselves.
-        let of_header = [".img", ".img.gz"].iter().any(|ending| name.ends_with(ending));
         match every_file(path) {
-            What::Input if of_header => What::Other,
-            What::Input => {
-                let ending = name.rsplit('.').next().unwrap_or_default();
-                let is_image = IMAGES.contains(&ending) || is_scan(path);
-                if is_image { What::Input } else { What::Other }
-            }
+            // The pixels of headers that are inputs themselves.
+            What::Input if ends_in(path, &[".img", ".img.gz"]) => What::Other,
+            What::Input if ends_in(path, &IMAGES) || is_scan(path) => What::Input,
+            What::Input => What::Other,
             What::Other if out.is_some() && path.canonicalize().ok() == out => What::Hidden,
             What::Other if holds_dicom(path) => What::Input,
             what => what,
@@ -219,24 +214,24 @@ impl<const D: usize> Explaining<'_, D> {
     }
 
     /// What is asked of an input.
-    fn asked_of(&self, item: &Item) -> Result<Asked> {
+    fn asked_of(&self, item: &Item) -> Asked {
         let list = |field: &str, between: char, all: &[String]| match item.fields.get(field) {
             Some(text) => text.split(between).map(|part| part.trim().to_string()).collect(),
             None => all.to_vec(),
         };
-        Ok(Asked {
+        Asked {
             layers: list("layer", ',', &self.asked.layers),
             classes: list("class", ',', &self.asked.classes),
             methods: list("method", ',', &self.asked.methods),
             pixels: list("pixels", ';', &self.asked.pixels),
-        })
+        }
     }
 
     fn explain(&self, item: &Item, input: Input<D>) -> Result<Explained<D>> {
         let start = Instant::now();
         let seen = self.explainer.observe(input.tensor.clone())?;
         let annotations = self.annotations_of(item)?.read(&input, &seen)?;
-        let asked = self.asked_of(item)?;
+        let asked = self.asked_of(item);
         let asked = match ask(&asked, &annotations, self.model, &seen) {
             Ok(question) => {
                 let answers = explain(&question, &seen, &self.how, || ());

@@ -51,7 +51,8 @@ pub fn is_scan(path: &Path) -> bool {
     ends_in(path, &ENDINGS) || is_dicom(path)
 }
 
-fn ends_in(path: &Path, endings: &[&str]) -> bool {
+/// Whether a name ends so, in small letters or large ones.
+pub(crate) fn ends_in(path: &Path, endings: &[&str]) -> bool {
     let name = path.to_string_lossy().to_ascii_lowercase();
     endings.iter().any(|ending| name.ends_with(ending))
 }

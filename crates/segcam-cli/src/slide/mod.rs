@@ -4,8 +4,7 @@ mod figure;
 mod picture;
 mod unfinished;
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -17,7 +16,6 @@ use segcam::windows::{
 };
 use segcam::{AllPixels, AnyMethod, CamError, Explainer, PixelSet, device_name, guarded};
 use segcam_tiles::{TiffRows, write_tiled};
-use sha2::{Digest, Sha256};
 
 use crate::annotations::Annotations;
 use crate::ask::{Asked, Figure, Question, Sets, layers, sets_of};
@@ -215,25 +213,11 @@ fn key(wanted: &Wanted, network: &Network) -> Result<String> {
         device_name(network.device),
         network.model.preparation(),
     );
-    Ok(hexadecimal(Sha256::digest(format!("{files:?} {settings}"))))
+    Ok(format!("{files:?} {settings}"))
 }
 
 fn digest(path: &Path) -> Result<String> {
-    let read = || -> io::Result<String> {
-        let (mut file, mut hash) = (File::open(path)?, Sha256::new());
-        let mut bytes = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut bytes)? {
-                0 => return Ok(hexadecimal(hash.finalize())),
-                many => hash.update(&bytes[..many]),
-            }
-        }
-    };
-    read().with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    segcam_batch::sha256([path]).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn averages(bands: &Bands, method: &AnyMethod) -> bool {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::print;
-use crate::scan::is_scan;
+use crate::scan::{ends_in, is_scan};
 
 /// What may be uploaded.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -288,11 +288,6 @@ fn readable(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-fn ends_in(path: &Path, endings: &[&str]) -> bool {
-    let low = path.to_string_lossy().to_ascii_lowercase();
-    endings.iter().any(|ending| low.ends_with(ending))
 }
 
 /// Whether a folder holds DICOM files without endings.

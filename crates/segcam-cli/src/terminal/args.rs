@@ -255,24 +255,21 @@ impl NetworkArgs {
         Ok(Source { name, weights: self.weights.clone(), onnx, windows: self.windows.recipe() })
     }
 
-    /// Whether the network is taken without a word.
-    pub(crate) fn is_default(&self) -> bool {
-        self.model.is_none()
+    /// Which network was taken without a word.
+    pub(crate) fn taken(&self) -> Option<&'static str> {
+        self.model.is_none().then_some(
+            "no --model: taken was nuclei-unet, which knows fluorescence images of cell nuclei",
+        )
     }
 
-    /// Which network was taken without a word, and how sure it is of what it sees.
+    /// The same, and how sure it is of what it sees.
     pub(crate) fn default_note<const D: usize>(
         &self,
         prediction: &Prediction<D>,
     ) -> Result<Option<String>, CamError> {
-        if !self.is_default() {
-            return Ok(None);
-        }
+        let Some(taken) = self.taken() else { return Ok(None) };
         let sure = guarded(|| Ok::<_, CamError>(confidence(prediction)))?;
-        Ok(Some(format!(
-            "no --model: taken was nuclei-unet, which knows fluorescence images of cell nuclei; the mean \
-             probability of what it predicts is {sure:.2}"
-        )))
+        Ok(Some(format!("{taken}; the mean probability of what it predicts is {sure:.2}")))
     }
 }
 

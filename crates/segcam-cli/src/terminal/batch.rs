@@ -173,12 +173,7 @@ impl Opened {
     /// What the system says.
     pub fn said(&self, line: &str) -> Result<()> {
         say(line)?;
-        match self.args.network.is_default() {
-            true => say(
-                "no --model: taken is nuclei-unet, which knows fluorescence images of cell nuclei",
-            ),
-            false => Ok(()),
-        }
+        self.args.network.taken().map_or(Ok(()), say)
     }
 
     fn work<'a, const D: usize>(

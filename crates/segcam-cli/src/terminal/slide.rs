@@ -68,9 +68,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Option<Finished>> {
     let wanted = Wanted { input: &args.input, asked: &asked, style: &style, prediction };
     let mut report = slide::explain(&wanted, &network, &out, &stage)?;
     bar.finish_and_clear();
-    if args.network.is_default() {
-        report.notes.push("no --model: taken was nuclei-unet, which knows cell nuclei".into());
-    }
+    report.notes.extend(args.network.taken().map(String::from));
     Run { report, out, talk }.finish(None).map(Some)
 }
 
