@@ -123,10 +123,33 @@ def espnet(q, classes, seed=1):
     return model.eval()
 
 
+class MeshNet(nn.Module):
+    """Names of parameters and layers are those of segcam-models."""
+
+    def __init__(self, width, classes, dilations=(1, 2, 4, 8, 16, 8, 4, 2, 1)):
+        super().__init__()
+        self.hidden = nn.ModuleList(
+            nn.Conv3d(width if at else 1, width, 3, 1, d, d) for at, d in enumerate(dilations))
+        self.relus = nn.ModuleList(nn.ReLU() for _ in dilations)
+        self.out = nn.Conv3d(width, classes, 1)
+
+    def forward(self, x):
+        for conv, relu in zip(self.hidden, self.relus):
+            x = relu(conv(x))
+        return self.out(x)
+
+
+def meshnet(width, classes, seed=1):
+    torch.manual_seed(seed)
+    return MeshNet(width, classes).eval()
+
+
 def layer(model, name):
     """The module whose output segcam calls `name`."""
     if isinstance(model, EspNet):
         return {"mid": model.encoder.b3, "dec2": model.combine_esp, "dec1": model.conv}[name]
+    if isinstance(model, MeshNet):
+        return model.relus[int(name.removeprefix("conv"))]
     if name == "mid":
         return model.middle
     part, level = name[:3], int(name[3:]) - 1

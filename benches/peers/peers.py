@@ -50,7 +50,7 @@ class Score(torch.nn.Module):
         self.model, self.pixels = model, pixels
 
     def forward(self, x):
-        return (self.model(x) * self.pixels).sum((2, 3))
+        return (self.model(x) * self.pixels).flatten(2).sum(2)
 
 
 def raw_map(method, a, g):
@@ -270,9 +270,15 @@ class Worker(Process):
         return self.memory("VmHWM") - before
 
 
-def board(h, w):
-    """Every class has pixels, whatever the network says: a board of 32×32 squares."""
-    squares = (torch.arange(h)[:, None] // 32 * 7 + torch.arange(w)[None] // 32) % CLASSES
+def board(*sides):
+    """Every class has pixels, whatever the network says: a board of squares with a side of 32, and in
+    volumes of cubes with one of 16."""
+    h, w = sides[-2:]
+    if len(sides) == 3:
+        squares = sum(step * (torch.arange(side).reshape([-1 if at == axis else 1 for at in range(3)]) // 16)
+                      for axis, (step, side) in enumerate(zip((11, 7, 1), sides))) % CLASSES
+    else:
+        squares = (torch.arange(h)[:, None] // 32 * 7 + torch.arange(w)[None] // 32) % CLASSES
     return torch.stack([(squares == c).float() for c in range(CLASSES)])[None]
 
 
@@ -291,15 +297,14 @@ def prepare(folder, model, size, job):
         state = {k: v.clone() for k, v in network(model).state_dict().items()
                  if not k.endswith("num_batches_tracked")}
         save_file(state, weights)
-    h, w = size
     kind, masks = ("discs", discs) if job.get("discs") else ("input", board)
-    inputs = folder / f"{kind}-{h}x{w}.safetensors"
+    inputs = folder / f"{kind}-{'x'.join(map(str, size))}.safetensors"
     if not inputs.exists():
         # With other seeds a ReLU here and there is at zero to the last digit, and maps of two correct
         # programs differ in single cells; with this one none is.
         generator = torch.Generator().manual_seed(5)
-        image = torch.randn(1, 3, h, w, generator=generator)
-        save_file({"input": image, "masks": masks(h, w)}, inputs)
+        image = torch.randn(1, 3 if len(size) == 2 else 1, *size, generator=generator)
+        save_file({"input": image, "masks": masks(*size)}, inputs)
     return weights, inputs
 
 
@@ -319,10 +324,9 @@ def differences(tool, maps, reference, job, shapes):
     for _ in job["classes"]:
         for name in job["layers"]:
             for _ in job["methods"]:
-                rows, columns = shapes[name]
-                raw = wanted[:rows * columns]
-                wanted = wanted[rows * columns:]
-                raw = final(tool, raw.reshape(1, rows, columns), job["size"])
+                cells = int(np.prod(shapes[name]))
+                raw, wanted = wanted[:cells], wanted[cells:]
+                raw = final(tool, raw.reshape(1, *shapes[name]), job["size"])
                 mine = given[taken:taken + raw.size]
                 taken += raw.size
                 scale = max(np.abs(raw).max(), 1e-12)  # a final map may be empty
@@ -427,6 +431,9 @@ WORK = [
     ("ESPNet q=8, 512×1024, 19 classes × 2 methods at dec1", "espnet:8", (512, 1024),
      dict(layers=["dec1"], classes=EVERY, methods=[GRAD, HIRES]),
      {"captum": (0.30, 0.06), "PyTorch by hand": (None, None)}),
+    ("MeshNet 16, 64³, one map at conv4", "meshnet:16", (64, 64, 64),
+     dict(layers=["conv4"], classes=[3], methods=[HIRES]),
+     {"captum": (None, 1.0)}),
     ("U-Net 32, 1024² by windows of 256², 4 classes × 2 methods at mid", "unet:32", (1024, 1024),
      dict(layers=["mid"], classes=[2, 3, 5, 7], methods=[GRAD, HIRES], window=[256, 256], overlap=0.5),
      {"captum": (None, 0.5)}),

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use safetensors::SafeTensors;
 use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::engine::{GraphEngine, TapeEngine};
-use segcam::models::{EspNetConfig, UNetConfig, load_weights};
+use segcam::models::{EspNetConfig, MeshNetConfig, UNetConfig, load_weights};
 use segcam::windows::Windows;
 use segcam::{CamMethod, Explainer, GradCam, HiResCam, Prediction, Request, SegmentationModel};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ use serde::Deserialize;
 /// Maps of every class by every method at every layer, from one input.
 #[derive(Deserialize)]
 struct Job {
-    /// A file with `input` `[1, 3, H, W]` and `masks` `[1, classes, H, W]`.
+    /// A file with `input` `[1, channels, sides…]` and `masks` `[1, classes, sides…]`.
     inputs: PathBuf,
     layers: Vec<String>,
     classes: Vec<usize>,
@@ -53,20 +53,28 @@ fn main() -> anyhow::Result<()> {
     };
     let (weights, classes) = (Path::new(weights), classes.parse()?);
     let same = str::to_string;
-    let explainer = match model.split_once(':') {
+    match model.split_once(':') {
         Some((unet @ ("unet" | "unet3"), width)) => {
             let width: usize = width.parse()?;
             let levels = if unet == "unet" { 5 } else { 3 };
             let widths = (0..levels).map(|level| width << level).collect();
             let net = UNetConfig::new(3, classes).with_widths(widths).init(&device);
-            explainer(load_weights(net, weights, same)?, engine)
+            serve(&explainer(load_weights(net, weights, same)?, engine), &device)
         }
         Some(("espnet", q)) => {
             let config = EspNetConfig::new().with_classes(classes).with_q(q.parse()?);
-            explainer(load_weights(config.init(&device), weights, same)?, engine)
+            serve(&explainer(load_weights(config.init(&device), weights, same)?, engine), &device)
+        }
+        Some(("meshnet", width)) => {
+            let config = MeshNetConfig::new().with_classes(classes).with_width(width.parse()?);
+            serve(&explainer(load_weights(config.init(&device), weights, same)?, engine), &device)
         }
         _ => bail!("no model is called {model}"),
-    };
+    }
+}
+
+/// Answers jobs until there are no more.
+fn serve<const D: usize>(explainer: &Explainer<D>, device: &Device) -> anyhow::Result<()> {
     println!("ready");
     let mut inputs = HashMap::new();
     for line in std::io::stdin().lock().lines() {
@@ -74,11 +82,11 @@ fn main() -> anyhow::Result<()> {
         if !inputs.contains_key(&job.inputs) {
             let bytes = std::fs::read(&job.inputs)?;
             let file = SafeTensors::deserialize(&bytes)?;
-            let both = (tensor(&file, "input", &device)?, tensor(&file, "masks", &device)?);
+            let both = (tensor(&file, "input", device)?, tensor(&file, "masks", device)?);
             inputs.insert(job.inputs.clone(), both);
         }
         let (input, masks) = &inputs[&job.inputs];
-        let milliseconds = run(&explainer, input, masks, &job)?;
+        let milliseconds = run(explainer, input, masks, &job)?;
         println!("{{\"ms\": {milliseconds}}}");
         std::io::stdout().flush()?;
     }
@@ -105,7 +113,7 @@ impl FromStr for Engine {
     }
 }
 
-fn explainer(model: impl SegmentationModel, engine: Engine) -> Explainer {
+fn explainer<const D: usize>(model: impl SegmentationModel<D>, engine: Engine) -> Explainer<D> {
     match engine {
         Engine::Tape => Explainer::with_engine(TapeEngine::new(model)),
         Engine::Graph(targets) => {
@@ -114,13 +122,13 @@ fn explainer(model: impl SegmentationModel, engine: Engine) -> Explainer {
     }
 }
 
-fn run(
-    explainer: &Explainer,
-    input: &Tensor<4>,
-    masks: &Tensor<4>,
+fn run<const D: usize>(
+    explainer: &Explainer<D>,
+    input: &Tensor<D>,
+    masks: &Tensor<D>,
     job: &Job,
 ) -> anyhow::Result<f64> {
-    let method = |name: &String| -> anyhow::Result<&dyn CamMethod> {
+    let method = |name: &String| -> anyhow::Result<&dyn CamMethod<D>> {
         match name.as_str() {
             "seg-grad-cam" => Ok(&GradCam),
             "seg-hires-grad-cam" => Ok(&HiResCam),
@@ -140,7 +148,7 @@ fn run(
     let mut requests = vec![];
     for (at, &class) in job.classes.iter().enumerate() {
         let mask = if job.discs { at } else { class };
-        let pixels = |_: &Prediction, _: usize| masks.clone().narrow(1, mask, 1);
+        let pixels = |_: &Prediction<D>, _: usize| masks.clone().narrow(1, mask, 1);
         let target = seen.target(&pixels, class)?;
         for layer in &job.layers {
             let of_layer = methods.iter().map(|&method| Request::new(method, layer, &target));
@@ -159,9 +167,13 @@ fn run(
     Ok(milliseconds)
 }
 
-fn tensor(file: &SafeTensors, name: &str, device: &Device) -> anyhow::Result<Tensor<4>> {
+fn tensor<const D: usize>(
+    file: &SafeTensors,
+    name: &str,
+    device: &Device,
+) -> anyhow::Result<Tensor<D>> {
     let view = file.tensor(name).with_context(|| name.to_string())?;
-    let shape: [usize; 4] = view.shape().try_into()?;
+    let shape: [usize; D] = view.shape().try_into()?;
     let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let values: Vec<f32> = view.data().chunks_exact(4).map(number).collect();
     Ok(Tensor::from_data(TensorData::new(values, shape), device))

@@ -1,9 +1,11 @@
 use std::fmt;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::direct::DirectWeights;
 use crate::geometry::{Geometry, cells};
 use crate::plan::{Way, choose};
+use crate::tasks::Finish;
 use crate::weights::Weights;
 use crate::winograd::WinogradWeights;
 use crate::{Algorithm, ConvError, Plan, Precision};
@@ -206,12 +208,60 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         Ok(out)
     }
 
+    /// [`run`](Self::run) followed by a ReLU, which costs no further pass through memory.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_rectified(&self, shape: &[usize], x: &[f32]) -> Result<Vec<f32>, ConvError> {
+        let mut out = vec![0.0; self.geometry(shape)?.output_length()];
+        self.checked(shape, x, &mut out, (None, true))?;
+        Ok(out)
+    }
+
+    /// The part of the output that a region of the input reaches, for an input that is zero outside of
+    /// it: its cells along each side, and the sums of products there, which are zero everywhere else;
+    /// neither bias nor rectification is applied. The costs are those of the region alone.
+    ///
+    /// `shape` is that of the whole input, `x` has `[batch, channels, sides…]` of the region.
+    ///
+    /// ```
+    /// use segcam_conv::Convolution;
+    ///
+    /// let blur = Convolution::new(&[1, 1, 3], vec![0.25, 0.5, 0.25])?.padding(&[(1, 1)])?;
+    /// let (cells, values) = blur.run_within(&[1, 1, 1000], &[500..501], &[4.0])?;
+    /// assert_eq!((cells, values), (vec![499..502], vec![1.0, 2.0, 1.0]));
+    /// # Ok::<(), segcam_conv::ConvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and [`ConvError::Region`].
+    pub fn run_within(
+        &self,
+        shape: &[usize],
+        region: &[Range<usize>],
+        x: &[f32],
+    ) -> Result<(Vec<Range<usize>>, Vec<f32>), ConvError> {
+        let whole = self.geometry(shape)?;
+        let fits =
+            |(range, side): (&Range<usize>, &usize)| range.start < range.end && range.end <= *side;
+        if region.len() + 2 != shape.len() || !region.iter().zip(&shape[2..]).all(fits) {
+            return Err(ConvError::Region { given: region.to_vec(), sides: shape[2..].to_vec() });
+        }
+        let (g, cells) = whole.within(region);
+        let mut out = vec![0.0; g.output_length()];
+        length("a region", x.len(), g.input_length())?;
+        if !out.is_empty() {
+            self.compute(g, Finish::default(), x, &mut out, None);
+        }
+        Ok((cells, out))
+    }
+
     /// Writes the output for an input; whatever was in `out` is overwritten.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_into(&self, shape: &[usize], x: &[f32], out: &mut [f32]) -> Result<(), ConvError> {
-        self.compute(shape, x, out, None)
+        self.checked(shape, x, out, (None, false))
     }
 
     /// [`run`](Self::run) by an algorithm of one's choice, to compare them. Convolutions that
@@ -226,40 +276,51 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         x: &[f32],
     ) -> Result<Vec<f32>, ConvError> {
         let mut out = vec![0.0; self.geometry(shape)?.output_length()];
-        self.compute(shape, x, &mut out, Some(algorithm))?;
+        self.checked(shape, x, &mut out, (Some(algorithm), false))?;
         Ok(out)
     }
 
-    fn compute(
+    fn checked(
         &self,
         shape: &[usize],
         x: &[f32],
         out: &mut [f32],
-        algorithm: Option<Algorithm>,
+        (algorithm, rectified): (Option<Algorithm>, bool),
     ) -> Result<(), ConvError> {
         let g = self.geometry(shape)?;
-        length("an input", x.len(), cells(shape)?)?;
+        length("an input", x.len(), g.input_length())?;
         length("an output", out.len(), g.output_length())?;
+        let finish = Finish { bias: self.bias.as_deref(), rectified };
+        self.compute(g, finish, x, out, algorithm);
+        Ok(())
+    }
+
+    fn compute(
+        &self,
+        g: Geometry,
+        finish: Finish,
+        x: &[f32],
+        out: &mut [f32],
+        algorithm: Option<Algorithm>,
+    ) {
         let mirrored = self.transposed && !g.transposed;
         let weights =
             Weights { values: self.weights.as_ref(), exchanged: self.transposed, mirrored };
         let g = g.flattened();
-        let bias = self.bias.as_deref();
         match self.way(&g, algorithm) {
             Way::Direct(plan) => {
                 let weights = prepared(&self.direct, || DirectWeights::new(&g, weights));
-                plan.run(&g, weights, bias, x, out);
+                plan.run(&g, weights, finish, x, out);
             }
             Way::Winograd2(plan) => {
                 let weights = prepared(&self.winograd2, || WinogradWeights::new(&g, weights));
-                plan.run(&g, weights, bias, x, out);
+                plan.run(&g, weights, finish, x, out);
             }
             Way::Winograd4(plan) => {
                 let weights = prepared(&self.winograd4, || WinogradWeights::new(&g, weights));
-                plan.run(&g, weights, bias, x, out);
+                plan.run(&g, weights, finish, x, out);
             }
         }
-        Ok(())
     }
 
     fn way(&self, g: &Geometry, algorithm: Option<Algorithm>) -> Way {

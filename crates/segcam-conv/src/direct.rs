@@ -6,7 +6,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::geometry::Geometry;
 use crate::simd::{PANEL, WIDEST, dispatch, load, many_registers, off_page, product, store};
-use crate::tasks::{Cut, Task};
+use crate::tasks::{Cut, Finish, Task};
 use crate::weights::{Panels, Weights};
 
 /// Numbers of the input that a task may lay out: what fits a core's second cache beside the weights.
@@ -125,12 +125,12 @@ impl DirectPlan {
         &self,
         g: &Geometry,
         weights: &DirectWeights,
-        bias: Option<&[f32]>,
+        finish: Finish,
         x: &[f32],
         out: &mut [f32],
     ) {
-        let layout = Layout::new(g, self.cut.cells);
-        self.cut.for_each(g, out, self.scratch(g), |task, block| {
+        let (layout, bias) = (Layout::new(g, self.cut.cells), finish.bias);
+        self.cut.for_each(g, out, self.scratch(g), finish, |task, block| {
             dispatch(Direct { plan: self, g, layout, weights, bias, x, task, block });
         });
     }
@@ -143,7 +143,7 @@ struct Direct<'a, 'b> {
     weights: &'a DirectWeights,
     bias: Option<&'a [f32]>,
     x: &'a [f32],
-    task: Task<'b>,
+    task: &'a mut Task<'b>,
     block: &'a mut [f32],
 }
 
@@ -212,6 +212,7 @@ impl WithSimd for Direct<'_, '_> {
                 }
             }
         }
+        self.task.out = out;
     }
 }
 

@@ -85,6 +85,14 @@ pub enum ConvError {
         /// The padding given.
         given: usize,
     },
+    /// A region is empty, or does not lie within the input.
+    #[error("a region of {given:?}, where some cells of an input of {sides:?} cells are wanted")]
+    Region {
+        /// The region's cells along each side.
+        given: Vec<std::ops::Range<usize>>,
+        /// The input's cells along each side.
+        sides: Vec<usize>,
+    },
     /// A shape has more cells than can be counted.
     #[error("a shape of {shape:?} has more cells than can be addressed")]
     TooLarge {

@@ -1,5 +1,7 @@
 //! Shapes, with every convolution seen as a 3-D one.
 
+use std::ops::Range;
+
 use crate::ConvError;
 
 /// Depth, height, width.
@@ -43,6 +45,10 @@ impl Geometry {
         self.output[1] * self.output[2]
     }
 
+    pub(crate) fn input_length(&self) -> usize {
+        self.batch * self.groups * self.inputs * self.input_cells()
+    }
+
     pub(crate) fn output_length(&self) -> usize {
         self.batch * self.groups * self.outputs * self.output_cells()
     }
@@ -61,6 +67,37 @@ impl Geometry {
             self.output = self.input;
         }
         self
+    }
+
+    /// The convolution of a region of the input alone, and the output's cells that it reaches. `region`
+    /// has the last sides.
+    pub(crate) fn within(mut self, region: &[Range<usize>]) -> (Self, Vec<Range<usize>>) {
+        let first = 3 - region.len();
+        let along = |(range, at): (&Range<usize>, usize)| {
+            let (stride, reach) = (self.stride[at] as isize, self.reach(at));
+            let (start, last) = (range.start as isize, range.end as isize - 1);
+            let padding = self.padding[at];
+            let (from, to) = if self.transposed {
+                (start * stride - padding, last * stride + reach - padding + 1)
+            } else {
+                let from = (start + padding - reach).max(0);
+                ((from + stride - 1) / stride, (last + padding).div_euclid(stride) + 1)
+            };
+            let inside = |cell: isize| cell.clamp(0, self.output[at] as isize);
+            let (from, to) = (inside(from), inside(to).max(inside(from)));
+            self.input[at] = range.len();
+            self.output[at] = (to - from) as usize;
+            self.padding[at] +=
+                if self.transposed { from - start * stride } else { start - from * stride };
+            from as usize..to as usize
+        };
+        let cells = region.iter().zip(first..).map(along).collect();
+        (self, cells)
+    }
+
+    /// How far apart the first and the last cell under the kernel are.
+    fn reach(&self, side: usize) -> isize {
+        ((self.kernel[side] - 1) * self.dilation[side]) as isize
     }
 
     /// The taps along one side of the output cells `phase, phase + steps, …`, where `steps` is the

@@ -20,6 +20,15 @@ pub(crate) struct Task<'a> {
     pub(crate) out: Vec<&'a mut [f32]>,
 }
 
+/// What becomes of sums of products before they are the output.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Finish<'a> {
+    /// One number for each output channel.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// Negative numbers become zero.
+    pub(crate) rectified: bool,
+}
+
 /// How large parts are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut {
@@ -41,10 +50,18 @@ impl Cut {
         geometry: &Geometry,
         out: &mut [f32],
         scratch: usize,
-        fill: impl Fn(Task, &mut [f32]) + Sync,
+        finish: Finish,
+        fill: impl Fn(&mut Task, &mut [f32]) + Sync,
     ) {
         let tasks = self.tasks(geometry, out).into_par_iter();
-        tasks.for_each(|task| with_scratch(scratch, |memory| fill(task, memory)));
+        tasks.for_each(|mut task| {
+            with_scratch(scratch, |memory| fill(&mut task, memory));
+            if finish.rectified {
+                // While it lies in the cache. What is not a number stays so.
+                let cells = task.out.iter_mut().flat_map(|row| row.iter_mut());
+                cells.for_each(|cell| *cell = if *cell < 0.0 { 0.0 } else { *cell });
+            }
+        });
     }
 
     /// The parts, those that read the same input one after the other.

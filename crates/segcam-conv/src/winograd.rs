@@ -10,7 +10,7 @@ use crate::geometry::Geometry;
 use crate::simd::{
     PANEL, WIDEST, dispatch, load, many_registers, multiply_add, off_page, product_of_rows, store,
 };
-use crate::tasks::{Cut, Task};
+use crate::tasks::{Cut, Finish, Task};
 use crate::weights::{Panels, Weights};
 
 /// Channels whose products are transformed back at a time.
@@ -144,12 +144,12 @@ impl<const M: usize, const N: usize> WinogradPlan<M, N> {
         &self,
         g: &Geometry,
         weights: &WinogradWeights<N>,
-        bias: Option<&[f32]>,
+        finish: Finish,
         x: &[f32],
         out: &mut [f32],
     ) {
-        let layout = self.layout(g);
-        self.cut.for_each(g, out, self.scratch(g), |task, memory| {
+        let (layout, bias) = (self.layout(g), finish.bias);
+        self.cut.for_each(g, out, self.scratch(g), finish, |task, memory| {
             dispatch(Winograd::<M, N> { g, layout, weights, bias, x, task, memory });
         });
     }
@@ -161,7 +161,7 @@ struct Winograd<'a, 'b, const M: usize, const N: usize> {
     weights: &'a WinogradWeights<N>,
     bias: Option<&'a [f32]>,
     x: &'a [f32],
-    task: Task<'b>,
+    task: &'a mut Task<'b>,
     memory: &'a mut [f32],
 }
 
@@ -170,7 +170,7 @@ impl<const M: usize, const N: usize> WithSimd for Winograd<'_, '_, M, N> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { g, layout, weights, bias, x, mut task, memory } = self;
+        let Self { g, layout, weights, bias, x, task, memory } = self;
         let width = g.output[2];
         let (phases, memory) = memory.split_at_mut(M * M * layout.phase);
         let (inputs, memory) = memory.split_at_mut(N * N * layout.inputs);

@@ -1,5 +1,7 @@
 //! Against direct convolution in double precision, written as the formula reads.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -203,7 +205,53 @@ fn agree(case: &Case) -> Result<(), TestCaseError> {
     let mut out = vec![f32::NAN; wanted.len()];
     convolution.run_into(&shape, &x, &mut out).expect("it has an output");
     prop_assert!(worst(&out, &wanted) <= 2e-5 * scale);
+    let rectified = convolution.run_rectified(&shape, &x).expect("it has an output");
+    out.iter_mut().for_each(|value| *value = value.max(0.0));
+    prop_assert_eq!(rectified, out);
+    within_agrees(case, &convolution, &output)
+}
+
+/// What a region of the input reaches is what the whole output is where all else is zero.
+fn within_agrees(
+    case: &Case,
+    convolution: &Convolution,
+    output: &[usize],
+) -> Result<(), TestCaseError> {
+    let shape = case.input_shape();
+    let (_, bias, mut whole) = case.numbers();
+    let third = |(at, side): (usize, &usize)| {
+        let start = (case.seed as usize >> (8 * at)) % side;
+        start..(start + side.div_ceil(3)).min(*side)
+    };
+    let region: Vec<Range<usize>> = case.sides.iter().enumerate().map(third).collect();
+    let mut x = vec![];
+    for (at, value) in whole.iter_mut().enumerate() {
+        if inside(at, &shape, &region) { x.push(*value) } else { *value = 0.0 }
+    }
+    let (cells, values) = convolution.run_within(&shape, &region, &x).expect("a region");
+    let mut values = values.into_iter();
+    let wanted = convolution.run(&shape, &whole).expect("it has an output");
+    let largest = wanted.iter().fold(1.0, |largest: f32, value| largest.max(value.abs()));
+    let channel: usize = output[2..].iter().product();
+    for (at, wanted) in wanted.iter().enumerate() {
+        let bias = bias[at / channel % output[1]];
+        let given = if inside(at, output, &cells) { values.next() } else { Some(0.0) };
+        let given = given.expect("a value for each cell") + bias;
+        prop_assert!((given - wanted).abs() <= 4e-5 * largest, "{at}: {given} for {wanted}");
+    }
+    prop_assert_eq!(values.next(), None);
     Ok(())
+}
+
+/// Whether a number of a tensor lies in a region of its sides.
+fn inside(at: usize, shape: &[usize], region: &[Range<usize>]) -> bool {
+    let mut rest = at;
+    let sides = shape[2..].iter().zip(region).rev();
+    sides.fold(true, |inside, (side, range)| {
+        let place = rest % side;
+        rest /= side;
+        inside && range.contains(&place)
+    })
 }
 
 proptest! {
@@ -292,6 +340,10 @@ fn what_is_not_finite_is_not_hidden() {
                 assert!(!reached || !out.is_finite(), "{algorithm:?} hides {value} at {y}, {x}");
                 assert!(may || out.is_finite(), "{algorithm:?} carries {value} to {y}, {x}");
             }
+        }
+        let rectified = convolution.run_rectified(&shape, &x).expect("runs");
+        for (out, rectified) in convolution.run(&shape, &x).expect("runs").iter().zip(rectified) {
+            assert_eq!(out.is_nan(), rectified.is_nan(), "a ReLU of {out} gives {rectified}");
         }
     }
 }
@@ -420,6 +472,10 @@ fn wrong_arguments_are_typed_errors() {
         Err(ConvError::InputShape { channels: 2, sides: 2, .. })
     ));
     assert!(matches!(good().output_shape(&[1, 2, 8]), Err(ConvError::InputShape { .. })));
+    for wrong in [vec![0..8; 1], vec![0..8, 3..3], vec![0..8, 3..9]] {
+        let refused = good().run_within(&[1, 2, 8, 8], &wrong, &[]).expect_err("refused");
+        assert_eq!(refused, ConvError::Region { given: wrong, sides: vec![8, 8] });
+    }
     assert_eq!(
         good().dilation(&[1, 5]).expect("sides").output_shape(&[1, 2, 8, 8]).expect_err("refused"),
         ConvError::NoOutput { side: 1, input: 8, padding: 0, kernel: 11 }

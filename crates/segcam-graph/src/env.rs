@@ -6,6 +6,7 @@ use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, DeviceSettings, TensorMetadata, get_device_settings};
 
 use crate::constants::{Constant, Constants, Recipe, Shared};
+use crate::cotangent::Cotangent;
 use crate::host::{Holding, HostConvolution, Options, Way};
 use crate::names::kind;
 use crate::{Convolutions, GraphError};
@@ -22,6 +23,11 @@ impl<B: Backend> Weights<B> {
         let host = Holding::new(store.convolutions());
         Self { store, transposed: Mutex::default(), host }
     }
+
+    /// What computes convolutions in host memory.
+    pub(crate) fn convolutions(&self) -> Convolutions {
+        self.host.convolutions
+    }
 }
 
 /// There is no rule for the operation.
@@ -33,7 +39,7 @@ pub(crate) type Done = Result<(), Unsupported>;
 
 /// A linear map from the cotangent of an operation's output to that of one of its inputs. The
 /// number says how many cotangents lie along the batch.
-pub(crate) type Back<B> = Box<dyn Fn(FloatTensor<B>, usize) -> FloatTensor<B> + Send + Sync>;
+pub(crate) type Back<B> = Box<dyn Fn(Cotangent<B>, usize) -> Cotangent<B> + Send + Sync>;
 
 /// What the reverse pass knows of one operation.
 pub(crate) struct Step<B: Backend> {
@@ -46,7 +52,7 @@ pub(crate) struct Step<B: Backend> {
 
 /// A linear map from one cotangent and the channels that it belongs to, each with a coefficient.
 pub(crate) type MixedBack<B> =
-    Box<dyn Fn(FloatTensor<B>, &[(usize, f64)]) -> FloatTensor<B> + Send + Sync>;
+    Box<dyn Fn(Cotangent<B>, &[(usize, f64)]) -> Cotangent<B> + Send + Sync>;
 
 /// A shortcut for the network's last operations: the score's cotangent is one map times a
 /// coefficient for each channel of the output, so that map alone need go back.
@@ -80,6 +86,10 @@ pub(crate) struct Env<'a, B: Backend> {
     twice: Vec<TensorId>,
     /// The input of the current operation whose paths lead to the parts it was joined from.
     split: Option<TensorId>,
+    /// Outputs of convolutions that nothing but a ReLU reads.
+    before_relu: &'a HashSet<TensorId>,
+    /// Those of them that are rectified already.
+    rectified: HashSet<TensorId>,
     /// What values were joined from along the channels, and where each part starts.
     joined: HashMap<TensorId, Vec<(TensorIr, usize)>>,
     recording: bool,
@@ -91,6 +101,7 @@ impl<'a, B: Backend> Env<'a, B> {
         device: &'a B::Device,
         constants: &'a HashMap<TensorId, Constant<B>>,
         weights: &'a Weights<B>,
+        before_relu: &'a HashSet<TensorId>,
     ) -> Self {
         Self {
             device,
@@ -106,6 +117,8 @@ impl<'a, B: Backend> Env<'a, B> {
             rank: 0,
             twice: vec![],
             split: None,
+            before_relu,
+            rectified: HashSet::new(),
             joined: HashMap::new(),
             recording: false,
             step: None,
@@ -214,11 +227,29 @@ impl<'a, B: Backend> Env<'a, B> {
                 || self.moving.as_ref().is_some_and(|moving| moving.contains(&tensor.id)))
     }
 
-    /// Records how the cotangent goes back to one input.
+    /// Records how the whole cotangent goes back to one input.
     pub(crate) fn path(
         &mut self,
         tensor: &TensorIr,
         back: impl Fn(FloatTensor<B>, usize) -> FloatTensor<B> + Send + Sync + 'static,
+    ) {
+        self.part_path(tensor, move |g, count| Cotangent::whole(back(g.into_whole(), count)));
+    }
+
+    /// The same for a map that treats all cells in space alike, whichever are there.
+    pub(crate) fn cell_path(
+        &mut self,
+        tensor: &TensorIr,
+        back: impl Fn(FloatTensor<B>, usize) -> FloatTensor<B> + Send + Sync + 'static,
+    ) {
+        self.part_path(tensor, move |g, count| g.map(|g| back(g, count)));
+    }
+
+    /// The same for a map that takes back what there is of the cotangent.
+    pub(crate) fn part_path(
+        &mut self,
+        tensor: &TensorIr,
+        back: impl Fn(Cotangent<B>, usize) -> Cotangent<B> + Send + Sync + 'static,
     ) {
         if self.follows(tensor)
             && let Some(step) = &mut self.step
@@ -257,13 +288,16 @@ impl<'a, B: Backend> Env<'a, B> {
     ) {
         if self.follows(tensor) {
             let derivative = self.keep(derivative());
-            self.path(tensor, move |g, _| B::float_mul(g, derivative.clone()));
+            self.part_path(tensor, move |g, _| {
+                let derivative = g.part_of(derivative.clone());
+                g.map(|g| B::float_mul(g, derivative))
+            });
         }
     }
 
     /// Records that the output does not change with this input.
     pub(crate) fn no_path(&mut self, tensor: &TensorIr) {
-        self.path(tensor, |cotangent, _| B::float_mul_scalar(cotangent, 0.0.into()));
+        self.cell_path(tensor, |g, _| B::float_mul_scalar(g, 0.0.into()));
     }
 
     /// Records the part of the output that does not come from the inputs.
@@ -347,7 +381,22 @@ impl<'a, B: Backend> Env<'a, B> {
 
     /// The same for weights that are used once.
     pub(crate) fn convolutions(&self) -> Convolutions {
-        self.weights.host.convolutions
+        self.weights.convolutions()
+    }
+
+    /// Whether a value may be rectified by what computes it: a ReLU alone reads it.
+    pub(crate) fn is_before_relu(&self, out: &TensorIr) -> bool {
+        // A value that is kept stays what it is.
+        self.before_relu.contains(&out.id) && self.last_use.contains_key(&out.id)
+    }
+
+    pub(crate) fn set_rectified(&mut self, out: &TensorIr) {
+        self.rectified.insert(out.id);
+    }
+
+    /// Whether a value has been rectified by what computed it.
+    pub(crate) fn is_rectified(&self, tensor: &TensorIr) -> bool {
+        self.rectified.contains(&tensor.id)
     }
 
     /// Records the shortcut for the network's last operations.
@@ -399,7 +448,8 @@ pub(crate) fn compute<B: Backend>(
     store: &Constants<B>,
 ) -> Result<HandleKind<B>, GraphError> {
     let weights = Weights::new(store.clone());
-    let mut env = Env::new(device, constants, &weights);
+    let none = HashSet::new();
+    let mut env = Env::new(device, constants, &weights, &none);
     env.run(0, operation)?;
     let unsupported = || GraphError::Unsupported { operation: kind(operation).into() };
     env.values.remove(&out).ok_or_else(unsupported)

@@ -2,6 +2,7 @@
 //! backend's own kernels, without a copy of what goes in and out. Whether they are is decided here.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use burn::backend::ops::{ConvOptions, ConvTransposeOptions};
@@ -11,6 +12,7 @@ use burn::tensor::TensorData;
 use segcam_conv::{Convolution, Precision};
 
 use crate::constants::Recipe;
+use crate::cotangent::Cotangent;
 use crate::ops::narrow;
 
 /// What computes convolutions with constant weights where values are in host memory, in single
@@ -191,12 +193,46 @@ impl HostConvolution {
     }
 
     /// The output; `None` if the input is not in host memory or does not fit.
-    pub(crate) fn run<B: Backend>(&self, x: &FloatTensor<B>) -> Option<FloatTensor<B>> {
-        let shape = x.shape().to_vec();
-        let out = self.0.run(&shape, Numbers::of::<B>(x)?.as_ref()).ok()?;
+    pub(crate) fn run<B: Backend>(
+        &self,
+        x: &FloatTensor<B>,
+        rectified: bool,
+    ) -> Option<FloatTensor<B>> {
+        let (shape, numbers) = (x.shape().to_vec(), Numbers::of::<B>(x)?);
+        let out = match rectified {
+            true => self.0.run_rectified(&shape, numbers.as_ref()),
+            false => self.0.run(&shape, numbers.as_ref()),
+        };
+        let out = out.ok()?;
         let shape = self.0.output_shape(&shape).ok()?;
         Some(B::float_from_data(TensorData::new(out, shape), &x.device()))
     }
+}
+
+impl HostConvolution {
+    /// The same of a cotangent, of its region alone.
+    pub(crate) fn back<B: Backend>(&self, g: &Cotangent<B>) -> Option<Cotangent<B>> {
+        let Some((region, sides)) = g.region() else {
+            return self.run::<B>(&g.values, false).map(Cotangent::whole);
+        };
+        let mut shape = g.values.shape().to_vec();
+        shape[2..].copy_from_slice(sides);
+        let numbers = Numbers::of::<B>(&g.values)?;
+        let (cells, out) = self.0.run_within(&shape, region, numbers.as_ref()).ok()?;
+        let whole = self.0.output_shape(&shape).ok()?;
+        let lengths = cells.iter().map(Range::len);
+        let shape: Vec<usize> = whole[..2].iter().copied().chain(lengths).collect();
+        // Strides may skip the region: then the whole is zero.
+        (!out.is_empty()).then_some(())?;
+        let values = B::float_from_data(TensorData::new(out, shape), &g.values.device());
+        Some(Cotangent::within(values, cells, &whole[2..]))
+    }
+}
+
+/// Whether a tensor's numbers are in host memory, in single precision: then small regions of it are
+/// taken back by themselves.
+pub(crate) fn is_on_host<B: Backend>(tensor: &FloatTensor<B>) -> bool {
+    Numbers::of::<B>(tensor).is_some()
 }
 
 /// Numbers of a tensor in host memory, in one row.

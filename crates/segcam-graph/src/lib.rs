@@ -32,6 +32,7 @@
 mod capture;
 mod cone;
 mod constants;
+mod cotangent;
 mod env;
 mod error;
 mod graph;

@@ -2,11 +2,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use burn::backend::ir::TensorId;
+use burn::backend::ir::{ActivationOperationIr as Activation, OperationIr, TensorId};
 use burn::backend::{Backend, Dispatch};
 
 use crate::constants::{Constant, Pending};
-use crate::env::Weights;
+use crate::env::{Env, Weights};
 use crate::{Constants, Graph, GraphError, Node, simplify};
 
 /// A simplified graph with its constants on a device: ready to run.
@@ -16,6 +16,7 @@ pub struct Network<B: Backend = Dispatch> {
     pub(crate) constants: HashMap<TensorId, Constant<B>>,
     pub(crate) weights: Weights<B>,
     merged: Vec<Node>,
+    before_relu: HashSet<TensorId>,
 }
 
 impl<B: Backend> fmt::Debug for Network<B> {
@@ -53,7 +54,12 @@ impl<B: Backend> Network<B> {
         let needed = |id| read.contains_key(&id) || graph.is_named(id);
         let made = pending.make(needed, device, constants)?;
         let weights = Weights::new(constants.clone());
-        Ok(Arc::new(Self { graph, device: device.clone(), constants: made, weights, merged }))
+        let (before_relu, device) = (before_relu(&graph), device.clone());
+        Ok(Arc::new(Self { graph, device, constants: made, weights, merged, before_relu }))
+    }
+
+    pub(crate) fn env(&self) -> Env<'_, B> {
+        Env::new(&self.device, &self.constants, &self.weights, &self.before_relu)
     }
 
     /// The values that are no longer computed, because an operation became one with the next. A graph
@@ -66,4 +72,15 @@ impl<B: Backend> Network<B> {
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
+}
+
+/// The values that one ReLU reads, and nothing else.
+fn before_relu(graph: &Graph) -> HashSet<TensorId> {
+    let uses = graph.uses();
+    let relu = |operation: &OperationIr| match operation {
+        OperationIr::Activation(Activation::Relu(d)) => Some(d.input.id),
+        _ => None,
+    };
+    let alone = |id: &TensorId| uses.get(id) == Some(&1) && *id != graph.output;
+    graph.operations.iter().filter_map(relu).filter(alone).collect()
 }

@@ -5,6 +5,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata, read_sync};
 use burn::tensor::TensorData;
 
+use crate::cotangent::Cotangent;
 use crate::env::{Head, Step};
 use crate::graph::Node;
 use crate::{GraphError, Run, guarded};
@@ -68,9 +69,9 @@ impl<B: Backend> Run<B> {
         mut visit: impl FnMut(usize, FloatTensor<B>),
     ) {
         let wanted: Vec<TensorId> = nodes.iter().map(|node| node.id).collect();
-        let mut give = |id: TensorId, cotangent: &FloatTensor<B>| {
+        let mut give = |id: TensorId, cotangent: &Cotangent<B>| {
             for (at, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted == id) {
-                visit(at, cotangent.clone());
+                visit(at, cotangent.clone().into_whole());
             }
         };
         let active = self.network.graph.descendants(wanted.iter().copied());
@@ -92,7 +93,9 @@ impl<B: Backend> Run<B> {
         };
         let graph = &self.network.graph;
         let active = graph.descendants([node.id]);
-        let cotangent = self.all_channels(target.weights.clone(), &target.channels, graph.output);
+        let region = self.small_region(std::slice::from_ref(target));
+        let cotangent = Cotangent::cut(target.weights.clone(), region.as_ref());
+        let cotangent = self.all_channels(cotangent, &target.channels, graph.output);
         let mut cotangents = HashMap::from([(graph.output, cotangent)]);
         let mut bias = 0.0;
         let mut past: HashMap<TensorId, f64> = HashMap::new();
@@ -100,19 +103,19 @@ impl<B: Backend> Run<B> {
         for step in self.steps.iter().filter(after).rev() {
             let Some(cotangent) = cotangents.remove(&step.out) else { continue };
             if let Some(constant) = &step.constant {
-                bias += product::<B>(cotangent.clone(), constant.clone())?;
+                bias += product::<B>(&cotangent, constant.clone())?;
             }
             for (input, back) in &step.paths {
                 let share = back(cotangent.clone(), 1);
                 if active.contains(input) {
-                    add::<B>(&mut cotangents, *input, share);
+                    add(&mut cotangents, *input, share);
                 } else if let Some(value) = self.values.get(input) {
-                    *past.entry(*input).or_default() += product::<B>(share, value.clone())?;
+                    *past.entry(*input).or_default() += product::<B>(&share, value.clone())?;
                 }
             }
         }
         let inside = match cotangents.remove(&node.id) {
-            Some(gradient) => product::<B>(gradient, inside.clone())?,
+            Some(gradient) => product::<B>(&gradient, inside.clone())?,
             None => 0.0,
         };
         let mut bypasses: Vec<_> =
@@ -127,7 +130,7 @@ impl<B: Backend> Run<B> {
 
     /// The first cotangent and the value it belongs to. As long as the network's last operations
     /// have a shortcut for scores of few channels, it is taken.
-    fn start(&self, sums: &[Vec<Target<B>>], wanted: &[TensorId]) -> (TensorId, FloatTensor<B>) {
+    fn start(&self, sums: &[Vec<Target<B>>], wanted: &[TensorId]) -> (TensorId, Cotangent<B>) {
         let (mut heads, mut id): (Vec<&Head<B>>, _) = (vec![], self.network.graph.output);
         while !wanted.contains(&id)
             && !matches!(heads.last(), Some(Head::Mixed(_)))
@@ -137,8 +140,9 @@ impl<B: Backend> Run<B> {
             heads.push(head);
             id = step.paths[0].0;
         }
+        let region = if let [alone] = sums { self.small_region(alone) } else { None };
         let cotangent = |target: &Target<B>| {
-            let mut cotangent = target.weights.clone();
+            let mut cotangent = Cotangent::cut(target.weights.clone(), region.as_ref());
             for head in &heads {
                 match head {
                     Head::Channel(back) => cotangent = back(cotangent, 1),
@@ -147,34 +151,35 @@ impl<B: Backend> Run<B> {
             }
             self.all_channels(cotangent, &target.channels, id)
         };
-        let rows = sums.iter().filter_map(|sum| sum.iter().map(cotangent).reduce(B::float_add));
-        (id, joined::<B>(rows.collect()))
+        let rows = sums.iter().filter_map(|sum| sum.iter().map(cotangent).reduce(Cotangent::plus));
+        (id, joined(rows.collect()))
     }
 
     /// `cotangent`, `[N, 1, …]`, times the coefficients of all channels of value `id`.
     fn all_channels(
         &self,
-        cotangent: FloatTensor<B>,
+        cotangent: Cotangent<B>,
         channels: &[(usize, f64)],
         id: TensorId,
-    ) -> FloatTensor<B> {
+    ) -> Cotangent<B> {
         let graph = &self.network.graph;
         let width = if graph.output == id { self.output.shape()[1] } else { graph.channels(id) };
         let mut coefficients = vec![0.0; width];
         channels.iter().for_each(|(channel, by)| coefficients[*channel] += by);
-        let mut shape = vec![1; cotangent.shape().num_dims()];
+        let values = &cotangent.values;
+        let mut shape = vec![1; values.shape().num_dims()];
         shape[1] = width;
-        let coefficients = TensorData::new(coefficients, shape).convert_dtype(cotangent.dtype());
-        let coefficients = B::float_from_data(coefficients, &cotangent.device());
-        B::float_mul(cotangent, coefficients)
+        let coefficients = TensorData::new(coefficients, shape).convert_dtype(values.dtype());
+        let coefficients = B::float_from_data(coefficients, &values.device());
+        cotangent.map(|cotangent| B::float_mul(cotangent, coefficients))
     }
 
     fn walk(
         &self,
-        (start, cotangent): (TensorId, FloatTensor<B>),
+        (start, cotangent): (TensorId, Cotangent<B>),
         count: usize,
         active: &HashSet<TensorId>,
-        mut visit: impl FnMut(TensorId, &FloatTensor<B>),
+        mut visit: impl FnMut(TensorId, &Cotangent<B>),
     ) {
         let mut cotangents = HashMap::from([(start, cotangent)]);
         for step in self.steps.iter().rev() {
@@ -187,7 +192,7 @@ impl<B: Backend> Run<B> {
                 let last = paths.peek().is_none();
                 let given = if last { cotangent.take() } else { cotangent.clone() };
                 if let Some(given) = given {
-                    add::<B>(&mut cotangents, *input, back(given, count));
+                    add(&mut cotangents, *input, back(given, count));
                 }
             }
         }
@@ -198,24 +203,28 @@ impl<B: Backend> Run<B> {
 }
 
 fn add<B: Backend>(
-    cotangents: &mut HashMap<TensorId, FloatTensor<B>>,
+    cotangents: &mut HashMap<TensorId, Cotangent<B>>,
     id: TensorId,
-    share: FloatTensor<B>,
+    share: Cotangent<B>,
 ) {
     let sum = match cotangents.remove(&id) {
-        Some(before) => B::float_add(before, share),
+        Some(before) => before.plus(share),
         None => share,
     };
     cotangents.insert(id, sum);
 }
 
-fn joined<B: Backend>(mut rows: Vec<FloatTensor<B>>) -> FloatTensor<B> {
-    if rows.len() == 1 { rows.remove(0) } else { B::float_cat(rows, 0) }
+fn joined<B: Backend>(mut rows: Vec<Cotangent<B>>) -> Cotangent<B> {
+    if rows.len() == 1 {
+        return rows.remove(0);
+    }
+    Cotangent::whole(B::float_cat(rows.into_iter().map(Cotangent::into_whole).collect(), 0))
 }
 
 /// The sum of `a·b`, added up in double precision.
-fn product<B: Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> Result<f64, GraphError> {
-    Ok(read::<B>(B::float_mul(a, b))?.iter::<f64>().sum())
+fn product<B: Backend>(a: &Cotangent<B>, b: FloatTensor<B>) -> Result<f64, GraphError> {
+    let b = a.part_of(b);
+    Ok(read::<B>(B::float_mul(a.values.clone(), b))?.iter::<f64>().sum())
 }
 
 pub(crate) fn read<B: Backend>(tensor: FloatTensor<B>) -> Result<TensorData, GraphError> {

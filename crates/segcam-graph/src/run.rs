@@ -6,7 +6,7 @@ use burn::backend::ir::{HandleKind, TensorId};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch};
 
-use crate::env::{Env, Step};
+use crate::env::Step;
 use crate::graph::Node;
 use crate::{GraphError, Network};
 
@@ -45,7 +45,7 @@ impl<B: Backend> Network<B> {
     pub fn run(self: &Arc<Self>, input: FloatTensor<B>, keep: Keep) -> Result<Run<B>, GraphError> {
         let graph = &self.graph;
         let wanted: HashSet<TensorId> = keep.nodes.iter().map(|node| node.id).collect();
-        let mut env = Env::new(&self.device, &self.constants, &self.weights);
+        let mut env = self.env();
         env.active = graph.descendants(wanted.iter().copied());
         env.moving = keep.shares.then(|| graph.descendants([graph.input]));
         for (index, operation) in graph.operations.iter().enumerate() {

@@ -6,7 +6,6 @@ use burn::backend::ir::{HandleKind, OperationIr, TensorId};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch};
 
-use crate::env::Env;
 use crate::graph::Node;
 use crate::{GraphError, Network};
 
@@ -57,7 +56,7 @@ impl<B: Backend> Network<B> {
         let last_use = reads(&after);
 
         let before: Vec<usize> = (0..operations.len()).filter(|at| !after.contains(at)).collect();
-        let mut env = Env::new(&self.device, &self.constants, &self.weights);
+        let mut env = self.env();
         env.last_use = reads(&before);
         env.last_use.retain(|id, _| !last_use.contains_key(id));
         env.values.insert(self.graph.input, HandleKind::Float(input));
@@ -79,7 +78,7 @@ impl<B: Backend> Tail<B> {
     /// [`GraphError::Unsupported`].
     pub fn run(&self, value: FloatTensor<B>) -> Result<FloatTensor<B>, GraphError> {
         let network = &self.network;
-        let mut env = Env::new(&network.device, &network.constants, &network.weights);
+        let mut env = network.env();
         env.last_use = self.last_use.clone();
         env.values = self.values.clone();
         env.values.insert(self.node, HandleKind::Float(value));

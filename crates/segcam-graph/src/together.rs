@@ -18,6 +18,9 @@
 //!
 //! Which targets share a walk is a colouring: targets are vertices, an edge joins two whose boxes meet
 //! at any of the nodes, and those of one colour walk together. Each takes the first colour that is free.
+//!
+//! In host memory a walk costs what its cones have of the image, see [`Cotangent`](crate::cotangent): then
+//! targets walk by themselves if their cones together are smaller than the image.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -27,6 +30,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Slice, TensorMetadata};
 
 use crate::cone::{cells, reads};
+use crate::cotangent::Region;
+use crate::host::{Way, is_on_host};
 use crate::ops::{Along, narrow};
 use crate::reverse::read;
 use crate::{Graph, GraphError, Node, Run, Target};
@@ -87,9 +92,11 @@ impl<B: Backend> Run<B> {
         chunk: usize,
         mut visit: impl FnMut(usize, usize, FloatTensor<B>) -> Result<(), E>,
     ) -> Result<usize, E> {
-        let cones = self.cones(asked)?;
-        let together = Together { asked, cones };
-        let walks = together.colours();
+        let together = Together { asked, cones: self.cones(asked)? };
+        let mut walks = together.colours();
+        if asked.first().is_some_and(|(target, _)| self.takes_parts(target)) {
+            walks = walks.into_iter().flat_map(|walk| together.parted(walk)).collect();
+        }
         for walks in walks.chunks(chunk) {
             let targets = || walks.iter().flatten().map(|&target| &asked[target]);
             let nodes = distinct(targets().flat_map(|(_, nodes)| nodes));
@@ -121,8 +128,38 @@ impl<B: Backend> Run<B> {
             };
             reached.iter().map(|(id, axes)| (*id, cone(axes))).collect()
         };
-        Ok(extents::<B>(asked)?.iter().map(of_pixels).collect())
+        let targets = asked.iter().map(|(target, _)| target);
+        Ok(extents::<B>(targets)?.iter().map(of_pixels).collect())
     }
+
+    /// Whether a walk takes a region of the cotangents back for less than the whole.
+    fn takes_parts(&self, target: &Target<B>) -> bool {
+        let precision = self.network.weights.convolutions().precision(Way::Back);
+        precision.is_some() && is_on_host::<B>(&target.weights)
+    }
+
+    /// The pixels that the targets are about, if a walk of them alone is worth it.
+    pub(crate) fn small_region(&self, targets: &[Target<B>]) -> Option<Region> {
+        let first = targets.first().filter(|target| self.takes_parts(target))?;
+        let pixels = extents::<B>(targets.iter()).ok()?;
+        let sides = &first.weights.shape()[2..];
+        let along = |axis: usize| {
+            // The first axis is that of the images.
+            let of_target = |pixels: &Cone| pixels[axis + 1].clone();
+            hull(&pixels.iter().map(of_target).collect::<Vec<_>>())
+        };
+        let region: Region = (0..sides.len()).map(along).collect();
+        let part = share(&region, sides);
+        (0.0 < part && part <= LARGEST_PART).then_some(region)
+    }
+}
+
+/// Of the image, where a walk of a region has gained nothing yet against one of the whole.
+const LARGEST_PART: f64 = 0.5;
+
+/// How much of a value of these sides a region is.
+fn share(region: &[Range<usize>], sides: &[usize]) -> f64 {
+    region.iter().zip(sides).map(|(range, side)| range.len() as f64 / *side as f64).product()
 }
 
 /// What is asked, and which of it can be walked together.
@@ -143,6 +180,22 @@ impl<B: Backend> Together<'_, B> {
             }
         }
         walks
+    }
+
+    /// The targets of a walk by themselves, if their cones are smaller than the image all together.
+    fn parted(&self, walk: Vec<usize>) -> Vec<Vec<usize>> {
+        let largest = |target: &usize| {
+            let (_, nodes) = &self.asked[*target];
+            let cones = self.cones.get(*target)?;
+            let share =
+                |node: &&Node| Some(share(cones.get(&node.id)?.get(1..)?, &node.shape[2..]));
+            nodes.iter().try_fold(0.0, |most, node| Some(share(node)?.max(most)))
+        };
+        let all: Option<f64> = walk.iter().map(largest).sum();
+        match all {
+            Some(all) if all < 1.0 => walk.into_iter().map(|target| vec![target]).collect(),
+            _ => vec![walk],
+        }
     }
 
     fn part(&self, one: usize, other: usize) -> bool {
@@ -274,9 +327,11 @@ fn meet(one: &Cone, other: &Cone) -> bool {
 }
 
 /// For each target the box around the pixels whose weight is not zero. The device is read once.
-fn extents<B: Backend>(asked: &[Asked<B>]) -> Result<Vec<Cone>, GraphError> {
-    let lines = asked.iter().map(|(target, _)| lines::<B>(&target.weights));
-    let lines: Vec<Vec<FloatTensor<B>>> = lines.collect();
+fn extents<'a, B: Backend>(
+    targets: impl Iterator<Item = &'a Target<B>>,
+) -> Result<Vec<Cone>, GraphError> {
+    let lines: Vec<Vec<FloatTensor<B>>> =
+        targets.map(|target| lines::<B>(&target.weights)).collect();
     let read = read::<B>(B::float_cat(lines.iter().flatten().cloned().collect(), 0))?;
     let read: Vec<f64> = read.iter().collect();
     let mut read = read.into_iter();

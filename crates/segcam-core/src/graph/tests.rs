@@ -228,7 +228,8 @@ fn sets<const D: usize>(
     corners.enumerate().map(set).collect()
 }
 
-/// How many walks the targets take, whose gradients must be those of walks by themselves.
+/// How many walks the targets take, whose gradients must be those of walks by themselves. `engine`
+/// takes whole gradients back, not their regions alone.
 fn walks<M: SegmentationModel<D>, const D: usize>(
     engine: &GraphEngine<M, D>,
     seen: &Observation<D>,
@@ -267,7 +268,8 @@ fn targets_whose_cones_do_not_meet_share_a_walk() {
         Conv2dConfig::new(channels, [side; 2]).with_padding(same).init(&device)
     };
     let net = Gated { first: conv([1, 3], 1), second: conv([3, 4], 3), third: conv([4, 2], 5) };
-    let engine = GraphEngine::new(net);
+    let fast = GraphEngine::new(net);
+    let engine = fast.clone().with_convolutions(Convolutions::Backend);
     let input = Tensor::random([1, 1, 70, 70], Distribution::Default, &device);
     let seen = Explainer::with_engine(engine.clone()).observe(input).expect("a pass");
     let grid = (0..100).map(|at| vec![at / 10 * 7 + 2, at % 10 * 7 + 2]);
@@ -283,14 +285,48 @@ fn targets_whose_cones_do_not_meet_share_a_walk() {
     assert_eq!(walks(&engine, &seen, &sets(&seen, line(7)), &["behind"]), 1);
     assert_eq!(walks(&engine, &seen, &sets(&seen, line(6)), &["behind"]), 2);
     assert_eq!(walks(&engine, &seen, &sets(&seen, line(3)), &["behind"]), 3);
-    assert_eq!(walks(&engine.with_chunk(3), &seen, &sets(&seen, line(2)), &["behind"]), 4);
+    assert_eq!(walks(&engine.clone().with_chunk(3), &seen, &sets(&seen, line(2)), &["behind"]), 4);
+    // In host memory a walk costs its cones, which are smaller than the image, and sets a pixel apart
+    // walk by themselves for less than together. Those of the whole grid do not.
+    assert_eq!(walks(&fast, &seen, &sets(&seen, line(6)), &["behind"]), 8);
+    assert_eq!(walks(&fast, &seen, &targets, &["behind"]), 1);
+    assert_same_gradients(&engine, &fast, &seen, &targets[..20], &["behind", "before"]);
+}
+
+/// Of a region or of the whole: the gradients are the same.
+fn assert_same_gradients<M: SegmentationModel<D>, const D: usize>(
+    one: &GraphEngine<M, D>,
+    other: &GraphEngine<M, D>,
+    seen: &Observation<D>,
+    targets: &[Target<D>],
+    layers: &[&str],
+) {
+    for target in targets {
+        let wanted = Wanted { target: target.clone(), layers: layers.to_vec() };
+        let found = [one, other].map(|engine| {
+            let mut found = vec![vec![]; layers.len()];
+            let pass = engine.run(seen.input()).expect("a pass").1;
+            let walks = pass.walk(std::slice::from_ref(&wanted), &mut |_, layer, gradients| {
+                found[layer] = gradients.gradients.into_data().iter::<f32>().collect();
+                Ok(())
+            });
+            assert_eq!(walks.expect("gradients"), 1);
+            found
+        });
+        for (one, other) in found[0].iter().zip(&found[1]) {
+            let largest = one.iter().fold(0f32, |most, value| most.max(value.abs()));
+            let gaps = one.iter().zip(other).map(|(one, other)| (one - other).abs());
+            assert!(largest > 0.0 && gaps.fold(0.0, f32::max) <= 1e-5 * largest);
+        }
+    }
 }
 
 #[test]
 fn volumes_share_walks_too() {
     let device = Device::flex();
     let conv = |channels| Conv3dConfig::new(channels, [3; 3]).init(&device);
-    let engine = GraphEngine::new(Volume { first: conv([1, 3]), second: conv([3, 2]) });
+    let fast = GraphEngine::new(Volume { first: conv([1, 3]), second: conv([3, 2]) });
+    let engine = fast.clone().with_convolutions(Convolutions::Backend);
     let input = Tensor::random([2, 1, 14, 14, 14], Distribution::Default, &device);
     let seen = Explainer::with_engine(engine.clone()).observe(input).expect("a pass");
     // Seven of the eight corners are apart by 5 in some direction, which is what a set reaches.
@@ -298,4 +334,5 @@ fn volumes_share_walks_too() {
         |step: usize| (0..8).map(move |at| [4, 2, 1].map(|bit| at / bit % 2 * step).into());
     assert_eq!(walks(&engine, &seen, &sets(&seen, corners(5)), &["layer"]), 1);
     assert_eq!(walks(&engine, &seen, &sets(&seen, corners(4)), &["layer"]), 8);
+    assert_same_gradients(&engine, &fast, &seen, &sets(&seen, corners(4)), &["layer"]);
 }

@@ -10,12 +10,12 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
     match op {
         Op::Relu(d) => rule::<B>(same, |env| {
             let (x, bool_dtype) = (env.float(&d.input)?, env.settings.bool_dtype);
-            let y = B::relu(x);
+            let y = if env.is_rectified(&d.input) { x } else { B::relu(x) };
             if env.follows(&d.input) {
                 let on = env.derived(&d.out, y.clone(), move |y| {
                     B::float_greater_elem(y, 0.0.into(), bool_dtype)
                 });
-                env.path(&d.input, move |g, _| pass_where::<B>(g, on()));
+                env.part_path(&d.input, move |g, _| pass_where::<B>(g, on()));
             }
             env.set_float(&d.out, y)
         }),
@@ -25,10 +25,11 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
                 let dtype = env.settings.bool_dtype;
                 let on = env.keep(B::float_greater_equal_elem(x.clone(), 0.0.into(), dtype));
                 let slope = d.rhs.elem::<f64>();
-                env.path(&d.lhs, move |g, _| {
-                    let on = B::bool_into_float(on.clone(), g.dtype().into());
+                env.part_path(&d.lhs, move |g, _| {
+                    let on =
+                        B::bool_into_float(g.part_of_mask(on.clone()), g.values.dtype().into());
                     let rest = B::float_mul_scalar(on, (1.0 - slope).into());
-                    B::float_mul(g, B::float_add_scalar(rest, slope.into()))
+                    g.map(|g| B::float_mul(g, B::float_add_scalar(rest, slope.into())))
                 });
             }
             env.set_float(&d.out, B::leaky_relu(x, d.rhs.into()))
@@ -40,12 +41,13 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
                 let dtype = env.settings.bool_dtype;
                 let on = env.keep(B::float_greater_equal_elem(x.clone(), 0.0.into(), dtype));
                 let alpha = alpha.clone();
-                env.path(&d.lhs, move |g, _| {
+                env.part_path(&d.lhs, move |g, _| {
                     // α + (1 − α) where x is positive
-                    let on = B::bool_into_float(on.clone(), g.dtype().into());
+                    let on =
+                        B::bool_into_float(g.part_of_mask(on.clone()), g.values.dtype().into());
                     let rest = B::float_add_scalar(B::float_neg(alpha.clone()), 1.0.into());
                     let slope = B::float_add(B::float_mul(on, rest), alpha.clone());
-                    B::float_mul(g, slope)
+                    g.map(|g| B::float_mul(g, slope))
                 });
             }
             env.set_float(&d.out, B::prelu(x, alpha))
@@ -73,8 +75,8 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
                 let steep = env.keep(B::bool_and(low, high));
                 let (alpha, beta) = (d.alpha.into(), d.beta.into());
                 env.constant(|| B::float_mask_fill(y.clone(), steep.clone(), beta));
-                env.path(&d.tensor, move |g, _| {
-                    pass_where::<B>(B::float_mul_scalar(g, alpha), steep.clone())
+                env.part_path(&d.tensor, move |g, _| {
+                    pass_where::<B>(g.map(|g| B::float_mul_scalar(g, alpha)), steep.clone())
                 });
             }
             env.set_float(&d.out, y)

@@ -8,6 +8,7 @@ use burn::backend::{Backend, Shape, TensorMetadata};
 use segcam_conv::Precision;
 
 use super::{Rule, narrow, placeholder, rule, spatial, under_window, window};
+use crate::cotangent::Cotangent;
 use crate::env::{Env, Head, Unsupported};
 use crate::host::{HostConvolution, Options, Way};
 
@@ -83,12 +84,12 @@ macro_rules! forward {
                     }
                     let (weight, options) = (weight.clone(), options.clone());
                     let (device, input) = (device.clone(), part.clone());
-                    env.path(&part, move |g, count| {
-                        let host = convolution.as_ref().and_then(|host| host.run::<B>(&g));
+                    env.part_path(&part, move |g, count| {
+                        let host = convolution.as_ref().and_then(|host| host.back::<B>(&g));
                         host.unwrap_or_else(|| {
                             let x = placeholder::<B>(&device, &input, count);
                             let weight = narrow::<B>(weight.clone(), 1, rows.0, rows.1);
-                            $backward(x, weight, g, options.clone())
+                            Cotangent::whole($backward(x, weight, g.into_whole(), options.clone()))
                         })
                     });
                 }
@@ -96,21 +97,21 @@ macro_rules! forward {
                     let (weight, options) = (weight.clone(), options.clone());
                     let (input, precision) =
                         ($d.x.clone(), env.convolutions().precision(Way::Back));
-                    env.head(Head::Mixed(Box::new(move |g: FloatTensor<B>, channels| {
-                        let count = g.shape()[0] / input.shape[0];
+                    env.head(Head::Mixed(Box::new(move |g: Cotangent<B>, channels| {
+                        let count = g.values.shape()[0] / input.shape[0];
                         let row = combined::<B>(&weight, 0, channels);
                         if is_pointwise(&options, &row.shape()) {
-                            return B::float_mul(g, row);
+                            return g.map(|g| B::float_mul(g, row));
                         }
                         let host = once::<B>(&row, back.as_ref(), precision, &g);
                         host.unwrap_or_else(|| {
                             let x = placeholder::<B>(&device, &input, count);
-                            $backward(x, row, g, options.clone())
+                            Cotangent::whole($backward(x, row, g.into_whole(), options.clone()))
                         })
                     })));
                 }
             }
-            let value = match host.forward(env, $d.bias.as_ref().zip(bias.as_ref()), &x) {
+            let value = match host.forward(env, $d.bias.as_ref().zip(bias.as_ref()), &x, &$d.out) {
                 Some(value) => value,
                 None => $conv(x, weight, bias, options),
             };
@@ -139,21 +140,25 @@ macro_rules! transposed {
                 let prepared = back.clone();
                 let convolution =
                     prepared.and_then(|back| host.get(env, None, rows, (Way::Back, back)));
-                env.path(&$d.x, move |g, _| {
-                    let host = convolution.as_ref().and_then(|host| host.run::<B>(&g));
-                    host.unwrap_or_else(|| $backward(kept.clone(), g, same.clone()))
+                env.part_path(&$d.x, move |g, _| {
+                    let host = convolution.as_ref().and_then(|host| host.back::<B>(&g));
+                    host.unwrap_or_else(|| {
+                        Cotangent::whole($backward(kept.clone(), g.into_whole(), same.clone()))
+                    })
                 });
                 if options.groups == 1 {
                     let (weight, options) = (weight.clone(), options.clone());
                     let precision = env.convolutions().precision(Way::Back);
-                    env.head(Head::Mixed(Box::new(move |g: FloatTensor<B>, channels| {
+                    env.head(Head::Mixed(Box::new(move |g: Cotangent<B>, channels| {
                         let row = combined::<B>(&weight, 1, channels);
                         let host = once::<B>(&row, back.as_ref(), precision, &g);
-                        host.unwrap_or_else(|| $backward(row, g, options.clone()))
+                        host.unwrap_or_else(|| {
+                            Cotangent::whole($backward(row, g.into_whole(), options.clone()))
+                        })
                     })));
                 }
             }
-            let value = match host.forward(env, $d.bias.as_ref().zip(bias.as_ref()), &x) {
+            let value = match host.forward(env, $d.bias.as_ref().zip(bias.as_ref()), &x, &$d.out) {
                 Some(value) => value,
                 None => $conv(x, weight, bias, options),
             };
@@ -210,23 +215,30 @@ impl<'a, B: Backend> HostPaths<'a, B> {
 
     fn forward(
         &self,
-        env: &Env<B>,
+        env: &mut Env<B>,
         bias: Option<(&TensorIr, &FloatTensor<B>)>,
         x: &FloatTensor<B>,
+        out: &TensorIr,
     ) -> Option<FloatTensor<B>> {
         let rows = (0, self.weights.shape[1]);
-        self.get(env, bias, rows, (Way::Forward, self.options.clone()))?.run::<B>(x)
+        let host = self.get(env, bias, rows, (Way::Forward, self.options.clone()))?;
+        let rectified = env.is_before_relu(out);
+        let value = host.run::<B>(x, rectified)?;
+        if rectified {
+            env.set_rectified(out);
+        }
+        Some(value)
     }
 }
 
-/// What a convolution with weights that are used once gives, in host memory.
+/// What a convolution with weights that are used once takes back, in host memory.
 fn once<B: Backend>(
     weights: &FloatTensor<B>,
     options: Option<&Options>,
     precision: Option<Precision>,
-    x: &FloatTensor<B>,
-) -> Option<FloatTensor<B>> {
-    HostConvolution::new::<B>(weights, None, options?, precision?)?.run::<B>(x)
+    g: &Cotangent<B>,
+) -> Option<Cotangent<B>> {
+    HostConvolution::new::<B>(weights, None, options?, precision?)?.back::<B>(g)
 }
 
 /// The weights of one output channel, the sum of `channels` times their coefficients.

@@ -2,7 +2,8 @@ use burn::backend::Backend;
 use burn::backend::ir::{FloatOperationIr as Op, UnaryOpIr};
 use burn::backend::tensor::FloatTensor;
 
-use super::{Rule, rule, same, unbroadcast};
+use super::numeric::product;
+use super::{Rule, rule, same};
 
 pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
     // Each line: the operation, its function, its derivative from x and y = f(x).
@@ -49,13 +50,7 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
                 (&d.rhs, &|| B::float_mul(y.clone(), B::float_log(x.clone()))),
             ];
             for (side, slope) in slopes {
-                if env.follows(side) {
-                    let slope = env.keep(slope());
-                    let (shape, out) = (side.shape.clone(), d.out.shape.clone());
-                    env.path(side, move |g, _| {
-                        unbroadcast::<B>(B::float_mul(g, slope.clone()), &shape, &out)
-                    });
-                }
+                product(env, side, &d.out, slope);
             }
             env.set_float(&d.out, y)
         }),

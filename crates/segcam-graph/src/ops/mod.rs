@@ -20,6 +20,7 @@ use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Shape, Slice, TensorMetadata};
 
 use self::reads::{Reads, across, anywhere, reshaped, same, spatial, under_window, window};
+use crate::cotangent::Cotangent;
 use crate::env::{Done, Env};
 
 pub(crate) use conv::{Convolution, convolution, transpose};
@@ -111,17 +112,24 @@ fn placeholder<B: Backend>(device: &B::Device, like: &TensorIr, count: usize) ->
 }
 
 /// `cotangent` where the mask is set, zeros elsewhere.
-fn pass_where<B: Backend>(cotangent: FloatTensor<B>, mask: BoolTensor<B>) -> FloatTensor<B> {
-    let mask = B::bool_into_float(mask, cotangent.dtype().into());
-    if is_libtorch::<B>(&cotangent.device()) {
-        // Filling by a mask is eight times slower there; infinite cotangents become NaN, which the
-        // caller sees.
-        return B::float_mul(cotangent, mask);
-    }
-    // The mask stands for a ReLU's output: infinite cotangents are cut off, too.
-    let shape = cotangent.shape();
-    let mask = if mask.shape() == shape { mask } else { B::float_expand(mask, shape) };
-    B::relu_backward(mask, cotangent)
+fn pass_where<B: Backend>(cotangent: Cotangent<B>, mask: BoolTensor<B>) -> Cotangent<B> {
+    let mask = B::bool_into_float(cotangent.part_of_mask(mask), cotangent.values.dtype().into());
+    cotangent.map(|cotangent| {
+        if is_libtorch::<B>(&cotangent.device()) {
+            // Filling by a mask is eight times slower there; infinite cotangents become NaN, which
+            // the caller sees.
+            return B::float_mul(cotangent, mask);
+        }
+        // The mask stands for a ReLU's output: infinite cotangents are cut off, too.
+        let shape = cotangent.shape();
+        let mask = if mask.shape() == shape { mask } else { B::float_expand(mask, shape) };
+        B::relu_backward(mask, cotangent)
+    })
+}
+
+/// Whether a tensor is not broadcast along any side.
+fn same_sides(tensor: &TensorIr, out: &TensorIr) -> bool {
+    tensor.shape.num_dims() > 1 && tensor.shape[2..] == out.shape[2..]
 }
 
 fn is_libtorch<B: Backend>(device: &B::Device) -> bool {

@@ -14,7 +14,7 @@ pub(super) fn batch_norm<B: Backend>(d: &BatchNormOpIr) -> Option<Rule<'_, B>> {
         shape[1] = d.out.shape[1];
         let wide = B::float_reshape(scale, shape.clone().into());
         let kept = wide.clone();
-        env.path(&d.x, move |g, _| B::float_mul(g, kept.clone()));
+        env.cell_path(&d.x, move |g, _| B::float_mul(g, kept.clone()));
         env.constant_channels(&shift);
         let shift = B::float_reshape(shift, shape.into());
         env.set_float(&d.out, B::float_add(B::float_mul(x, wide), shift))

@@ -3,7 +3,8 @@ use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Scalar, Shape};
 use burn::tensor::BoolDType;
 
-use super::{Rule, pass_where, rule, same, unbroadcast};
+use super::{Rule, pass_where, rule, same, same_sides, unbroadcast};
+use crate::cotangent::Cotangent;
 use crate::env::Env;
 
 pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
@@ -30,17 +31,17 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
         }),
         Op::MulScalar(d) => rule::<B>(same, |env| {
             let (x, by) = (env.float(&d.lhs)?, scalar(d.rhs));
-            env.path(&d.lhs, move |g, _| B::float_mul_scalar(g, by));
+            env.cell_path(&d.lhs, move |g, _| B::float_mul_scalar(g, by));
             env.set_float(&d.out, B::float_mul_scalar(x, by))
         }),
         Op::DivScalar(d) => rule::<B>(same, |env| {
             let (x, by) = (env.float(&d.lhs)?, scalar(d.rhs));
-            env.path(&d.lhs, move |g, _| B::float_div_scalar(g, by));
+            env.cell_path(&d.lhs, move |g, _| B::float_div_scalar(g, by));
             env.set_float(&d.out, B::float_div_scalar(x, by))
         }),
         Op::Neg(d) => rule::<B>(same, |env| {
             let x = env.float(&d.input)?;
-            env.path(&d.input, |g, _| B::float_neg(g));
+            env.cell_path(&d.input, |g, _| B::float_neg(g));
             env.set_float(&d.out, B::float_neg(x))
         }),
         Op::Abs(d) => super::float::unary::<B>(d, B::float_abs, |x, _| B::float_sign(x)),
@@ -103,15 +104,13 @@ fn sum<B: Backend>(
         let signed = move |tensor: FloatTensor<B>| {
             if sign < 0.0 { B::float_neg(tensor) } else { tensor }
         };
-        let (lhs, rhs, out) = (d.lhs.shape.clone(), d.rhs.shape.clone(), d.out.shape.clone());
         if env.is_fixed(&d.rhs) {
             env.constant(|| signed(y.clone()));
         } else if env.is_fixed(&d.lhs) {
             env.constant(|| x.clone());
         }
-        let shape = out.clone();
-        env.path(&d.lhs, move |g, _| unbroadcast::<B>(g, &lhs, &shape));
-        env.path(&d.rhs, move |g, _| unbroadcast::<B>(signed(g), &rhs, &out));
+        broadcast_path(env, &d.lhs, &d.out, |g| g);
+        broadcast_path(env, &d.rhs, &d.out, move |g| g.map(signed));
         env.set_float(&d.out, function(x, y))
     })
 }
@@ -129,13 +128,13 @@ fn shift<B: Backend>(
             let by = (sign * d.rhs.elem::<f64>()).into();
             B::float_full(one, by, device, d.out.dtype.into())
         });
-        env.path(&d.lhs, |g, _| g);
+        env.cell_path(&d.lhs, |g, _| g);
         env.set_float(&d.out, function(x, scalar(d.rhs)))
     })
 }
 
 /// One side of a product: the cotangent times the other side.
-fn product<B: Backend>(
+pub(super) fn product<B: Backend>(
     env: &mut Env<B>,
     input: &TensorIr,
     out: &TensorIr,
@@ -143,11 +142,26 @@ fn product<B: Backend>(
 ) {
     if env.follows(input) {
         let factor = env.keep(factor());
-        let (shape, out) = (input.shape.clone(), out.shape.clone());
-        env.path(input, move |g, _| {
-            unbroadcast::<B>(B::float_mul(g, factor.clone()), &shape, &out)
+        broadcast_path(env, input, out, move |g| {
+            let factor = g.part_of(factor.clone());
+            g.map(|g| B::float_mul(g, factor))
         });
     }
+}
+
+/// The path to an input that may be broadcast, of an operation on single values.
+pub(super) fn broadcast_path<B: Backend>(
+    env: &mut Env<B>,
+    input: &TensorIr,
+    out: &TensorIr,
+    back: impl Fn(Cotangent<B>) -> Cotangent<B> + Send + Sync + 'static,
+) {
+    let (whole, shape, out) = (!same_sides(input, out), input.shape.clone(), out.shape.clone());
+    env.part_path(input, move |g, _| {
+        let back = back(g);
+        let back = if whole { Cotangent::whole(back.into_whole()) } else { back };
+        back.map(|back| unbroadcast::<B>(back, &shape, &out))
+    });
 }
 
 /// The identity where the mask is set, a constant elsewhere.
@@ -164,7 +178,7 @@ fn cut<'a, B: Backend>(
         if let Some(on) = on {
             let on = env.keep(on);
             env.constant(|| B::float_mask_fill(y.clone(), on.clone(), 0.0.into()));
-            env.path(input, move |g, _| pass_where::<B>(g, on.clone()));
+            env.part_path(input, move |g, _| pass_where::<B>(g, on.clone()));
         }
         env.set_float(out, y)
     })

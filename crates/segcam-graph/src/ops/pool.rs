@@ -1,8 +1,11 @@
+use std::ops::Range;
+
 use burn::backend::Backend;
 use burn::backend::ir::{ModuleOperationIr as Op, TensorIr};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
 use super::{Along, Rule, placeholder, rule, spatial, window};
+use crate::cotangent::{Cotangent, Region};
 use crate::env::Env;
 
 /// A backward operation that looks at the shape of the input only.
@@ -21,6 +24,7 @@ fn by_index<B: Backend>(
     input: &TensorIr,
     x: FloatTensor<B>,
     indices: impl Fn(FloatTensor<B>) -> IntTensor<B> + Send + Sync + 'static,
+    reached: impl Fn(usize, &Range<usize>) -> Range<usize> + Send + Sync + 'static,
     back: impl Fn(FloatTensor<B>, FloatTensor<B>, IntTensor<B>) -> FloatTensor<B>
     + Send
     + Sync
@@ -28,10 +32,47 @@ fn by_index<B: Backend>(
 ) {
     let at = env.derived(input, x, indices);
     let (device, like) = (env.device.clone(), input.clone());
-    env.path(input, move |g, count| {
+    env.part_path(input, move |g, count| {
         let at = if count > 1 { B::int_repeat_dim(at(), 0, count) } else { at() };
-        back(placeholder::<B>(&device, &like, count), g, at)
+        let mut like = like.clone();
+        let Some((region, _)) = g.region() else {
+            return g.map(|g| back(placeholder::<B>(&device, &like, count), g, at));
+        };
+        let cells: Region =
+            region.iter().enumerate().map(|(axis, range)| reached(axis, range)).collect();
+        let sides = like.shape[2..].to_vec();
+        let at = counted_within::<B>(g.part_of_indices(at), &cells, &sides);
+        for (axis, cells) in cells.iter().enumerate() {
+            like.shape[axis + 2] = cells.len();
+        }
+        let values = back(placeholder::<B>(&device, &like, count), g.values, at);
+        Cotangent::within(values, cells, &sides)
     });
+}
+
+/// Numbers of cells, in row-major order, counted within a region instead of the whole.
+fn counted_within<B: Backend>(
+    mut at: IntTensor<B>,
+    region: &Region,
+    sides: &[usize],
+) -> IntTensor<B> {
+    let mut within: Option<IntTensor<B>> = None;
+    let (mut step, mut stride) =
+        (sides.iter().product::<usize>(), region.iter().map(Range::len).product::<usize>());
+    for (range, side) in region.iter().zip(sides) {
+        step /= side;
+        stride /= range.len();
+        let place = B::int_div_scalar(at.clone(), (step as i64).into());
+        let passed = B::int_mul_scalar(place.clone(), (step as i64).into());
+        at = B::int_sub(at, passed);
+        let place = B::int_sub_scalar(place, (range.start as i64).into());
+        let part = B::int_mul_scalar(place, (stride as i64).into());
+        within = Some(match within {
+            Some(within) => B::int_add(within, part),
+            None => part,
+        });
+    }
+    within.unwrap_or(at)
 }
 
 /// The cells under a pooling window.
@@ -43,6 +84,19 @@ fn under<const N: usize>(
         let length = x.shape[axis + 2];
         window(kernel[axis], stride[axis], padding[axis], dilation[axis], length)
     })
+}
+
+/// The cells under the windows of a row of output cells.
+fn reached<const N: usize>(
+    x: &TensorIr,
+    [kernel, stride, padding, dilation]: [[usize; N]; 4],
+) -> impl Fn(usize, &Range<usize>) -> Range<usize> + use<N> {
+    let sides = x.shape[2..].to_vec();
+    move |axis, to| {
+        let start = (to.start * stride[axis]).saturating_sub(padding[axis]);
+        let last = (to.end - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis];
+        start..(last + 1).saturating_sub(padding[axis]).min(sides[axis])
+    }
 }
 
 macro_rules! avg_pool {
@@ -78,7 +132,8 @@ macro_rules! max_pool {
             let (x, dtype) = (env.float(&$d.x)?, env.settings.int_dtype);
             if env.follows(&$d.x) {
                 let indices = move |x| $with_indices(x, k, s, p, l, c, dtype).indices;
-                by_index(env, &$d.x, x.clone(), indices, move |x, g, at| {
+                let reached = reached(&$d.x, $under);
+                by_index(env, &$d.x, x.clone(), indices, reached, move |x, g, at| {
                     $backward(x, k, s, p, l, c, g, at).x_grad
                 });
             }
@@ -111,7 +166,8 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
                 if env.follows(&d.x) {
                     let indices = found.indices.clone();
                     let indices = move |_| indices.clone();
-                    by_index(env, &d.x, x, indices, move |x, g, at| {
+                    let reached = reached(&d.x, [k, s, p, l]);
+                    by_index(env, &d.x, x, indices, reached, move |x, g, at| {
                         B::max_pool2d_with_indices_backward(x, k, s, p, l, c, g, at).x_grad
                     });
                 }

@@ -5,8 +5,10 @@ use burn::backend::ir::{
     BaseOperationIr as Op, CatOpIr, FlipOpIr, PermuteOpIr, RepeatDimOpIr, ShapeOpIr,
     SliceAssignOpIr, SliceOpIr, SwapDimsOpIr, TensorIr,
 };
+use burn::backend::tensor::FloatTensor;
 use burn::backend::{Slice, TensorMetadata};
 
+use super::numeric::broadcast_path;
 use super::{Along, Rule, narrow, pass_where, reshaped, rows, rule, same, unbroadcast};
 
 pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
@@ -62,10 +64,20 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
         Op::Slice(d) => rule::<B>(sliced(d), |env| {
             let x = env.float(&d.tensor)?;
             let (shape, ranges) = (d.tensor.shape.clone(), d.ranges.clone());
-            env.path(&d.tensor, move |g, count| {
-                let zeros = B::float_zeros(rows(&shape, count), &g.device(), g.dtype().into());
+            let back = move |g: FloatTensor<B>, count| {
+                // Sides that are not cut are those of the cotangent.
+                let mut sides = g.shape();
+                let cut = ranges.len().min(shape.num_dims());
+                sides[..cut].copy_from_slice(&rows(&shape, count)[..cut]);
+                let zeros = B::float_zeros(sides, &g.device(), g.dtype().into());
                 B::float_slice_assign(zeros, &all_rows(&ranges, count), g)
-            });
+            };
+            let channels = d.ranges.len() <= 2;
+            if channels {
+                env.cell_path(&d.tensor, back)
+            } else {
+                env.path(&d.tensor, back)
+            }
             env.set_float(&d.out, B::float_slice(x, &d.ranges))
         }),
         Op::SliceAssign(d) => rule::<B>(assigned(d), |env| {
@@ -88,7 +100,12 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
             let (mut start, dim) = (0, d.dim);
             for part in &d.tensors {
                 let (from, count) = (start, part.shape[dim]);
-                env.path(part, move |g, _| narrow::<B>(g, dim, from, count));
+                let back = move |g, _| narrow::<B>(g, dim, from, count);
+                if dim == 1 {
+                    env.cell_path(part, back)
+                } else {
+                    env.path(part, back)
+                }
                 start += count;
             }
             if dim == 1 {
@@ -108,17 +125,14 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
         }),
         Op::Cast(d) => rule::<B>(same, |env| {
             let (x, dtype) = (env.float(&d.input)?, d.input.dtype);
-            env.path(&d.input, move |g, _| B::float_cast(g, dtype.into()));
+            env.cell_path(&d.input, move |g, _| B::float_cast(g, dtype.into()));
             env.set_float(&d.out, B::float_cast(x, d.out.dtype.into()))
         }),
         Op::MaskFill(d) => rule::<B>(same, |env| {
             let (x, mask) = (env.float(&d.tensor)?, env.bool(&d.mask)?);
             if env.follows(&d.tensor) {
                 let rest = env.keep(B::bool_not(mask.clone()));
-                let (shape, out) = (d.tensor.shape.clone(), d.out.shape.clone());
-                env.path(&d.tensor, move |g, _| {
-                    unbroadcast::<B>(pass_where::<B>(g, rest.clone()), &shape, &out)
-                });
+                broadcast_path(env, &d.tensor, &d.out, move |g| pass_where::<B>(g, rest.clone()));
                 if d.value.elem::<f64>().is_finite() {
                     env.constant(|| {
                         let filled = B::bool_into_float(mask.clone(), d.out.dtype.into());
@@ -135,10 +149,7 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
             for (side, mask) in [(&d.tensor, other), (&d.value, mask.clone())] {
                 if env.follows(side) {
                     let mask = env.keep(mask);
-                    let (shape, out) = (side.shape.clone(), d.out.shape.clone());
-                    env.path(side, move |g, _| {
-                        unbroadcast::<B>(pass_where::<B>(g, mask.clone()), &shape, &out)
-                    });
+                    broadcast_path(env, side, &d.out, move |g| pass_where::<B>(g, mask.clone()));
                 }
             }
             env.constant_parts(&d.out, [(&d.tensor, &x), (&d.value, &value)], |x, value| {
