@@ -92,7 +92,7 @@ pub(crate) fn choose(g: &Geometry, precision: Precision, bytes: usize) -> Algori
     let [_, height, width] = g.output;
     let small = height.min(width) <= 16;
     let choice =
-        if precision == Precision::Exact || !serves(g) || channels < 16 || height * width < 64 {
+        if precision == Precision::Exact || !serves(g) || channels < 16 || height * width < 16 {
             Algorithm::Direct
         } else if small
             || precision == Precision::Accurate

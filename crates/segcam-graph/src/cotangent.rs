@@ -132,3 +132,100 @@ fn slices(region: &Region) -> Vec<Slice> {
     let space = region.iter().cloned().map(Slice::from);
     [Slice::full(), Slice::full()].into_iter().chain(space).collect()
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::backend::Dispatch;
+    use burn::module::Module;
+    use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+    use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
+    use burn::tensor::activation::{leaky_relu, relu, sigmoid};
+    use burn::tensor::module::{interpolate, max_pool2d};
+    use burn::tensor::ops::{InterpolateMode, InterpolateOptions, MaxPoolOptions};
+    use burn::tensor::{Device, Distribution, Tensor};
+
+    use crate::{Constants, Convolutions, Graph, Keep, Network, Target};
+
+    /// What decoders are made of, and a pooling.
+    #[derive(Module, Debug)]
+    struct Net {
+        narrow: Conv2d,
+        wide: Conv2d,
+        up: ConvTranspose2d,
+        norm: BatchNorm,
+        out: Conv2d,
+    }
+
+    fn net(device: &Device) -> Net {
+        device.seed(3);
+        let conv = |channels| {
+            let same = PaddingConfig2d::Same;
+            Conv2dConfig::new(channels, [3, 3]).with_padding(same).init(device)
+        };
+        let up = ConvTranspose2dConfig::new([16, 4], [2, 2]).with_stride([2, 2]);
+        Net {
+            narrow: conv([2, 16]),
+            wide: conv([16, 16]),
+            up: up.init(device),
+            norm: BatchNormConfig::new(4).init(device),
+            out: conv([10, 2]),
+        }
+    }
+
+    /// The gradients at `layer` and `half` of a score of a few pixels, and the values behind them whose
+    /// cotangents were whole.
+    fn walked(convolutions: Convolutions) -> (Vec<f32>, Vec<String>) {
+        let device = Device::flex();
+        let net = net(&device);
+        let graph = Graph::capture([1, 2, 64, 64], |x: Tensor<4>, names| {
+            let net = net.valid().to_device(&x.device());
+            let layer = names.name("layer", relu(net.narrow.forward(x.clone())));
+            let half = max_pool2d(layer, MaxPoolOptions::new([2, 2]).with_stride([2, 2]));
+            let half = names.name("half", leaky_relu(net.wide.forward(half), 0.1));
+            let up = net.norm.forward(net.up.forward(half.clone())) * 0.5 + 1.0;
+            let resized = |mode| {
+                let part = half.clone().slice([0..1, 0..2]);
+                interpolate(part, InterpolateOptions::new(mode).with_output_size([64, 64]))
+            };
+            let linear = sigmoid(resized(InterpolateMode::Bilinear));
+            let nearest = resized(InterpolateMode::Nearest).clamp(-0.5, 0.5);
+            let gate = linear.clone() * nearest.clone();
+            net.out.forward(Tensor::cat(vec![up, linear, nearest, -x + gate], 1))
+        });
+        let constants = Constants::new(convolutions);
+        let network =
+            Network::<Dispatch>::new(graph.expect("a graph"), device.as_dispatch(), &constants);
+        let network = network.expect("rules");
+        let nodes: Vec<_> = network.graph().nodes().iter().filter(|node| node.named).collect();
+        let input = Tensor::<4>::random([1, 2, 64, 64], Distribution::Default, &device);
+        let run = network.run(input.into_dispatch(), Keep { nodes: &nodes, ..Keep::default() });
+        let run = run.expect("a run");
+        let weights = Tensor::<4>::zeros([1, 1, 64, 64], &device);
+        let weights = weights.slice_fill([0..1, 0..1, 30..34, 41..44], 2.0).into_dispatch();
+        let target = Target { channels: vec![(1, 1.0)], weights };
+        let ids: Vec<_> = nodes.iter().map(|node| node.id).collect();
+        let active = network.graph.descendants(ids.iter().copied());
+        let (mut found, mut whole) = (vec![], vec![]);
+        run.walk(run.start(&[vec![target]], &ids), 1, &active, |id, cotangent| {
+            if cotangent.region().is_none() {
+                whole.push(network.graph.name(id));
+            }
+            if ids.contains(&id) {
+                let gradient = Tensor::<4>::from_dispatch(cotangent.clone().into_whole());
+                found.extend(gradient.into_data().iter::<f32>());
+            }
+        });
+        (found, whole)
+    }
+
+    #[test]
+    fn what_decoders_are_made_of_takes_regions_back() {
+        let (wanted, everything) = walked(Convolutions::Backend);
+        let (found, whole) = walked(Convolutions::Fast);
+        assert_eq!((whole, everything.len() > 10), (Vec::<String>::new(), true));
+        let largest = wanted.iter().fold(0f32, |most, value| most.max(value.abs()));
+        assert!(largest > 0.0 && found.len() == wanted.len());
+        let gaps = found.iter().zip(&wanted).map(|(one, other)| (one - other).abs());
+        assert!(gaps.fold(0.0, f32::max) <= 1e-5 * largest);
+    }
+}

@@ -130,7 +130,11 @@ impl<B: Backend> Run<B> {
 
     /// The first cotangent and the value it belongs to. As long as the network's last operations
     /// have a shortcut for scores of few channels, it is taken.
-    fn start(&self, sums: &[Vec<Target<B>>], wanted: &[TensorId]) -> (TensorId, Cotangent<B>) {
+    pub(crate) fn start(
+        &self,
+        sums: &[Vec<Target<B>>],
+        wanted: &[TensorId],
+    ) -> (TensorId, Cotangent<B>) {
         let (mut heads, mut id): (Vec<&Head<B>>, _) = (vec![], self.network.graph.output);
         while !wanted.contains(&id)
             && !matches!(heads.last(), Some(Head::Mixed(_)))
@@ -174,7 +178,7 @@ impl<B: Backend> Run<B> {
         cotangent.map(|cotangent| B::float_mul(cotangent, coefficients))
     }
 
-    fn walk(
+    pub(crate) fn walk(
         &self,
         (start, cotangent): (TensorId, Cotangent<B>),
         count: usize,

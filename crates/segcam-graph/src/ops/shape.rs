@@ -16,7 +16,13 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
         Op::Reshape(d) => rule::<B>(reshaped(&d.input.shape, &d.out.shape), |env| {
             let x = env.float(&d.input)?;
             let shape = d.input.shape.clone();
-            env.path(&d.input, move |g, count| B::float_reshape(g, rows(&shape, count)));
+            // The names of values are reshapes to the same shape.
+            match shape == d.out.shape {
+                true => env.cell_path(&d.input, |g, _| g),
+                false => {
+                    env.path(&d.input, move |g, count| B::float_reshape(g, rows(&shape, count)))
+                }
+            }
             env.set_float(&d.out, B::float_reshape(x, d.out.shape.clone()))
         }),
         Op::SwapDims(d) => rule::<B>(swapped(d), |env| {
@@ -63,17 +69,18 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
         }),
         Op::Slice(d) => rule::<B>(sliced(d), |env| {
             let x = env.float(&d.tensor)?;
-            let (shape, ranges) = (d.tensor.shape.clone(), d.ranges.clone());
+            let shape = d.tensor.shape.clone();
+            let is_cut = |dim: &usize| taken(d.ranges.get(*dim), shape[*dim]).is_some();
+            let cut = (0..shape.num_dims()).rev().find(is_cut).map_or(0, |dim| dim + 1);
+            let ranges = d.ranges[..cut].to_vec();
             let back = move |g: FloatTensor<B>, count| {
                 // Sides that are not cut are those of the cotangent.
                 let mut sides = g.shape();
-                let cut = ranges.len().min(shape.num_dims());
                 sides[..cut].copy_from_slice(&rows(&shape, count)[..cut]);
                 let zeros = B::float_zeros(sides, &g.device(), g.dtype().into());
                 B::float_slice_assign(zeros, &all_rows(&ranges, count), g)
             };
-            let channels = d.ranges.len() <= 2;
-            if channels {
+            if cut <= 2 {
                 env.cell_path(&d.tensor, back)
             } else {
                 env.path(&d.tensor, back)
@@ -180,7 +187,7 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
 /// Ranges that span the whole batch, whatever its length.
 pub(super) fn all_rows(ranges: &[Slice], count: usize) -> Vec<Slice> {
     let mut ranges = ranges.to_vec();
-    if count > 1 {
+    if count > 1 && !ranges.is_empty() {
         ranges[0] = Slice::full();
     }
     ranges
