@@ -31,14 +31,15 @@ struct Lengths {
 }
 
 impl Work for Lengths {
+    type Found = ();
     type Read = String;
     type Made = usize;
 
-    fn contents(&self, item: &Item) -> Result<String, WorkError> {
-        sha256([&item.path]).map_err(WorkError::item)
+    fn contents(&self, item: &Item) -> Result<(String, ()), WorkError> {
+        Ok((sha256([&item.path]).map_err(WorkError::item)?, ()))
     }
 
-    fn read(&self, item: &Item) -> Result<String, WorkError> {
+    fn read(&self, item: &Item, (): ()) -> Result<String, WorkError> {
         fs::read_to_string(&item.path).map_err(WorkError::item)
     }
 

@@ -12,6 +12,7 @@ use segcam_batch::{
 };
 use segcam_cli::ask::{Asked, check};
 use segcam_cli::batch::{Explaining, FIELDS, Measuring, Saved, columns, inputs};
+use segcam_cli::beside::Folders;
 use segcam_cli::network::Model;
 use segcam_cli::with_explainer;
 use serde_json::json;
@@ -55,6 +56,7 @@ pub struct Opened {
     network: Network,
     device: Device,
     settings: Settings,
+    folders: Folders,
 }
 
 impl Opened {
@@ -71,7 +73,8 @@ impl Opened {
         let blank = with_explainer!(&network, explainer => {
             checked(&args, &asked, &model, explainer, &device)
         });
-        blank.map(|()| Self { args, asked, model, network, device, settings })
+        let folders = Folders::default();
+        blank.map(|()| Self { args, asked, model, network, device, settings, folders })
     }
 
     /// Makes the folder of the table, or goes on in it.
@@ -183,7 +186,8 @@ impl Opened {
         let args = &self.args;
         let metrics = args.measure.asked();
         let measuring = (!metrics.is_empty()).then(|| Measuring {
-            protocol: args.measure.protocol(metrics),
+            // The table has no rows for these.
+            protocol: args.measure.protocol(metrics).with_controls(false),
             region: args.measure.region.clone(),
             region_resize: args.measure.region_resize,
         });
@@ -196,6 +200,7 @@ impl Opened {
             style: args.draw.style("")?,
             saved: Saved { figures: args.figures, prediction: args.draw.saves(Save::Prediction) },
             annotations: args.question.sets.files()?,
+            folders: &self.folders,
             measuring,
             slice: args.slice,
             out: args.out.clone(),
