@@ -382,18 +382,18 @@ impl Batch {
     }
 
     /// The inputs that are not finished, for whoever computes them elsewhere and [`keep`](Self::keep)s what
-    /// was found.
+    /// was found. `contents` tells what [`Finished::contents`] would be now, if that can be told.
     ///
     /// # Errors
     /// Results of other inputs in the folder.
-    pub fn missing<'a, W: Work>(
+    pub fn missing<'a>(
         &self,
         items: &'a [Item],
-        work: &W,
+        contents: impl Fn(&Item) -> Option<String>,
     ) -> Result<Vec<&'a Item>, BatchError> {
         self.no_others(items)?;
         let is_missing = |item: &&Item| match self.journal.contents(&item.key()) {
-            Some(before) => work.contents(item).map_or(true, |(contents, _)| contents != before),
+            Some(before) => contents(item).as_deref() != Some(before),
             None => true,
         };
         Ok(items.iter().filter(is_missing).collect())
