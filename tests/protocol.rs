@@ -89,6 +89,31 @@ fn what_no_metric_wants_is_not_computed() {
     assert_eq!(counts.versions.load(Relaxed), 0);
 }
 
+#[test]
+fn maps_that_are_there_are_not_made_again() {
+    let (seen, counts) = watched();
+    let protocol = protocol().with_metrics([Metric::Leak, Metric::Stability].into());
+    let question = square(&seen, 2);
+    let requests = ["mid", "dec1"].map(|layer| Request::new(&HiResCam, layer, &question));
+    let maps = seen.explain_all(requests.iter().cloned());
+    let maps = maps.collect::<Result<Vec<_>, _>>().expect("maps");
+    let image = protocol.prepare(&seen).expect("one image");
+    // Of its noise, which is kept, an image is asked but once.
+    let expected = run(&image, &question, &requests);
+    let calls = |asked: &dyn Fn() -> Vec<Row>| {
+        counts.calls.store(0, Relaxed);
+        assert_eq!(asked(), expected);
+        counts.calls.load(Relaxed)
+    };
+    let judge =
+        |maps: &[Explanation]| image.judge(&question, (maps, &requests), None, &mut |_, _| {});
+    let made = calls(&|| run(&image, &question, &requests));
+    let judged = calls(&|| judge(&maps).expect("rows"));
+    assert!(judged < made, "{judged} calls, {made} with the maps");
+    let error = judge(&maps[1..]).expect_err("a map too few");
+    assert_eq!(error.to_string(), "the list of maps must have 2 values, it has 1");
+}
+
 /// Sets of the same name are not the same set.
 #[test]
 fn maps_are_judged_by_their_own_score() {

@@ -11,14 +11,15 @@ use segcam_batch::{
 struct Lines;
 
 impl Work for Lines {
+    type Found = ();
     type Read = Vec<u8>;
     type Made = usize;
 
-    fn contents(&self, item: &Item) -> Result<String, WorkError> {
-        sha256([&item.path]).map_err(WorkError::item)
+    fn contents(&self, item: &Item) -> Result<(String, ()), WorkError> {
+        Ok((sha256([&item.path]).map_err(WorkError::item)?, ()))
     }
 
-    fn read(&self, item: &Item) -> Result<Vec<u8>, WorkError> {
+    fn read(&self, item: &Item, (): ()) -> Result<Vec<u8>, WorkError> {
         fs::read(&item.path).map_err(WorkError::item)
     }
 

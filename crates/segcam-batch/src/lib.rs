@@ -13,14 +13,15 @@
 //! struct Letters;
 //!
 //! impl Work for Letters {
+//!     type Found = ();
 //!     type Read = String;
 //!     type Made = usize;
 //!
-//!     fn contents(&self, item: &Item) -> Result<String, WorkError> {
-//!         segcam_batch::sha256([&item.path]).map_err(WorkError::item)
+//!     fn contents(&self, item: &Item) -> Result<(String, ()), WorkError> {
+//!         Ok((segcam_batch::sha256([&item.path]).map_err(WorkError::item)?, ()))
 //!     }
 //!
-//!     fn read(&self, item: &Item) -> Result<String, WorkError> {
+//!     fn read(&self, item: &Item, (): ()) -> Result<String, WorkError> {
 //!         fs::read_to_string(&item.path).map_err(WorkError::item)
 //!     }
 //!

@@ -64,14 +64,14 @@ impl<'a, W: Work, P: Fn(Progress) + Sync> Pipeline<'a, W, P> {
             if self.stop.is_asked() {
                 break;
             }
-            let contents = self.work.contents(item);
-            if contents.as_ref().is_ok_and(|contents| Some(contents) == before.as_ref()) {
+            let found = self.work.contents(item);
+            if found.as_ref().is_ok_and(|(contents, _)| Some(contents) == before.as_ref()) {
                 (self.progress)(Progress::Known(item));
                 known += 1;
                 continue;
             }
-            let (contents, what) = match contents {
-                Ok(contents) => (contents, self.work.read(item)),
+            let (contents, what) = match found {
+                Ok((contents, found)) => (contents, self.work.read(item, found)),
                 Err(error) => (String::new(), Err(error)),
             };
             if to.send(Moving { item, contents, what }).is_err() {

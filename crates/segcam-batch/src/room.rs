@@ -27,18 +27,19 @@ impl Room {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(limit) = self.limit
             && state.inside > 0
-            && taken() + state.each > limit
+            && self.taken() + state.each > limit
         {
             state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.inside += 1;
-        Taken { room: self, before: taken() }
+        Taken { room: self, before: self.taken() }
     }
-}
 
-/// What the process takes, in bytes; 0 where the system does not say.
-fn taken() -> usize {
-    memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem)
+    /// What the process takes, in bytes; 0 where nobody asks or the system does not say.
+    fn taken(&self) -> usize {
+        let stats = self.limit.and_then(|_| memory_stats::memory_stats());
+        stats.map_or(0, |stats| stats.physical_mem)
+    }
 }
 
 /// A place in the [`Room`].
@@ -49,8 +50,9 @@ pub(crate) struct Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
+        let taken = self.room.taken();
         let mut state = self.room.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.each = state.each.max(taken().saturating_sub(self.before));
+        state.each = state.each.max(taken.saturating_sub(self.before));
         state.inside -= 1;
         self.room.left.notify_all();
     }

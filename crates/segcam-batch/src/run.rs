@@ -16,22 +16,25 @@ use crate::{BatchError, Column, Item, Row, Schema, Settings, Table, TableWriter}
 
 /// What is done with each input.
 pub trait Work: Sync {
+    /// What was found beside an input; `()` if there is nothing.
+    type Found: Send;
     /// An input that was read.
     type Read: Send;
     /// What was computed from it.
     type Made: Send;
 
-    /// A hash of all files that the rows depend on, such as [`sha256`] of them.
+    /// A hash of all files that the rows depend on, such as [`sha256`] of them, and what was found of these
+    /// on the way: nobody else looks for them.
     ///
     /// # Errors
     /// Files that cannot be read.
-    fn contents(&self, item: &Item) -> Result<String, WorkError>;
+    fn contents(&self, item: &Item) -> Result<(String, Self::Found), WorkError>;
 
     /// Reads an input.
     ///
     /// # Errors
     /// What is wrong with it.
-    fn read(&self, item: &Item) -> Result<Self::Read, WorkError>;
+    fn read(&self, item: &Item, found: Self::Found) -> Result<Self::Read, WorkError>;
 
     /// Computes. Several inputs at a time are computed if that is asked for.
     ///
@@ -83,11 +86,11 @@ impl Finished {
     /// # Errors
     /// What [`WorkError::Run`] says.
     pub fn of<W: Work>(item: &Item, work: &W) -> Result<Self, String> {
-        let contents = match work.contents(item) {
-            Ok(contents) => contents,
+        let (contents, found) = match work.contents(item) {
+            Ok(found) => found,
             Err(error) => return Self::new(item, String::new(), Err(error)),
         };
-        let made = work.read(item).and_then(|read| work.make(item, read));
+        let made = work.read(item, found).and_then(|read| work.make(item, read));
         Self::new(item, contents, made.and_then(|made| work.write(item, made)))
     }
 
@@ -379,18 +382,18 @@ impl Batch {
     }
 
     /// The inputs that are not finished, for whoever computes them elsewhere and [`keep`](Self::keep)s what
-    /// was found.
+    /// was found. `contents` tells what [`Finished::contents`] would be now, if that can be told.
     ///
     /// # Errors
     /// Results of other inputs in the folder.
-    pub fn missing<'a, W: Work>(
+    pub fn missing<'a>(
         &self,
         items: &'a [Item],
-        work: &W,
+        contents: impl Fn(&Item) -> Option<String>,
     ) -> Result<Vec<&'a Item>, BatchError> {
         self.no_others(items)?;
         let is_missing = |item: &&Item| match self.journal.contents(&item.key()) {
-            Some(before) => work.contents(item).as_deref() != Ok(before),
+            Some(before) => contents(item).as_deref() != Some(before),
             None => true,
         };
         Ok(items.iter().filter(is_missing).collect())

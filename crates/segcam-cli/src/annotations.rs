@@ -1,7 +1,6 @@
 //! What pixel sets in text form need beside the prediction: annotations and instance ids.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use segcam::pixels::Vocabulary;
 use segcam::{Observation, vocabulary};
 use serde::Serialize;
 
+use crate::beside::Folders;
 use crate::read::Input;
 use crate::scan::{ScanInput, is_scan};
 
@@ -80,9 +80,9 @@ impl AnnotationFiles {
     ///
     /// # Errors
     /// A folder that cannot be read or has no file of the image's name.
-    pub fn of_image(&self, image: &Path) -> Result<Self> {
+    pub fn of_image(&self, image: &Path, folders: &Folders) -> Result<Self> {
         let [truth, instances] = [&self.truth, &self.instances]
-            .map(|path| path.as_ref().map(|path| beside(path, image)).transpose());
+            .map(|path| path.as_ref().map(|path| folders.beside(path, image)).transpose());
         Ok(Self { truth: truth?, instances: instances?, ..self.clone() })
     }
 
@@ -261,18 +261,11 @@ impl Place<'_> {
     }
 }
 
-/// The file itself, or the one in a folder that has the image's name, whatever its extension.
+/// The file itself, or the one in a folder that has the image's name, whatever its extension. Of many images
+/// [`Folders`] find them.
 ///
 /// # Errors
 /// A folder that cannot be read or has no such file.
 pub fn beside(path: &Path, image: &Path) -> Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_path_buf());
-    }
-    let files = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let of_image = |file: &PathBuf| file.is_file() && file.file_stem() == image.file_stem();
-    // The first by name: the order of a folder is the file system's.
-    let found = files.flatten().map(|file| file.path()).filter(of_image).min();
-    let stem = image.file_stem().unwrap_or_default().to_string_lossy();
-    found.with_context(|| format!("{} has no file named {stem}.*", path.display()))
+    Folders::default().beside(path, image)
 }

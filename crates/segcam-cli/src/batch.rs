@@ -12,11 +12,12 @@ use segcam::metrics::{Metric, Protocol};
 use segcam::{Explainer, Observation};
 use segcam_batch::{Column, Item, Kind, Row, What, Work, WorkError, every_file, sha256};
 
-use crate::annotations::{AnnotationFiles, Annotations, beside};
+use crate::annotations::{AnnotationFiles, Annotations};
 use crate::ask::{Asked, OnlyBackground, Question, ask};
+use crate::beside::Folders;
 use crate::draw::{File, Scene, Style, draw, draw_prediction, tell};
 use crate::explain::{Answer, How, Maps, explain, is_gone};
-use crate::measure::{self, Judged, measure};
+use crate::measure::{self, Judged, judge};
 use crate::network::Model;
 use crate::overview::Overview;
 use crate::read::{self, Input};
@@ -68,6 +69,8 @@ pub struct Explaining<'a, const D: usize> {
     pub saved: Saved,
     /// Where annotations come from.
     pub annotations: AnnotationFiles,
+    /// The folders of these.
+    pub folders: &'a Folders,
     /// How maps are measured, if they are.
     pub measuring: Option<Measuring>,
     /// Slice of scans, for a network that takes images.
@@ -76,6 +79,13 @@ pub struct Explaining<'a, const D: usize> {
     pub out: PathBuf,
     /// Errors in words.
     pub words: fn(&Error) -> String,
+}
+
+/// An input's annotation, its instances and the mask of what is known to cause its prediction.
+#[derive(Debug)]
+pub struct Files {
+    annotations: AnnotationFiles,
+    region: Option<PathBuf>,
 }
 
 /// Everything found out about one input.
@@ -124,34 +134,36 @@ fn holds_dicom(folder: &Path) -> bool {
 }
 
 impl<const D: usize> Work for Explaining<'_, D> {
-    type Read = Input<D>;
+    type Found = Files;
+    type Read = (Input<D>, Files);
     type Made = Explained<D>;
 
-    fn contents(&self, item: &Item) -> Result<String, WorkError> {
-        let all = || -> Result<String> {
+    fn contents(&self, item: &Item) -> Result<(String, Files), WorkError> {
+        let all = || -> Result<(String, Files)> {
             ensure!(item.path.exists(), "there is no such file");
             let mut files = files_of(&item.path)?;
-            let AnnotationFiles { truth, instances, .. } = self.annotations_of(item)?;
-            files.extend([truth, instances, self.region_of(item)?].into_iter().flatten());
-            Ok(sha256(files)?)
+            let found = self.files_beside(item)?;
+            let AnnotationFiles { truth, instances, .. } = &found.annotations;
+            files.extend([truth, instances, &found.region].into_iter().flatten().cloned());
+            Ok((sha256(files)?, found))
         };
         all().map_err(|error| self.failed(item, &error))
     }
 
-    fn read(&self, item: &Item) -> Result<Input<D>, WorkError> {
+    fn read(&self, item: &Item, files: Files) -> Result<(Input<D>, Files), WorkError> {
         let read = || {
             let slice = item.fields.get("slice").map(|text| {
                 text.parse().with_context(|| format!("slice {text} is no number from 0"))
             });
             let slice = slice.transpose()?.or(self.slice);
             let input = read::open(&item.path, slice, self.model, self.device)?;
-            Ok(Input { name: item.name.clone(), ..input })
+            Ok((Input { name: item.name.clone(), ..input }, files))
         };
         read().map_err(|error| self.failed(item, &error))
     }
 
-    fn make(&self, item: &Item, input: Input<D>) -> Result<Explained<D>, WorkError> {
-        self.explain(item, input).map_err(|error| self.failed(item, &error))
+    fn make(&self, item: &Item, read: (Input<D>, Files)) -> Result<Explained<D>, WorkError> {
+        self.explain(item, read).map_err(|error| self.failed(item, &error))
     }
 
     fn write(&self, item: &Item, made: Explained<D>) -> Result<Vec<Row>, WorkError> {
@@ -185,17 +197,14 @@ impl<const D: usize> Explaining<'_, D> {
         WorkError::Item(words.trim_start_matches(&format!("cannot use {path}: ")).into())
     }
 
-    /// The annotations of an input: those that the manifest names beside itself, or those of its name.
-    fn annotations_of(&self, item: &Item) -> Result<AnnotationFiles> {
+    /// What belongs to an input: what the manifest names beside it, or the files of its name.
+    fn files_beside(&self, item: &Item) -> Result<Files> {
         let all = self.annotations.clone();
         let truth = self.beside(item, "truth", all.truth.as_deref())?;
         let instances = self.beside(item, "instances", all.instances.as_deref())?;
-        Ok(AnnotationFiles { truth, instances, ..all })
-    }
-
-    fn region_of(&self, item: &Item) -> Result<Option<PathBuf>> {
         let region = self.measuring.as_ref().and_then(|measuring| measuring.region.as_deref());
-        self.beside(item, "region", region)
+        let region = self.beside(item, "region", region)?;
+        Ok(Files { annotations: AnnotationFiles { truth, instances, ..all }, region })
     }
 
     /// The file of an input that its manifest names in a column, seen from the manifest; or the one of its
@@ -210,7 +219,7 @@ impl<const D: usize> Explaining<'_, D> {
         let Some(all) = all else { return Ok(None) };
         let below = Path::new(&item.name).parent().map(|parent| all.join(parent));
         let folder = below.filter(|folder| folder.is_dir());
-        beside(folder.as_deref().unwrap_or(all), &item.path).map(Some)
+        self.folders.beside(folder.as_deref().unwrap_or(all), &item.path).map(Some)
     }
 
     /// What is asked of an input.
@@ -227,16 +236,16 @@ impl<const D: usize> Explaining<'_, D> {
         }
     }
 
-    fn explain(&self, item: &Item, input: Input<D>) -> Result<Explained<D>> {
+    fn explain(&self, item: &Item, (input, files): (Input<D>, Files)) -> Result<Explained<D>> {
         let start = Instant::now();
         let seen = self.explainer.observe(input.tensor.clone())?;
-        let annotations = self.annotations_of(item)?.read(&input, &seen)?;
-        let asked = self.asked_of(item);
-        let asked = match ask(&asked, &annotations, self.model, &seen) {
+        let annotations = files.annotations.read(&input, &seen)?;
+        let asked = match ask(&self.asked_of(item), &annotations, self.model, &seen) {
             Ok(question) => {
                 let answers = explain(&question, &seen, &self.how, || ());
                 let maps: Vec<_> = answers.map(|answer| answer.maps).collect();
-                let judged = self.measure(item, (&input, &seen), &asked, &annotations)?;
+                let region = files.region.as_deref();
+                let judged = self.judge(&question, &maps, (&input, &seen), region)?;
                 Some(Answered { question, maps, judged })
             }
             Err(error) if error.is::<OnlyBackground>() => None,
@@ -245,21 +254,30 @@ impl<const D: usize> Explaining<'_, D> {
         Ok(Explained { input, seen, annotations, asked, seconds: start.elapsed().as_secs_f64() })
     }
 
-    fn measure(
+    /// Measures the maps, if that is asked.
+    fn judge(
         &self,
-        item: &Item,
+        question: &Question<D>,
+        maps: &[Maps<D>],
         (input, seen): (&Input<D>, &Observation<D>),
-        asked: &Asked,
-        annotations: &Annotations,
+        region: Option<&Path>,
     ) -> Result<Vec<Judged>> {
         let Some(Measuring { protocol, region_resize, .. }) = &self.measuring else {
             return Ok(vec![]);
         };
-        let region = self.region_of(item)?;
-        let region = region.map(|region| measure::region(&region, *region_resize, input));
+        let region = region.map(|region| measure::region(region, *region_resize, input));
         let region = region.transpose()?;
-        let seen = (seen, self.model);
-        measure(seen, asked, annotations, region.as_deref(), protocol, &|_, _| ())
+        let plain = How::default();
+        let answers: Box<dyn Iterator<Item = Answer<D>>> = match &self.how.smooth {
+            None => {
+                let pairs = question.figures.iter().zip(maps);
+                Box::new(pairs.map(|(figure, maps)| Answer { figure, maps: maps.clone() }))
+            }
+            // Metrics are those of methods; means over changed inputs are nothing that they make again.
+            Some(_) => Box::new(explain(question, seen, &plain, || ())),
+        };
+        let (seen, asked) = ((seen, self.model), (question, answers));
+        judge(seen, asked, region.as_deref(), protocol, &|_, _| ())
     }
 
     /// Draws and writes, and says it in rows.

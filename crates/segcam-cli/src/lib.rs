@@ -23,6 +23,7 @@ extern crate self as segcam_cli;
 pub mod annotations;
 pub mod ask;
 pub mod batch;
+pub mod beside;
 mod canvas;
 pub mod draw;
 pub mod explain;

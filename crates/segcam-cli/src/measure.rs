@@ -6,16 +6,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use segcam::annotations::GroundTruth;
-use segcam::metrics::{MetricError, Prepared, Protocol, Row};
-use segcam::{CamError, Observation, Request};
+use segcam::metrics::{Protocol, Row};
+use segcam::{CamError, Explanation, Observation, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::annotations::{AnnotationFiles, Annotations, Place};
-use crate::ask::{Asked, Targets, ask};
+use crate::ask::{Asked, Question, ask};
 use crate::draw::File;
-use crate::explain::is_lost;
+use crate::explain::{Answer, How, Map, explain, is_lost};
 use crate::network::{Model, Source};
 use crate::read::{Input, bytes_of};
 use crate::write::Folder;
@@ -81,10 +81,25 @@ pub fn measure<const D: usize>(
     progress: &dyn Fn(usize, usize),
 ) -> Result<Vec<Judged>> {
     let question = ask(asked, annotations, model, seen)?;
+    let how = How::default();
+    let answers = explain(&question, seen, &how, || ());
+    judge((seen, model), (&question, answers), region, protocol, progress)
+}
+
+/// The same where all was asked and answered: with maps that are nothing but what the question's methods make.
+///
+/// # Errors
+/// A batch of several images, answers without pixels but those of empty sets, a device that is lost.
+pub fn judge<'a, const D: usize>(
+    (seen, model): (&Observation<D>, &Model),
+    (question, answers): (&Question<D>, impl Iterator<Item = Answer<'a, D>>),
+    region: Option<&[bool]>,
+    protocol: &Protocol,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Vec<Judged>> {
     let image = protocol.prepare(seen)?;
-    let mut judged = vec![];
-    for (number, figure) in question.figures.iter().enumerate() {
-        let all = question.figures.len();
+    let all = question.figures.len();
+    let judged = |(number, Answer { figure, maps }): (usize, Answer<D>)| {
         let mut steps = |done, of| progress(number * of + done, all * of);
         let mut result = Judged {
             class: figure.class,
@@ -96,48 +111,46 @@ pub fn measure<const D: usize>(
             failures: vec![],
             rows: vec![],
         };
-        match question.targets(figure, seen) {
-            Ok(targets) => {
-                let requests = question.requests(&targets);
+        match maps {
+            Ok((targets, maps)) => {
                 result.pixels = targets.pixels.sizes()[0];
-                (result.rows, result.failures) =
-                    rows(&image, seen, &targets, requests, region, &mut steps)?;
+                let requests = question.requests(&targets);
+                let (maps, requests, failures) = good(maps, requests)?;
+                result.failures = failures;
+                let maps = (&maps[..], &requests[..]);
+                result.rows = image.judge(&targets.pixels, maps, region, &mut steps)?;
             }
             Err(error @ CamError::EmptyPixelSet { .. }) => result.error = Some(error.to_string()),
             Err(error) => return Err(error.into()),
         }
-        judged.push(result);
-    }
-    Ok(judged)
+        Ok(result)
+    };
+    answers.enumerate().map(judged).collect()
 }
 
-/// The rows of all maps that can be made, and the others.
-fn rows<const D: usize>(
-    image: &Prepared<D>,
-    seen: &Observation<D>,
-    targets: &Targets<D>,
-    mut requests: Vec<Request<D>>,
-    region: Option<&[bool]>,
-    steps: &mut dyn FnMut(usize, usize),
-) -> Result<(Vec<Row>, Vec<MissingMap>), MetricError> {
-    let mut failures = vec![];
-    match image.run(&targets.pixels, &requests, region, steps) {
-        Err(MetricError::Cam(error)) if !is_lost(&error) => {}
-        rows => return Ok((rows?, failures)),
+type Good<'a, const D: usize> = (Vec<Explanation<D>>, Vec<Request<'a, D>>, Vec<MissingMap>);
+
+/// The maps that there are with what made them, and why there are no others.
+fn good<const D: usize>(
+    maps: Vec<Result<Map<D>, CamError>>,
+    requests: Vec<Request<D>>,
+) -> Result<Good<D>, CamError> {
+    let (mut good, mut made_by, mut failures) = (vec![], vec![], vec![]);
+    for (map, request) in maps.into_iter().zip(requests) {
+        match map {
+            Ok(map) => {
+                good.push(map.found);
+                made_by.push(request);
+            }
+            Err(error) if is_lost(&error) => return Err(error),
+            Err(error) => failures.push(MissingMap {
+                method: request.name(),
+                layer: request.layer().to_string(),
+                error: error.to_string(),
+            }),
+        }
     }
-    let maps: Vec<_> = seen.explain_all(requests.iter().cloned()).collect();
-    let mut maps = maps.into_iter();
-    requests.retain(|request| {
-        let failed = maps.next().and_then(Result::err).map(|error| MissingMap {
-            method: request.name(),
-            layer: request.layer().to_string(),
-            error: error.to_string(),
-        });
-        let good = failed.is_none();
-        failures.extend(failed);
-        good
-    });
-    Ok((image.run(&targets.pixels, &requests, region, steps)?, failures))
+    Ok((good, made_by, failures))
 }
 
 /// The pixels that are known to cause the prediction, from a mask that is nonzero there; whatever was

@@ -6,8 +6,8 @@ use anyhow::{Context, Error, Result, anyhow};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use segcam_cli::terminal::{BatchArgs, usage_in_one_line};
 
-/// What `segcam batch` is asked: its options as a shell takes them, and the folder that paths are seen from.
-/// It travels as a text, `--from /data --model net.onnx --certify`.
+/// What `segcam batch` is asked: its options as a shell takes them, the folder that paths are seen from, and what
+/// was typed. It travels as a text, `--from /data --typed 'segcam-cluster batch …' --model net.onnx --certify`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked(Vec<String>);
 
@@ -17,21 +17,24 @@ struct Words {
     #[arg(long)]
     from: Option<PathBuf>,
 
+    #[arg(long)]
+    typed: Option<String>,
+
     #[command(flatten)]
     batch: BatchArgs,
 }
 
 impl Asked {
-    /// Options as they were typed in a folder, and what they say there.
+    /// Options as they were typed in a folder, as part of a whole command, and what they say there.
     ///
     /// # Errors
     /// Options that `segcam batch` does not have, and a folder whose name is no UTF-8.
-    pub fn new(words: &[String], folder: &Path) -> Result<(Self, BatchArgs)> {
+    pub fn new(words: &[String], folder: &Path, command: &str) -> Result<(Self, BatchArgs)> {
         let typed = parse(Words::command(), words)?.batch;
         let name = folder.to_str();
         let name = name.with_context(|| format!("{} is no UTF-8", folder.display()))?;
-        let words = ["--from", name].into_iter().map(String::from).chain(words.to_vec());
-        Ok((Self(words.collect()), typed))
+        let where_and_what = ["--from", name, "--typed", command].map(String::from);
+        Ok((Self(where_and_what.into_iter().chain(words.to_vec()).collect()), typed))
     }
 
     /// The options, with paths seen from their folder.
@@ -41,11 +44,13 @@ impl Asked {
     pub fn args(&self) -> Result<BatchArgs> {
         // A function is told its input otherwise.
         let words = Words::command().mut_arg("input", |arg| arg.required(false).default_value("."));
-        let Words { from, batch } = parse(words, &self.0)?;
-        Ok(match from {
+        let Words { from, typed, batch } = parse(words, &self.0)?;
+        let batch = match from {
             Some(from) => batch.seen_from(&from),
             None => batch,
-        })
+        };
+        // A query has no command: its options are what was typed.
+        Ok(batch.typed(typed.unwrap_or_else(|| format!("segcam batch {self}"))))
     }
 }
 
@@ -77,19 +82,27 @@ mod tests {
     #[test]
     fn options_travel_as_a_text() -> Result<()> {
         let words = ["--input", "a b", "--class", "it's", "--out", "/there"].map(String::from);
-        let (asked, typed) = Asked::new(&words, Path::new("/data set"))?;
+        let (asked, typed) = Asked::new(&words, Path::new("/data set"), "segcam-cluster batch …")?;
         assert_eq!(asked.to_string().parse::<Asked>()?, asked);
         assert!(format!("{typed:?}").contains(r#"input: "a b""#), "{typed:?}");
         let args = format!("{:?}", asked.args()?);
         assert!(args.contains(r#"input: "/data set/a b""#), "{args}");
         assert!(args.contains(r#"out: "/there""#), "{args}");
         assert!(args.contains("it's"), "{args}");
+        assert!(args.contains(r#"typed: Some("segcam-cluster batch …")"#), "{args}");
+        let stored = "--from /there --input s3://bucket/a --out s3://bucket/b".parse::<Asked>()?;
+        let args = format!("{:?}", stored.args()?);
+        assert!(args.contains(r#"input: "s3://bucket/a""#), "{args}");
+        assert!(args.contains(r#"out: "s3://bucket/b""#), "{args}");
         Ok(())
     }
 
     #[test]
     fn wrong_options_are_said_in_a_line() {
-        assert!(Asked::new(&["--certify".into()], Path::new("/")).is_err(), "there is no input");
+        assert!(
+            Asked::new(&["--certify".into()], Path::new("/"), "").is_err(),
+            "there is no input"
+        );
         for wrong in ["--wrong", "'open", "--jobs 0"] {
             let error = wrong.parse().and_then(|asked: Asked| asked.args());
             let error = error.err().map(|error| error.to_string()).unwrap_or_default();

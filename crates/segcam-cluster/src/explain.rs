@@ -42,8 +42,8 @@ impl Explain {
 
     fn rows(&self, item: &Item, asked: &str) -> Vec<Row> {
         let finished = catch_unwind(AssertUnwindSafe(|| {
-            let opened = self.networks.get(asked).map_err(|error| format!("{error:#}"));
-            opened.and_then(|opened| opened.explain(item))
+            let loaded = self.networks.get(asked).map_err(|error| format!("{error:#}"));
+            loaded.and_then(|loaded| loaded.explain(item))
         }));
         let broken = || Err(format!("internal error, please report it, with {}", item.name));
         match finished.unwrap_or_else(|_| broken()) {

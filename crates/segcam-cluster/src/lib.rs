@@ -6,7 +6,10 @@
 //! |---|---|
 //! | [`Asked`] | what `segcam batch` is asked, as a text that travels |
 //! | [`Explain`] | the function: an input and that text in, the rows of the table out |
-//! | [`Networks`] | each network is loaded once in a process |
+//! | [`Networks`] | each network is loaded once in a process: a [`Loaded`] |
+//! | [`Inputs`] | what is explained: files, or objects of a store |
+//! | [`Place`] | an object of a store that speaks S3 |
+//! | [`Kept`] | where the table is until it is finished |
 //! | [`plan`] | a few inputs for each task |
 //! | [`Cluster`] | where plans are computed |
 //! | [`run`] | what comes back is kept, what does not is asked for again |
@@ -16,17 +19,25 @@ mod arrow;
 mod asked;
 mod cluster;
 mod explain;
+mod inputs;
+mod kept;
+mod loaded;
 mod networks;
 mod plan;
 mod run;
 mod server;
 mod sql;
+mod stored;
 
 pub use asked::Asked;
 pub use cluster::Cluster;
 pub use explain::Explain;
+pub use inputs::Inputs;
+pub use kept::Kept;
+pub use loaded::Loaded;
 pub use networks::Networks;
 pub use plan::plan;
 pub use run::{Portions, run};
 pub use server::{Executor, Scheduler};
 pub use sql::maps;
+pub use stored::{Place, StoreError};

@@ -14,8 +14,10 @@ use datafusion::arrow::json::ArrayWriter;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
-use segcam_cli::terminal::{Finished, Talk, program, say};
-use segcam_cluster::{Asked, Cluster, Executor, Networks, Portions, Scheduler, maps, run};
+use segcam_cli::terminal::{Finished, Talk, command_line, program, say};
+use segcam_cluster::{
+    Asked, Cluster, Executor, Inputs, Kept, Networks, Portions, Scheduler, maps, run,
+};
 
 /// Explains many inputs as a DataFusion plan, here or on a cluster, and asks SQL of the tables.
 #[derive(Debug, Parser)]
@@ -202,7 +204,8 @@ async fn ask(context: &SessionContext, query: &str) -> Result<Vec<RecordBatch>> 
 }
 
 fn batch(command: &BatchCommand) -> Result<Finished> {
-    let (asked, args) = Asked::new(&command.words, &std::env::current_dir()?)?;
+    let typed = command_line("segcam-cluster");
+    let (asked, args) = Asked::new(&command.words, &std::env::current_dir()?, &typed)?;
     if args.memory.is_some() {
         bail!(
             "--memory is for segcam batch: here --jobs, and --tasks of executors, say how much is computed"
@@ -213,18 +216,20 @@ fn batch(command: &BatchCommand) -> Result<Finished> {
         (_, true) => Talk::Json,
         _ => Talk::Tables,
     };
-    let (items, line) = args.items()?;
+    let inputs = Inputs::of(&args)?;
     let jobs = usize::from(args.jobs);
     let networks = Arc::new(Networks::default());
-    let opened = networks.get(&asked.to_string())?;
+    let loaded = networks.get(&asked.to_string())?;
+    let opened = loaded.opened();
     if talk == Talk::Tables {
-        opened.said(&line)?;
+        opened.said(&inputs.line)?;
     }
     let start = Instant::now();
-    let mut batch = opened.batch(talk)?;
+    let kept = Kept::of(&args)?;
+    let mut batch = opened.batch(kept.folder(), talk)?;
     let portions =
         Portions { per_task: command.per_task as usize, per_query: command.per_query as usize };
-    let bar = talk.bar(items.len());
+    let bar = talk.bar(inputs.items.len());
     let failed = AtomicUsize::new(0);
     let progress = |done: usize, errors: usize| {
         bar.inc(done as u64);
@@ -236,8 +241,11 @@ fn batch(command: &BatchCommand) -> Result<Finished> {
     let threads = if command.cluster == Cluster::Here { jobs } else { jobs + 1 };
     let summary = wait(threads, async {
         let context = command.cluster.context(networks.clone(), jobs).await?;
-        run(&context, (&opened, &asked), &mut batch, &items, portions, &progress).await
+        run(&context, (&loaded, &asked), &mut batch, &inputs, portions, &progress).await
     });
     bar.finish_and_clear();
-    opened.finish(&batch, &summary?, items.len(), start, talk)
+    let summary = summary?;
+    opened.write_csv(&batch, &summary)?;
+    let table = if summary.stopped { batch.table() } else { kept.put()? };
+    opened.finish(&table, &summary, inputs.items.len(), start, talk)
 }

@@ -3,14 +3,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Result;
-use segcam_cli::terminal::Opened;
 
-use crate::Asked;
+use crate::{Asked, Loaded};
 
 /// The networks of this process, each loaded once and kept while it is among the last that were asked for.
 #[derive(Default)]
 pub struct Networks {
-    kept: Mutex<Vec<(String, Arc<Opened>)>>,
+    kept: Mutex<Vec<(String, Arc<Loaded>)>>,
     telling: bool,
 }
 
@@ -34,13 +33,13 @@ impl Networks {
     ///
     /// # Errors
     /// Words that mean nothing, and networks that cannot be loaded.
-    pub fn get(&self, asked: &str) -> Result<Arc<Opened>> {
+    pub fn get(&self, asked: &str) -> Result<Arc<Loaded>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = match kept.iter().position(|(words, _)| words == asked) {
             Some(at) => kept.remove(at).1,
             None => {
                 let start = Instant::now();
-                let opened = Arc::new(Opened::new(asked.parse::<Asked>()?.args()?)?);
+                let opened = Arc::new(Loaded::new(asked.parse::<Asked>()?.args()?)?);
                 if self.telling {
                     let seconds = start.elapsed().as_secs_f64();
                     eprintln!("loaded in {seconds:.2} s: {asked}");

@@ -5,6 +5,8 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Union, col, lit};
 use segcam_batch::Item;
 
+use crate::Place;
+
 /// The plan of some inputs: a table of them, `per_task` to a partition, and the function over it. Its columns
 /// are the number of each input and its rows.
 ///
@@ -36,8 +38,11 @@ fn manifest(items: &[&Item]) -> Result<LogicalPlan> {
 }
 
 fn row(item: &Item) -> Result<Vec<Expr>> {
-    let path = std::path::absolute(&item.path)
-        .with_context(|| format!("cannot use {}", item.path.display()))?;
+    let path = match Place::of(&item.path)? {
+        Some(_) => item.path.clone(),
+        None => std::path::absolute(&item.path)
+            .with_context(|| format!("cannot use {}", item.path.display()))?,
+    };
     let fields = serde_json::to_string(&item.fields)?;
     let cells = [
         ScalarValue::UInt64(Some(item.number as u64)),

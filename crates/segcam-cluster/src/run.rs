@@ -11,11 +11,10 @@ use datafusion::prelude::SessionContext;
 use futures::future::{self, Either};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use segcam_batch::{Batch, BatchError, Finished, Item, Row, Summary};
-use segcam_cli::terminal::Opened;
 use tokio::signal::ctrl_c;
 
 use crate::arrow::{ENDED, from_arrow};
-use crate::{Asked, Explain, plan};
+use crate::{Asked, Explain, Inputs, Loaded, plan};
 
 /// How inputs are dealt out.
 #[derive(Debug, Clone, Copy)]
@@ -39,13 +38,14 @@ const ROUNDS: usize = 4;
 /// What the system says, and inputs that did not come back.
 pub async fn run(
     context: &SessionContext,
-    (opened, asked): (&Opened, &Asked),
+    (loaded, asked): (&Loaded, &Asked),
     batch: &mut Batch,
-    items: &[Item],
+    inputs: &Inputs,
     portions: Portions,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Summary> {
-    let mut left = opened.missing(batch, items)?;
+    let items = &inputs.items;
+    let mut left = batch.missing(items, |item| inputs.contents(item, loaded.opened()))?;
     let mut summary = Summary::default();
     summary.known = items.len() - left.len();
     let explain = context.udf(Explain::NAME)?;

@@ -4,12 +4,19 @@ use anyhow::{Context, Result, anyhow};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use url::Url;
 
-/// Registers tables of batches, all of them together, as the table `maps`.
+use crate::Place;
+
+/// Registers tables of batches, files or objects of stores, all of them together, as the table `maps`.
 ///
 /// # Errors
 /// Files that cannot be read, or are no Parquet.
 pub async fn maps(context: &SessionContext, tables: &[PathBuf]) -> Result<()> {
     let url = |path: &PathBuf| {
+        if let Some(place) = Place::of(path)? {
+            let (bucket, store) = place.bucket();
+            context.register_object_store(&Url::parse(&bucket)?, store);
+            return Ok(place.url());
+        }
         let name = || format!("cannot use {}", path.display());
         let path = path.canonicalize().with_context(name)?;
         // A URL has no pattern in it.

@@ -62,8 +62,23 @@ impl<'a, const D: usize> Prepared<'a, D> {
     ) -> Result<Vec<Row>, MetricError> {
         let maps = self.seen.explain_all(requests.iter().cloned());
         let maps = maps.collect::<Result<Vec<_>, CamError>>()?;
+        self.judge(question, (&maps, requests), region, progress)
+    }
+
+    /// The same where the maps of the requests are there already, in their order.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and more or fewer maps than requests.
+    pub fn judge(
+        &self,
+        question: &Target<D>,
+        (maps, requests): (&[Explanation<D>], &[Request<D>]),
+        region: Option<&[bool]>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Vec<Row>, MetricError> {
+        expect_length("the list of maps", maps.len(), requests.len())?;
         let controls = if self.protocol.controls { Control::all() } else { &[] };
-        self.judge(question, (&maps, requests, controls), region, progress)
+        self.rows(question, (maps, requests, controls), region, progress)
     }
 
     /// One row for each of `maps`, wherever they were made
@@ -93,10 +108,10 @@ impl<'a, const D: usize> Prepared<'a, D> {
         region: Option<&[bool]>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Vec<Row>, MetricError> {
-        self.judge(question, (maps, &[], &[]), region, progress)
+        self.rows(question, (maps, &[], &[]), region, progress)
     }
 
-    fn judge(
+    fn rows(
         &self,
         question: &Target<D>,
         (maps, requests, controls): (&[Explanation<D>], &[Request<D>], &[Control]),

@@ -30,6 +30,7 @@ pub(crate) use batch::{MergeArgs, TableArgs};
 pub(crate) use draw::{DrawArgs, MapArgs, Save};
 pub(crate) use measure::MeasureArgs;
 pub(crate) use print::PrintArgs;
+pub use print::command_line;
 pub(crate) use sets::SetArgs;
 pub(crate) use studio::StudioArgs;
 

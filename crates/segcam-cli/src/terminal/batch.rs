@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,10 +9,11 @@ use segcam::Explainer;
 use segcam::burn::tensor::Device;
 use segcam::models::Network;
 use segcam_batch::{
-    Batch, Finished, Item, Listing, Progress, Settings, Stop, Summary, list, manifest,
+    Batch, Finished, Item, Listing, Progress, Settings, Stop, Summary, Work, list, manifest,
 };
 use segcam_cli::ask::{Asked, check};
 use segcam_cli::batch::{Explaining, FIELDS, Measuring, Saved, columns, inputs};
+use segcam_cli::beside::Folders;
 use segcam_cli::network::Model;
 use segcam_cli::with_explainer;
 use serde_json::json;
@@ -38,11 +40,12 @@ pub(crate) fn run(args: BatchArgs, talk: Talk) -> Result<Terminal> {
         opened.said(&line)?;
     }
     let start = Instant::now();
-    let mut batch = opened.batch(talk)?;
+    let mut batch = opened.batch(&opened.args.out, talk)?;
     let summary = with_explainer!(&opened.network, explainer => {
         explain(&mut batch, &items, &opened.work(explainer)?, talk)?
     });
-    opened.finish(&batch, &summary, items.len(), start, talk)
+    opened.write_csv(&batch, &summary)?;
+    opened.finish(&batch.table(), &summary, items.len(), start, talk)
 }
 
 /// What `segcam batch` was asked, with its network loaded and its words checked: what explains inputs, one
@@ -55,6 +58,7 @@ pub struct Opened {
     network: Network,
     device: Device,
     settings: Settings,
+    folders: Folders,
 }
 
 impl Opened {
@@ -71,16 +75,17 @@ impl Opened {
         let blank = with_explainer!(&network, explainer => {
             checked(&args, &asked, &model, explainer, &device)
         });
-        blank.map(|()| Self { args, asked, model, network, device, settings })
+        let folders = Folders::default();
+        blank.map(|()| Self { args, asked, model, network, device, settings, folders })
     }
 
-    /// Makes the folder of the table, or goes on in it.
+    /// Makes a folder for the table, or goes on in it.
     ///
     /// # Errors
     /// As [`Batch::create`].
-    pub fn batch(&self, talk: Talk) -> Result<Batch> {
+    pub fn batch(&self, folder: &Path, talk: Talk) -> Result<Batch> {
         let args = &self.args;
-        let batch = Batch::create(&args.out, columns(), self.settings.clone())?;
+        let batch = Batch::create(folder, columns(), self.settings.clone())?;
         let mut batch = batch.with_jobs(args.jobs.into());
         if let Some(gigabytes) = args.memory {
             batch = batch.with_memory((gigabytes * 1e9) as usize);
@@ -91,14 +96,14 @@ impl Opened {
         Ok(batch)
     }
 
-    /// The inputs that are not finished.
+    /// A hash of the files that the rows of an input depend on, if they can be read.
     ///
     /// # Errors
-    /// As [`Batch::missing`].
-    pub fn missing<'a>(&self, batch: &Batch, items: &'a [Item]) -> Result<Vec<&'a Item>> {
-        Ok(with_explainer!(&self.network, explainer => {
-            batch.missing(items, &self.work(explainer)?)?
-        }))
+    /// Options that contradict each other.
+    pub fn contents(&self, item: &Item) -> Result<Option<String>> {
+        with_explainer!(&self.network, explainer => {
+            Ok(self.work(explainer)?.contents(item).ok().map(|(contents, _)| contents))
+        })
     }
 
     /// Explains one input and writes what is asked for. What is wrong with it becomes its row.
@@ -112,22 +117,29 @@ impl Opened {
         })
     }
 
-    /// Says how a run ended, and writes the table as CSV if that is asked for.
+    /// Writes the table as CSV, too, if that is asked for and there is one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_csv(&self, batch: &Batch, summary: &Summary) -> Result<()> {
+        match self.args.csv && !summary.stopped {
+            true => Ok(batch.write_csv()?),
+            false => Ok(()),
+        }
+    }
+
+    /// Says how a run ended, and where its table is.
     ///
     /// # Errors
     /// What the system says.
     pub fn finish(
         &self,
-        batch: &Batch,
+        table: &Path,
         summary: &Summary,
         inputs: usize,
         start: Instant,
         talk: Talk,
     ) -> Result<Terminal> {
-        if self.args.csv && !summary.stopped {
-            batch.write_csv()?;
-        }
-        let table = batch.table();
         let Summary { known, computed, failed, stopped, .. } = summary;
         let seconds = start.elapsed().as_secs_f64();
         let mut failures: Vec<String> =
@@ -183,7 +195,8 @@ impl Opened {
         let args = &self.args;
         let metrics = args.measure.asked();
         let measuring = (!metrics.is_empty()).then(|| Measuring {
-            protocol: args.measure.protocol(metrics),
+            // The table has no rows for these.
+            protocol: args.measure.protocol(metrics).with_controls(false),
             region: args.measure.region.clone(),
             region_resize: args.measure.region_resize,
         });
@@ -196,6 +209,7 @@ impl Opened {
             style: args.draw.style("")?,
             saved: Saved { figures: args.figures, prediction: args.draw.saves(Save::Prediction) },
             annotations: args.question.sets.files()?,
+            folders: &self.folders,
             measuring,
             slice: args.slice,
             out: args.out.clone(),
@@ -216,12 +230,17 @@ impl BatchArgs {
             true => manifest(&self.input, &FIELDS)?,
             false => list(&self.input, &inputs(&self.out))?,
         };
+        Ok(self.items_of(listing))
+    }
+
+    /// The same where the inputs are listed already.
+    pub fn items_of(&self, listing: Listing) -> (Vec<Item>, String) {
         let mut items = listing.items.clone();
         if let Some(shard) = self.shard {
             items.retain(|item| shard.holds(item));
         }
         let line = said(self, &listing, items.len());
-        Ok((items, line))
+        (items, line)
     }
 }
 

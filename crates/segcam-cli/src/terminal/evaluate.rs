@@ -9,7 +9,7 @@ use indicatif::HumanDuration;
 use segcam::Explainer;
 use segcam::burn::tensor::Device;
 use segcam::metrics::Protocol;
-use segcam_cli::annotations::beside;
+use segcam_cli::beside::Folders;
 use segcam_cli::draw::File;
 use segcam_cli::explain::is_gone;
 use segcam_cli::measure::{self, Contents, Measured, known, measure, same_settings};
@@ -38,7 +38,8 @@ pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
     let protocol = args.measure.protocol(metrics.clone());
     let kept = Folder::create(&out.path("images"))?;
     let contents = Contents::new(&settings, &source)?;
-    let all = All { args, talk, model: &model, device: &device, protocol, kept, contents };
+    let folders = Folders::default();
+    let all = All { args, talk, model: &model, device: &device, protocol, kept, contents, folders };
     let (measured, failures) = with_explainer!(network, explainer => all.run(&explainer, &images)?);
     if let Some(LeftOut { image, error }) = failures.first().filter(|_| measured.is_empty()) {
         bail!("none of {} images could be used; {image}: {error}", images.len());
@@ -105,6 +106,7 @@ struct All<'a> {
     protocol: Protocol,
     kept: Folder,
     contents: Contents,
+    folders: Folders,
 }
 
 impl All<'_> {
@@ -165,10 +167,11 @@ impl All<'_> {
         file: &str,
         progress: &dyn Fn(usize, usize),
     ) -> Result<Measured> {
-        let Self { args, model, device, .. } = self;
+        let Self { args, model, device, folders, .. } = self;
         let bytes = read::bytes_of(path)?;
-        let files = args.question.sets.files()?.of_image(path)?;
-        let region = args.measure.region.as_ref().map(|region| beside(region, path)).transpose()?;
+        let files = args.question.sets.files()?.of_image(path, folders)?;
+        let region = args.measure.region.as_ref();
+        let region = region.map(|region| folders.beside(region, path)).transpose()?;
         let contents = self.contents.of_image(&bytes, &files, region.as_deref())?;
         if let Some(known) = known(&self.kept.path(file), path, &contents) {
             return Ok(known);

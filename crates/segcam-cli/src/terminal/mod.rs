@@ -24,7 +24,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde::Serialize;
 
-pub use args::{Args, BatchArgs};
+pub use args::{Args, BatchArgs, command_line};
 pub use batch::Opened;
 pub use program::{program, usage_in_one_line};
 

@@ -82,7 +82,35 @@ fn gigabytes(text: &str) -> Result<f64, String> {
 }
 
 impl BatchArgs {
-    /// The same, with paths seen from a folder.
+    /// Where inputs are.
+    pub fn input(&self) -> &Path {
+        &self.input
+    }
+
+    /// Where the table goes.
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// The same with the table in another folder.
+    #[must_use]
+    pub fn with_out(self, out: &Path) -> Self {
+        Self { out: out.into(), ..self }
+    }
+
+    /// Whether files are named that belong to inputs.
+    pub fn names_annotations(&self) -> bool {
+        self.question.sets.name_files() || self.measure.region.is_some()
+    }
+
+    /// The same as if it had been typed so: pictures say what made them.
+    #[must_use]
+    pub fn typed(mut self, command: String) -> Self {
+        self.draw.print.typed = Some(command);
+        self
+    }
+
+    /// The same, with paths seen from a folder; addresses such as `s3://…` are the same everywhere.
     #[must_use]
     pub fn seen_from(mut self, folder: &Path) -> Self {
         let (network, sets) = (&mut self.network, &mut self.question.sets);
@@ -93,7 +121,9 @@ impl BatchArgs {
         let given = [onnx, network.weights.as_mut(), self.measure.region.as_mut()];
         let given = given.into_iter().flatten().chain(sets.paths());
         for path in given.chain([&mut self.input, &mut self.out]) {
-            *path = folder.join(&*path);
+            if !path.to_str().is_some_and(|path| path.contains("://")) {
+                *path = folder.join(&*path);
+            }
         }
         self
     }

@@ -17,6 +17,10 @@ pub(crate) struct PrintArgs {
     /// Also write figures as PDF, with text that can be selected; a page is as wide as its figure
     #[arg(long)]
     pdf: bool,
+
+    /// What was typed, if not to this process.
+    #[arg(skip)]
+    pub(super) typed: Option<String>,
 }
 
 impl PrintArgs {
@@ -26,17 +30,21 @@ impl PrintArgs {
     }
 
     pub(crate) fn print(&self, input: &str) -> Print {
-        // Where the program lies is nobody's business.
-        let words = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned());
-        let command: Vec<String> = std::iter::once("segcam".to_string()).chain(words).collect();
+        let command = self.typed.clone().unwrap_or_else(|| command_line("segcam"));
         let about = [
             ("Software", format!("segcam {}", env!("CARGO_PKG_VERSION"))),
             (SOURCE, input.to_string()),
-            ("Comment", command.join(" ")),
+            ("Comment", command),
         ];
         let about = about.map(|(keyword, text)| (keyword.to_string(), text)).to_vec();
         Print { millimetres: self.figure_width, svg: self.svg, pdf: self.pdf, about }
     }
+}
+
+/// What was typed to this process. Where the program lies is nobody's business.
+pub fn command_line(program: &str) -> String {
+    let words = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned());
+    std::iter::once(program.to_string()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn millimetres(text: &str) -> Result<f64, String> {

@@ -46,6 +46,10 @@ impl SetArgs {
         [&mut self.truth, &mut self.instances].into_iter().flatten()
     }
 
+    pub(super) fn name_files(&self) -> bool {
+        self.truth.is_some() || self.instances.is_some()
+    }
+
     pub(crate) fn files(&self) -> Result<AnnotationFiles> {
         let truth_map = self.truth_map.clone().unwrap_or(Labels::Classes);
         if truth_map == Labels::CityscapesColours && self.ignore.is_some() {
