@@ -1,4 +1,7 @@
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+
+use crate::Row;
 
 /// What can end a run.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,20 @@ pub enum BatchError {
         /// One of them.
         first: String,
     },
+    /// The folder holds results of other settings.
+    #[error(
+        "{} holds results of {count} inputs with other settings ({reason}): choose another folder, or have them \
+         replaced",
+        path.display()
+    )]
+    Earlier {
+        /// The folder.
+        path: PathBuf,
+        /// How many inputs.
+        count: usize,
+        /// What differs.
+        reason: String,
+    },
     /// Tables that do not belong together.
     #[error("{} and {} do not belong together: {reason}", first.display(), second.display())]
     OtherSettings {
@@ -95,6 +112,11 @@ impl BatchError {
     ) -> impl Fn(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { doing, path: path.clone(), source }
+    }
+
+    pub(crate) fn earlier(path: &Path, rows: &[Row], reason: String) -> Self {
+        let inputs: HashSet<_> = rows.iter().filter_map(Row::key).collect();
+        Self::Earlier { path: path.to_owned(), count: inputs.len(), reason }
     }
 
     pub(crate) fn parquet(path: &Path) -> impl Fn(parquet::errors::ParquetError) -> Self + use<> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::row::{Cell, Row, Schema};
+use crate::run::{differs, since};
 use crate::{BatchError, Settings};
 
 /// The first line.
@@ -47,7 +48,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a folder. Lines of other settings stay for [`take_others`](Self::take_others).
+    /// Opens the journal of a folder.
     pub(crate) fn open(
         folder: &Path,
         settings: &Settings,
@@ -73,9 +74,9 @@ impl Journal {
         Ok(Self { file, path, header, places, end: 0, synced })
     }
 
-    /// Reads what is there, as far as its lines are whole. If it was computed with other settings, its rows
-    /// are given back and the journal begins anew.
-    pub(crate) fn read(&mut self) -> Result<Vec<Row>, BatchError> {
+    /// Reads what is there, as far as its lines are whole. If it was computed with other settings, that is an
+    /// error, or if `replace` says so, its rows are given back and the journal begins anew.
+    pub(crate) fn read(&mut self, replace: bool) -> Result<Vec<Row>, BatchError> {
         let wrong = BatchError::file("read", &self.path);
         let mut lines = BufReader::new(&self.file);
         let mut text = vec![];
@@ -92,7 +93,10 @@ impl Journal {
         let Some((header, mut end)) = found else {
             return self.begin().map(|()| vec![]);
         };
-        let same = header == self.header;
+        let (before, now) = (&header, &self.header);
+        let now = (&now.settings, &now.columns);
+        let differs = differs((&before.settings, &before.columns), now, since);
+        let same = differs.is_none();
         let mut others = vec![];
         while let Some((line, after)) = next(end).map_err(&wrong)? {
             let Ok(Line { key, contents, rows }) = serde_json::from_slice(&line) else { break };
@@ -104,7 +108,11 @@ impl Journal {
             }
             end = after;
         }
-        if !same {
+        if let Some(reason) = differs {
+            if !replace && !others.is_empty() {
+                let folder = self.path.parent().unwrap_or(Path::new("."));
+                return Err(BatchError::earlier(folder, &others, reason));
+            }
             return self.begin().map(|()| others);
         }
         // A line that was being written when the run was killed.

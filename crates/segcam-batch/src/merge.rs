@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::run::persist;
+use crate::run::{self, persist};
 use crate::{BatchError, Row, Settings, Table, TableWriter};
 
 /// Joins tables of shards into one, whose rows are in the order of one run. Paths of files are seen from the
@@ -68,18 +68,10 @@ fn item(row: &Row) -> i64 {
 }
 
 fn differs(one: &Table, other: &Table) -> Option<String> {
-    let (Some(one_settings), Some(other_settings)) = (one.settings(), other.settings()) else {
+    let (Some(settings), Some(others)) = (one.settings(), other.settings()) else {
         return Some("one of them is no table of a batch".into());
     };
-    let names = one_settings.keys().chain(other_settings.keys());
-    for name in names {
-        let values = (one_settings.get(name), other_settings.get(name));
-        if values.0 != values.1 {
-            let said = |value: Option<&serde_json::Value>| {
-                value.map_or("absent".into(), ToString::to_string)
-            };
-            return Some(format!("{name} is {} and {}", said(values.0), said(values.1)));
-        }
-    }
-    (one.schema() != other.schema()).then(|| "their columns differ".into())
+    run::differs((settings, one.schema()), (others, other.schema()), |name, one, other| {
+        format!("{name} is {one} and {other}")
+    })
 }

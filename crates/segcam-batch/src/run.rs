@@ -209,15 +209,37 @@ pub struct Batch {
 const TABLE: &str = "results.parquet";
 
 impl Batch {
-    /// Makes the folder, or goes on in it. What is there and was computed with other settings or another
-    /// version of the columns is taken away.
+    /// Makes the folder, or goes on in it.
     ///
     /// # Errors
-    /// Folders that cannot be written, and those into which another run writes.
+    /// Folders that cannot be written, those into which another run writes, and those with results of other
+    /// settings or another version of the columns: nothing of these is lost.
     pub fn create(
         folder: &Path,
         columns: impl IntoIterator<Item = Column>,
         settings: Settings,
+    ) -> Result<Self, BatchError> {
+        Self::open(folder, columns, settings, false)
+    }
+
+    /// The same; results of other settings or another version of the columns are taken away, with their
+    /// files.
+    ///
+    /// # Errors
+    /// Folders that cannot be written, and those into which another run writes.
+    pub fn replacing(
+        folder: &Path,
+        columns: impl IntoIterator<Item = Column>,
+        settings: Settings,
+    ) -> Result<Self, BatchError> {
+        Self::open(folder, columns, settings, true)
+    }
+
+    fn open(
+        folder: &Path,
+        columns: impl IntoIterator<Item = Column>,
+        settings: Settings,
+        replace: bool,
     ) -> Result<Self, BatchError> {
         fs::create_dir_all(folder).map_err(BatchError::file("make", folder))?;
         let schema = Schema::new(columns);
@@ -226,9 +248,14 @@ impl Batch {
         let mut batch =
             Self { folder, schema, settings, journal, jobs: 1, memory: None, dropped: 0 };
         batch.remove_temporary()?;
-        let others = batch.journal.read()?;
+        let others = batch.journal.read(replace)?;
         batch.forget(&others);
-        batch.read_table()?;
+        if let Err(error) = batch.read_table(replace) {
+            if batch.known() == 0 {
+                batch.journal.remove()?;
+            }
+            return Err(error);
+        }
         Ok(batch)
     }
 
@@ -262,12 +289,17 @@ impl Batch {
         self.folder.join(TABLE)
     }
 
+    /// Where [`write_csv`](Self::write_csv) writes.
+    pub fn csv(&self) -> PathBuf {
+        self.folder.join("results.csv")
+    }
+
     /// Writes the rows of the table as `results.csv`, too.
     ///
     /// # Errors
     /// What the system says, and a run without a table as yet.
     pub fn write_csv(&self) -> Result<(), BatchError> {
-        let path = self.folder.join("results.csv");
+        let path = self.csv();
         let wrong = |error: csv::Error| BatchError::format(&path, error.to_string());
         let rows = Table::open(&self.table())?.rows();
         persist(&path, |file| {
@@ -297,7 +329,7 @@ impl Batch {
     }
 
     /// Takes over the rows of an earlier table.
-    fn read_table(&mut self) -> Result<(), BatchError> {
+    fn read_table(&mut self, replace: bool) -> Result<(), BatchError> {
         let path = self.table();
         if !path.exists() {
             return Ok(());
@@ -309,7 +341,9 @@ impl Batch {
                 "it is no table of a batch: choose another folder",
             ));
         };
-        let same = settings == &self.settings && table.schema() == &self.schema;
+        let now = (&self.settings, &self.schema);
+        let differs = differs((settings, table.schema()), now, since);
+        let same = differs.is_none();
         let mut of_input: Vec<Row> = vec![];
         let mut others = vec![];
         for row in table.rows() {
@@ -325,7 +359,10 @@ impl Batch {
             of_input.push(row);
         }
         self.take_over(&of_input)?;
-        if !same {
+        if let Some(reason) = differs {
+            if !replace {
+                return Err(BatchError::earlier(&self.folder, &others, reason));
+            }
             self.forget(&others);
             fs::remove_file(&path).map_err(BatchError::file("remove", &path))?;
         }
@@ -440,6 +477,25 @@ impl Batch {
         self.journal.remove()?;
         Ok(failed)
     }
+}
+
+/// What is different between two runs' settings and columns, in words for a setting's name and both values.
+pub(crate) fn differs(
+    (one, columns): (&Settings, &Schema),
+    (other, other_columns): (&Settings, &Schema),
+    words: impl Fn(&str, &str, &str) -> String,
+) -> Option<String> {
+    let said =
+        |value: Option<&serde_json::Value>| value.map_or("absent".into(), ToString::to_string);
+    let mut names = one.keys().chain(other.keys());
+    let setting = names.find(|name| one.get(*name) != other.get(*name));
+    let setting = setting.map(|name| words(name, &said(one.get(name)), &said(other.get(name))));
+    setting.or_else(|| (columns != other_columns).then(|| "their columns differ".into()))
+}
+
+/// The words for an earlier run and that of now.
+pub(crate) fn since(name: &str, before: &str, now: &str) -> String {
+    format!("{name} was {before}, is {now}")
 }
 
 const TEMPORARY: &str = ".segcam-";

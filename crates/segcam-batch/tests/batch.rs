@@ -188,7 +188,7 @@ fn what_was_found_elsewhere_makes_the_same_table() {
     // Two runs, the first of which keeps half.
     for count in [20, 40] {
         let mut batch = Batch::create(out, columns(), settings(1)).expect("a batch");
-        let missing = batch.missing(&items, &contents).expect("inputs");
+        let missing = batch.missing(&items, contents).expect("inputs");
         assert_eq!(missing.len(), left);
         for item in missing.into_iter().rev().take(count) {
             batch.keep(item, &Finished::of(item, &work).expect("rows")).expect("kept");
@@ -200,12 +200,12 @@ fn what_was_found_elsewhere_makes_the_same_table() {
     }
     assert_eq!(files(out), files(here.path()));
     let mut batch = Batch::create(out, columns(), settings(1)).expect("a batch");
-    assert_eq!(batch.missing(&items, &contents).expect("inputs"), Vec::<&Item>::new());
+    assert_eq!(batch.missing(&items, contents).expect("inputs"), Vec::<&Item>::new());
     batch.write_table(&items).expect("a table");
     fs::write(&items[3].path, "changed").expect("written");
     let mut batch = Batch::create(out, columns(), settings(1)).expect("a batch");
-    assert_eq!(batch.missing(&items, &contents).expect("inputs"), [&items[3]]);
-    assert!(batch.missing(&items[1..], &contents).is_err(), "of other inputs");
+    assert_eq!(batch.missing(&items, contents).expect("inputs"), [&items[3]]);
+    assert!(batch.missing(&items[1..], contents).is_err(), "of other inputs");
     let full = Lengths { full_after: Some(0), ..Lengths::default() };
     let reason = Finished::of(&items[3], &full).expect_err("nothing can be computed");
     assert_eq!(reason, "the disk is full");
@@ -219,7 +219,11 @@ fn other_settings_compute_everything_anew() {
     run(out.path(), &items, &work(out.path())).expect("a run");
     let file = out.path().join(items[0].folder().with_extension("length"));
     assert!(file.exists());
-    let mut batch = Batch::create(out.path(), columns(), settings(2)).expect("a batch");
+    let refused = Batch::create(out.path(), columns(), settings(2)).expect_err("other settings");
+    let said = refused.to_string();
+    assert!(said.contains("6 inputs with other settings (version was 1, is 2)"), "{said}");
+    assert!(file.exists() && !out.path().join("unfinished.jsonl").exists(), "nothing is lost");
+    let mut batch = Batch::replacing(out.path(), columns(), settings(2)).expect("a batch");
     assert_eq!((batch.dropped(), batch.known()), (6, 0));
     assert!(!file.exists(), "what the earlier run wrote is gone");
     let summary = batch.run(&items, &work(out.path()), &|_| (), &Stop::new()).expect("a run");

@@ -384,7 +384,11 @@ pub fn columns() -> Vec<Column> {
         ("raw_max", Kind::Number, "largest value"),
         ("rounding", Kind::Number, "how large a value can be through rounding alone"),
         ("status", Kind::Text, "positive, all-negative, all-zero, rounding; empty: no such pixels"),
-        ("layer_share", Kind::Number, "--certify: part of the score that comes through the layer"),
+        (
+            "layer_share",
+            Kind::Number,
+            "--certify: part of the score that comes through the layer; 1 is all of it",
+        ),
         ("bypass_share", Kind::Number, "--certify: part that goes past the layer"),
         ("bias_share", Kind::Number, "--certify: part that comes from biases and constants"),
         (
@@ -444,10 +448,12 @@ fn rows_of(map: &MapReport, judged: Option<&Judged>, truth: Option<&JudgedReport
         if let Some(found) = &map.certificate {
             let past = found.bypasses.as_ref();
             let past = past.map(|past| past.iter().map(|(_, part)| part).sum::<f64>());
+            let score: f64 = map.score.iter().sum();
+            let share = |part: f64| (score != 0.0).then(|| part / score);
             row = row
-                .with("layer_share", found.layer)
-                .with_some("bypass_share", past)
-                .with_some("bias_share", found.bias)
+                .with_some("layer_share", share(found.layer))
+                .with_some("bypass_share", past.and_then(share))
+                .with_some("bias_share", found.bias.and_then(share))
                 .with_some("certificate_error", found.completeness_error)
                 .with("map_sum", found.map)
                 .with("lost", found.lost)

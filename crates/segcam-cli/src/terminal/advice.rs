@@ -3,6 +3,7 @@ use segcam::CamError;
 use segcam::annotations::AnnotationError;
 use segcam::models::WeightsError;
 use segcam::pixels::SpecError;
+use segcam_batch::BatchError;
 
 /// An error in words, each said once, and the option that helps: the library knows of no options.
 pub(crate) fn in_words(error: &Error) -> String {
@@ -42,6 +43,9 @@ fn option(error: &Error) -> Option<(&'static str, &'static str)> {
                 "instances" => Some(("--instances", "FILE")),
                 _ => None,
             };
+        }
+        if let Some(BatchError::Earlier { .. }) = cause.downcast_ref() {
+            return Some(("--out", "DIR, or --replace"));
         }
         match (cause.downcast_ref(), cause.downcast_ref()) {
             (Some(WeightsError::Needed { .. }), _) => Some(("--weights", "FILE")),

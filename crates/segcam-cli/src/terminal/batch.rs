@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::{HumanDuration, ProgressStyle};
 use segcam::Explainer;
 use segcam::burn::tensor::Device;
@@ -85,13 +85,20 @@ impl Opened {
     /// As [`Batch::create`].
     pub fn batch(&self, folder: &Path, talk: Talk) -> Result<Batch> {
         let args = &self.args;
-        let batch = Batch::create(folder, columns(), self.settings.clone())?;
+        let settings = self.settings.clone();
+        let batch = match args.replace {
+            true => Batch::replacing(folder, columns(), settings)?,
+            false => Batch::create(folder, columns(), settings)?,
+        };
         let mut batch = batch.with_jobs(args.jobs.into());
         if let Some(gigabytes) = args.memory {
             batch = batch.with_memory((gigabytes * 1e9) as usize);
         }
         if batch.dropped() > 0 && talk == Talk::Tables {
-            say(format!("{} inputs had been explained with other settings", batch.dropped()))?;
+            say(format!(
+                "{} inputs were explained with other settings: replaced",
+                batch.dropped()
+            ))?;
         }
         Ok(batch)
     }
@@ -117,15 +124,16 @@ impl Opened {
         })
     }
 
-    /// Writes the table as CSV, too, if that is asked for and there is one.
+    /// Writes the table as CSV, too, if that is asked for or an earlier run was asked for it.
     ///
     /// # Errors
     /// What the system says.
     pub fn write_csv(&self, batch: &Batch, summary: &Summary) -> Result<()> {
-        match self.args.csv && !summary.stopped {
-            true => Ok(batch.write_csv()?),
-            false => Ok(()),
+        let wanted = self.args.csv || batch.csv().exists();
+        if wanted && !summary.stopped {
+            batch.write_csv()?;
         }
+        Ok(())
     }
 
     /// Says how a run ended, and where its table is.
@@ -272,6 +280,17 @@ fn checked<const D: usize>(
     device: &Device,
 ) -> Result<()> {
     let files = args.question.sets.files()?;
+    let region = args.measure.region.as_ref();
+    let named = [
+        ("--truth", files.truth.as_ref()),
+        ("--instances", files.instances.as_ref()),
+        ("--region", region),
+    ];
+    for (option, path) in named {
+        if let Some(path) = path.filter(|path| !path.exists()) {
+            bail!("{option} {}: no such file or folder", path.display());
+        }
+    }
     let table = args.input.extension().is_some_and(|ending| ending != "txt");
     let annotations = [
         (table || files.truth.is_some()).then_some("annotation"),

@@ -103,13 +103,15 @@ fn each_map_is_a_row_with_the_numbers_of_explain() {
             ("raw_max", &map["raw_max"][0]),
             ("pixels", &map["pixels"][0]),
             ("class", &map["class"]),
-            ("layer_share", &map["certificate"]["layer"]),
             ("impossible", &map["certificate"]["impossible"]),
             ("height", &map["shape"][2]),
             ("width", &map["shape"][3]),
         ] {
             assert_eq!(row.number(column), value.as_f64(), "{column}");
         }
+        let part = map["certificate"]["layer"].as_f64().expect("a part");
+        let share = part / map["score"][0].as_f64().expect("a score");
+        assert_eq!(row.number("layer_share"), Some(share));
         for column in ["method", "layer", "pixel_set", "class_name"] {
             assert_eq!(row.text(column), map[column].as_str(), "{column}");
         }
@@ -267,10 +269,14 @@ fn what_is_wrong_with_all_inputs_is_said_at_once() {
     assert!(stdout.starts_with("6 inputs"), "{stdout}");
     let (stdout, _) = some_fail(path, "batch --input . --figures --layer mid --out out");
     assert!(stdout.starts_with("6 inputs") && stdout.contains("6 known"), "{stdout}");
-    // Another question in the same folder: everything anew, and the former pictures are gone.
+    // Another question in the same folder is refused, a mistyped annotation before anything is looked at.
+    let others = ["6 inputs with other settings", "figures was", "--out", "--replace"];
+    fails(path, "batch --input . --layer dec1 --out out", &others);
+    fails(path, "batch --input . --truth typo --out out", &["typo", "no such file or folder"]);
     assert!(path.join("out/maps/images/0/00.png/compare.png").exists());
-    let (stdout, _) = some_fail(path, "batch --input . --layer dec1 --out out");
-    assert!(stdout.contains("6 inputs had been explained with other settings"), "{stdout}");
+    // With --replace everything anew, and the former pictures are gone.
+    let (stdout, _) = some_fail(path, "batch --input . --layer dec1 --out out --replace");
+    assert!(stdout.contains("6 inputs were explained with other settings: replaced"), "{stdout}");
     assert!(!path.join("out/maps/images/0/00.png/compare.png").exists());
 }
 

@@ -39,7 +39,7 @@ pub struct BatchArgs {
     #[arg(long, value_name = "N")]
     pub(crate) slice: Option<usize>,
 
-    /// Only each 16th input, and of these parts the third: 3/16
+    /// One part of the inputs: 3/16 is the third of sixteen
     #[arg(long, value_name = "N/OF")]
     pub(crate) shard: Option<Shard>,
 
@@ -55,6 +55,10 @@ pub struct BatchArgs {
     /// Folder for the table, and for what is saved beside it
     #[arg(long, value_name = "DIR", default_value = "segcam-batch")]
     pub(crate) out: PathBuf,
+
+    /// Take away what DIR holds of other settings, instead of refusing it
+    #[arg(long)]
+    pub(crate) replace: bool,
 
     /// Also write results.csv
     #[arg(long)]
