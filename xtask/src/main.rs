@@ -5,6 +5,7 @@ mod gpu;
 mod mutants;
 mod peers;
 mod studio;
+mod web;
 mod zoo;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ const USAGE: &str = "usage: cargo xtask check
        cargo xtask gpu [torch] [vulkan]
        cargo xtask onnx-zoo [--json FILE]
        cargo xtask studio [flows] [time] [load[=SECONDS]]
+       cargo xtask web [build] [test] [time]
        cargo xtask mutants [CRATE…]";
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Some((task, builds)) if task == "gpu" => gpu::run(builds),
         Some((task, options)) if task == "onnx-zoo" => zoo::run(options),
         Some((task, parts)) if task == "studio" => studio::run(parts),
+        Some((task, parts)) if task == "web" => web::run(parts),
         Some((task, crates)) if task == "mutants" => mutants::run(crates),
         _ => {
             eprintln!("{USAGE}");

@@ -1,6 +1,6 @@
 //! `cargo xtask studio`: the studio in a real browser, see `tests/studio/`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -11,13 +11,7 @@ use crate::{cargo, root, target};
 pub(crate) fn run(parts: &[String]) -> Result<()> {
     let all: Vec<&str> = parts.iter().map(String::as_str).collect();
     let parts = if all.is_empty() { vec!["types", "flows"] } else { all };
-    let folder = target().join("studio");
-    std::fs::create_dir_all(&folder)?;
-    let tests = root().join("tests/studio");
-    std::fs::copy(tests.join("package.json"), folder.join("package.json"))?;
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--silent", "--no-audit", "--no-fund"]).current_dir(&folder);
-    crate::run(&mut npm, &[]).context("is Node there? Debian: apt-get install nodejs npm")?;
+    let folder = node()?;
     for part in parts {
         let (name, number) = part.split_once('=').unwrap_or((part, ""));
         match name {
@@ -33,20 +27,42 @@ pub(crate) fn run(parts: &[String]) -> Result<()> {
                     _ => ("build --release --bin segcam", "release/segcam"),
                 };
                 cargo(build, &[])?;
-                let browser = chromium()?;
-                let script = tests.join(format!("{name}.mjs"));
-                let mut node = Command::new("node");
-                node.arg(script).args((!number.is_empty()).then_some(number)).current_dir(root());
-                node.env("SEGCAM", target().join(program));
-                node.env("SEGCAM_STUDIO_NODE", &folder);
-                node.env("SEGCAM_SCREENSHOTS", folder.join("screenshots"));
-                node.env("SEGCAM_CHROMIUM", browser);
-                crate::run(&mut node, &[])?;
+                let number = (!number.is_empty()).then_some(number);
+                script(&format!("{name}.mjs"), number, program, &folder, &[])?;
             }
             other => bail!("`{other}` is none of types, flows, time, load"),
         }
     }
     Ok(())
+}
+
+/// A folder with what the tests take from npm.
+pub(crate) fn node() -> Result<PathBuf> {
+    let folder = target().join("studio");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::copy(root().join("tests/studio/package.json"), folder.join("package.json"))?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--silent", "--no-audit", "--no-fund"]).current_dir(&folder);
+    crate::run(&mut npm, &[]).context("is Node there? Debian: apt-get install nodejs npm")?;
+    Ok(folder)
+}
+
+/// Runs one of the scripts in `tests/studio` with a browser and a program of the target folder.
+pub(crate) fn script(
+    name: &str,
+    argument: Option<&str>,
+    program: &str,
+    folder: &Path,
+    environment: &[(&str, &Path)],
+) -> Result<()> {
+    let browser = chromium()?;
+    let mut node = Command::new("node");
+    node.arg(root().join("tests/studio").join(name)).args(argument).current_dir(root());
+    node.env("SEGCAM", target().join(program));
+    node.env("SEGCAM_STUDIO_NODE", folder);
+    node.env("SEGCAM_SCREENSHOTS", folder.join("screenshots"));
+    node.env("SEGCAM_CHROMIUM", browser);
+    crate::run(node.envs(environment.iter().copied()), &[])
 }
 
 /// `$SEGCAM_CHROMIUM`, or Debian's, which is installed where it is missing.

@@ -1,6 +1,7 @@
 //! The inner product of the crate, and the choice of vector instructions.
 
 use std::cell::RefCell;
+#[cfg(target_arch = "x86_64")]
 use std::sync::LazyLock;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -11,6 +12,7 @@ pub(crate) const PANEL: usize = 8;
 pub(crate) const WIDEST: usize = 16;
 
 /// `SEGCAM_CONV_SIMD`: `avx2` or `128` caps the instructions that are used.
+#[cfg(target_arch = "x86_64")]
 static CAP: LazyLock<String> =
     LazyLock::new(|| std::env::var("SEGCAM_CONV_SIMD").unwrap_or_default());
 

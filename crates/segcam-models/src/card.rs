@@ -35,6 +35,7 @@ pub struct Card {
     /// How an image becomes the network's input.
     pub input: Recipe,
     /// How a scan becomes the network's input.
+    #[cfg(feature = "pretrained")]
     pub scan: segcam_scans::Recipe,
     /// The windows through which the network sees an image or a scan.
     pub windows: WindowRecipe,

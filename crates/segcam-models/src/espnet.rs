@@ -92,6 +92,7 @@ pub struct EspNet {
     halve: AvgPool2d,
 }
 
+#[cfg(feature = "pretrained")]
 impl EspNet {
     /// The name that a parameter of this module has in the authors' checkpoints.
     pub(crate) fn file_key(path: &str) -> String {

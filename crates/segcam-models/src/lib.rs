@@ -10,17 +10,23 @@
 mod card;
 mod espnet;
 mod meshnet;
+#[cfg(feature = "pretrained")]
 mod phantom;
 mod preprocess;
+#[cfg(feature = "pretrained")]
 mod pretrained;
 mod unet;
+#[cfg(feature = "pretrained")]
 mod weights;
 
 pub use card::{Blend, Card, CardError, WindowRecipe};
 pub use espnet::{EspNet, EspNetConfig};
 pub use meshnet::{MeshNet, MeshNetConfig};
+#[cfg(feature = "pretrained")]
 pub use phantom::Phantom;
 pub use preprocess::{Channels, Placement, Prepared, Preprocess, PreprocessError, Recipe};
+#[cfg(feature = "pretrained")]
 pub use pretrained::{Network, Pretrained};
 pub use unet::{UNet, UNetConfig, Upsampling};
+#[cfg(feature = "pretrained")]
 pub use weights::{Misfit, WeightsError, load_weights};

@@ -135,9 +135,11 @@ export const certify = (id, view, signal) => post(`/questions/${id}/certificates
 export const progress = async (view) => (await send(`/views/${view}`)).json();
 /** @param {string} view */
 export const cancel = (view) => send(`/views/${view}`, { method: "DELETE" });
-/** @param {string} id @param {string} query */
+/** When the page goes away. @param {string} view */
+export const leave = (view) => void fetch(`${ROOT}/views/${view}`, { method: "DELETE", keepalive: true }).catch(() => {});
+/** @param {string} id @param {string} query @returns {string | null} */
 export const figureUrl = (id, query) => `${ROOT}/questions/${id}/figure?${query}`;
-/** @param {string} id @param {number} map @param {string} query */
+/** @param {string} id @param {number} map @param {string} query @returns {string | null} */
 export const arrayUrl = (id, map, query) => `${ROOT}/questions/${id}/maps/${map}/array?${query}`;
 
 /** @param {string} id @param {{plane: number, at: number} | null} place @param {[number, number] | null} window @param {AbortSignal} signal */

@@ -700,9 +700,7 @@ function start() {
     arrange();
     redraw();
   }).observe(byId("panels"));
-  window.addEventListener("pagehide", () => {
-    fetch(`/api/v1/views/${state.view}`, { method: "DELETE", keepalive: true }).catch(() => {});
-  });
+  window.addEventListener("pagehide", () => api.leave(state.view));
 }
 
 /** @param {KeyboardEvent} event */

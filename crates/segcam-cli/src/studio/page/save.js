@@ -61,12 +61,13 @@ export function viewOf(text) {
   return { ...view, display };
 }
 
-/** @param {string} words @param {string} kind @param {string} url */
+/** Nothing where there is no such file. @param {string} words @param {string} kind @param {string | null} url @returns {HTMLElement[]} */
 function link(words, kind, url) {
+  if (url === null) return [];
   const item = /** @type {HTMLAnchorElement} */ (el("a", null, words, el("small", null, kind)));
   item.href = url;
   item.download = "";
-  return item;
+  return [item];
 }
 
 /** @param {string} words @param {string} kind @param {() => void} act */
@@ -85,28 +86,32 @@ function button(words, kind, act) {
 export function saveItems(answer, table, say) {
   const { scale } = state.display;
   const show = table.diverging ? "" : `&colormap=${table.name}&normalize=${scale === "shared" ? "max-abs" : scale}`;
+  /** @type {HTMLElement[]} */
   const items = [
-    link("Figure", "PNG", figureUrl(answer.id, `format=png${show}`)),
-    link("Figure, text as text", "SVG", figureUrl(answer.id, `format=svg${show}`)),
-    link("Figure for print", "PDF", figureUrl(answer.id, `format=pdf${show}`)),
-    el("hr", null),
+    ...link("Figure", "PNG", figureUrl(answer.id, `format=png${show}`)),
+    ...link("Figure, text as text", "SVG", figureUrl(answer.id, `format=svg${show}`)),
+    ...link("Figure for print", "PDF", figureUrl(answer.id, `format=pdf${show}`)),
   ];
+  const line = () => (items.length > 0 ? [el("hr", null)] : []);
+  items.push(...line());
   answer.maps.forEach((map, at) => {
     if (!map.report) return;
     const name = `${methodTitle(map.method)}, ${map.layer}`;
-    items.push(link(name, "signed .npy", arrayUrl(answer.id, at, "kind=raw")));
-    items.push(link(name, "as shown .npy", arrayUrl(answer.id, at, `kind=heat${show}`)));
+    items.push(...link(name, "signed .npy", arrayUrl(answer.id, at, "kind=raw")));
+    items.push(...link(name, "as shown .npy", arrayUrl(answer.id, at, `kind=heat${show}`)));
   });
-  items.push(
-    el("hr", null),
-    button("Copy the command", "says the same", async () => {
+  items.push(...line());
+  if (answer.command) {
+    items.push(button("Copy the command", "says the same", async () => {
       try {
         await navigator.clipboard.writeText(answer.command);
         say("The command is copied.");
       } catch {
         window.prompt("The command:", answer.command);
       }
-    }),
+    }));
+  }
+  items.push(
     button("This view", "opens again", () => {
       const text = JSON.stringify(currentView(), null, 2);
       const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
