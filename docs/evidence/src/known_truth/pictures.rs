@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use image::{Rgb, RgbImage, imageops};
+use segcam::Explanation;
 use segcam::burn::tensor::Tensor;
 use segcam::render::{Bar, Chart, Colormap, Panel, Plane, Point, Series};
 use segcam::render::{charts, figure, outline, overlay};
-use segcam::{Explanation, Normalize};
 
 use super::bias::{Found, Study, by_image};
 use super::scene::{SIDE, SQUARE, Scene};
@@ -17,7 +17,7 @@ use super::twins::{LAYERS, METHODS, Twins, look, maps};
 const ZOOM: usize = 4;
 const SHOWN: [&str; 2] = ["enc3", "mid"];
 const OBJECT: Rgb<u8> = Rgb([255, 255, 255]);
-const TELLTALE: Rgb<u8> = Rgb([0, 200, 255]);
+const TELLTALE: Rgb<u8> = Rgb([120, 230, 90]);
 
 /// The two Seg methods at two layers for both twins.
 pub(super) fn one_image(twins: &[Twins], study: &Study, out: &Path) -> Result<()> {
@@ -31,7 +31,7 @@ pub(super) fn one_image(twins: &[Twins], study: &Study, out: &Path) -> Result<()
         let asked = maps[0].target().weights();
         let mut row = vec![Panel {
             image: outlined(picture(scene), asked, scene),
-            caption: format!("{name} twin. White: the pixels explained. Blue: the texture T*"),
+            caption: format!("{name} twin. White: the pixels explained. Green: the texture T*"),
             bar: None,
         }];
         for (number, map) in maps.iter().enumerate() {
@@ -42,20 +42,21 @@ pub(super) fn one_image(twins: &[Twins], study: &Study, out: &Path) -> Result<()
         }
         rows.push(row);
     }
-    let title = "Why a square? Only the biased twin learnt that the texture T* comes with squares";
+    let title = "Why a square? Only the biased twin learnt that the texture T* comes with squares. \
+                 Orange: for the class; blue: against it";
     figure(title, &rows).save(out.join("known-truth.png"))?;
     Ok(())
 }
 
 fn panel(map: &Explanation, caption: &str, scene: &Scene) -> Panel {
     let size = [SIDE * ZOOM; 2];
-    let heat = Plane::from_tensor(&map.heat_map(Normalize::Max), 0, size);
-    let image = overlay(&picture(scene), &heat, Colormap::Inferno);
-    let high = map.range().first().map_or(0.0, |range| range.1.max(0.0));
+    let heat = Plane::from_tensor(&map.signed_map(), 0, size);
+    let image = overlay(&picture(scene), &heat, Colormap::BlueOrange);
+    let most = map.range().first().map_or(0.0, |(low, high)| low.abs().max(high.abs()));
     Panel {
         image: outlined(image, map.target().weights(), scene),
         caption: caption.to_string(),
-        bar: Some(Bar { colormap: Colormap::Inferno, low: 0.0, high }),
+        bar: Some(Bar { colormap: Colormap::BlueOrange, low: -most, high: most }),
     }
 }
 
