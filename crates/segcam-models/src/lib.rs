@@ -18,6 +18,8 @@ mod weights;
 
 pub use card::{Blend, Card, CardError, WindowRecipe};
 pub use espnet::{EspNet, EspNetConfig};
+/// The crate whose pictures are prepared here.
+pub use image;
 pub use meshnet::{MeshNet, MeshNetConfig};
 pub use phantom::Phantom;
 pub use preprocess::{Channels, Placement, Prepared, Preprocess, PreprocessError, Recipe};
