@@ -43,6 +43,8 @@ pub enum Labels {
     CityscapesColours,
     /// Numbers that stand for other numbers; those not listed stand for themselves.
     Listed(BTreeMap<u32, u32>),
+    /// The same, but all that are not listed stand for the second.
+    ListedAnd(BTreeMap<u32, u32>, u32),
 }
 
 /// Which annotated pixels are left out.
@@ -110,8 +112,9 @@ impl AnnotationFiles {
         // A scan's voxels go the way of the input's; images wait for their place.
         let plain = |path: &Path| match &input.scan {
             Some(scan) if is_scan(path) => {
-                let on_input = scan.annotation(path, &input.tensor.dims()[2..])?;
-                Ok(on_input.resized(&*size)?)
+                let size = &input.tensor.dims()[2..];
+                let on_input = scan.annotation(path, size, self.truth_resize)?;
+                Ok(on_input.resized(size)?)
             }
             _ => Ok(GroundTruth::from_image(path)?),
         };
@@ -152,6 +155,13 @@ impl AnnotationFiles {
                     Ignore::Auto if is_class => truth,
                     _ => left_out(truth),
                 }
+            }
+            Labels::ListedAnd(map, rest) => {
+                let truth = match self.ignore {
+                    Ignore::Label(label) => plain(path)?.ignore(label),
+                    _ => plain(path)?,
+                };
+                truth.remap(|label| Some(*map.get(&label).unwrap_or(rest)))
             }
             Labels::Classes => match self.ignore {
                 Ignore::Auto => understood(plain(path)?, classes, notes)?,
@@ -259,13 +269,4 @@ impl Place<'_> {
         );
         Ok(annotation)
     }
-}
-
-/// The file itself, or the one in a folder that has the image's name, whatever its extension. Of many images
-/// [`Folders`] find them.
-///
-/// # Errors
-/// A folder that cannot be read or has no such file.
-pub fn beside(path: &Path, image: &Path) -> Result<PathBuf> {
-    Folders::default().beside(path, image)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use segcam::{
     AllPixels, AnyMethod, CamError, Observation, PixelSet, Request, Target, UnknownName, guarded,
 };
@@ -215,6 +215,16 @@ impl<const D: usize> Question<D> {
         figure.file(&self.map_file(map))
     }
 
+    /// Names of the pictures of all figures and their maps, of one image.
+    pub fn pictures(&self) -> impl Iterator<Item = String> {
+        let maps = self.layers.len() * self.methods.len();
+        self.figures.iter().flat_map(move |figure| {
+            let maps = (0..maps).map(|map| self.stem(figure, map));
+            let names = maps.chain([figure.file("compare")]);
+            names.map(|name| format!("{name}.png")).collect::<Vec<_>>()
+        })
+    }
+
     /// What files with a map are called, whatever the figure.
     pub(crate) fn map_file(&self, map: usize) -> String {
         let (method, layer) = self.map(map);
@@ -285,7 +295,10 @@ pub(crate) fn layers<const D: usize>(
                 let layers = seen.layers().iter().filter(|layer| layer.shape.len() == D);
                 names.extend(layers.map(|layer| layer.name.clone()));
             }
-            wanted => names.push(model.layer(wanted, seen)?),
+            wanted => names.push(model.layer(wanted, seen).with_context(|| {
+                let auto = model.default_layers(seen.layers()).join(" and ");
+                format!("--layer auto takes {auto}")
+            })?),
         }
     }
     let mut layers: Vec<NamedLayer> = vec![];
@@ -365,7 +378,11 @@ fn classes(
 /// A class by number or by name.
 fn named_class(text: &str, model: &Model, classes: usize) -> Result<usize> {
     if let Ok(class) = text.parse() {
-        ensure!(class < classes, CamError::ClassOutOfRange { class, classes });
+        let names: Vec<String> =
+            model.classes.iter().enumerate().map(|(at, name)| format!("{at} {name}")).collect();
+        let named =
+            if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+        ensure!(class < classes, "{}{named}", CamError::ClassOutOfRange { class, classes });
         return Ok(class);
     }
     let names = &model.classes;

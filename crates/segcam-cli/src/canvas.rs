@@ -4,33 +4,21 @@ use std::sync::OnceLock;
 
 use image::{DynamicImage, Rgb, RgbImage, imageops};
 use segcam::annotations::{Confusion, FalseNegatives, FalsePositives, TruePositives, Truth};
-use segcam::burn::tensor::{Device, Tensor};
+use segcam::burn::tensor::Tensor;
 use segcam::models::Placement;
-use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay, short_number, tint};
-use segcam::{
-    CamError, Certificate, Explanation, Fused, MapStatus, Normalize, PixelSet, Prediction, guarded,
-};
+use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay, tint};
+use segcam::{CamError, MapStatus, PixelSet, Prediction, guarded};
 
-use crate::ask::without_middle;
 use crate::draw::{Scene, Show};
+use crate::drawing::{Drawing, here};
+use crate::legend::{
+    ANNOTATED, EXPLAINED, FALSE_ALARM, HIT, Legend, MISSED, PREDICTED, cells, of_evidence,
+};
 use crate::read::Picture;
 use crate::view::{View, midst};
 
-/// Outline of the pixels that are explained.
-const EXPLAINED: Rgb<u8> = Rgb([255, 255, 255]);
-/// Outline of the predicted class.
-const PREDICTED: Rgb<u8> = Rgb([225, 130, 255]);
-/// Outline of the annotated class.
-const ANNOTATED: Rgb<u8> = Rgb([90, 255, 90]);
-/// Predicted and annotated; annotated only; predicted only. Okabe and Ito's colours, which colour-blind
-/// readers tell apart.
-const HIT: Rgb<u8> = Rgb([0, 158, 115]);
-const MISSED: Rgb<u8> = Rgb([213, 94, 0]);
-const FALSE_ALARM: Rgb<u8> = Rgb([204, 121, 167]);
-/// How much of the picture is covered by the colours of what is right and wrong, and by those of sets
-/// that are too thin for an outline.
-const PAINTED: f32 = 0.65;
-const THIN: f32 = 0.35;
+/// How much of the picture is covered by the colours of sets that are painted.
+const PAINTED: f32 = 0.8;
 /// Brightness of the picture under the heat.
 pub(crate) const BACKDROP: f32 = 0.8;
 /// Small images are enlarged by a whole factor while their longer side stays within this; in figures
@@ -48,101 +36,6 @@ pub(crate) enum Size {
     InFigure,
     /// For a figure of very many panels.
     Small,
-}
-
-/// The tensor on this machine's processor: what is drawn does not go away with a device.
-pub(crate) fn here<const D: usize>(tensor: &Tensor<D>) -> Result<Tensor<D>, CamError> {
-    if tensor.device() == Device::flex() {
-        return Ok(tensor.clone());
-    }
-    guarded(|| Ok(Tensor::from_data(tensor.to_data(), &Device::flex())))
-}
-
-/// What is drawn of a map, for every image of its batch.
-pub(crate) struct Drawing<const D: usize> {
-    /// 1 is the top of the colour bar.
-    heat: Tensor<D>,
-    colormap: Colormap,
-    explained: Tensor<D>,
-    /// The values of the lowest and the highest colour.
-    scale: Vec<(f64, f64)>,
-    status: Vec<MapStatus>,
-    caption: String,
-}
-
-impl<const D: usize> Drawing<D> {
-    /// Several maps of one pixel set in one.
-    pub(crate) fn fused(fused: &Fused<D>, explained: &Tensor<D>) -> Result<Self, CamError> {
-        let (heat, explained) = (here(fused.heat_map())?, here(explained)?);
-        let status = (0..heat.dims()[0]).map(|sample| {
-            let largest = heat.clone().narrow(0, sample, 1).max().into_scalar::<f32>();
-            if largest > 0.0 { MapStatus::Positive } else { MapStatus::AllZero }
-        });
-        let (status, scale) = (status.collect(), vec![(0.0, 1.0); heat.dims()[0]]);
-        let layers = fused.maps().iter().map(Explanation::layer).map(short_layer);
-        let layers: Vec<_> = layers.collect();
-        let method = fused.maps().first().map_or("", |map| title(map.method()));
-        let caption = format!("{method}, {} of {}", fused.fusion(), layers.join(", "));
-        let colormap = Colormap::default();
-        Ok(Self { heat, colormap, explained, scale, status, caption })
-    }
-
-    /// Of one image, from what is drawn.
-    pub(crate) fn of_page(
-        heat: Tensor<D>,
-        explained: Tensor<D>,
-        (colormap, scale): (Colormap, (f64, f64)),
-        status: MapStatus,
-        caption: String,
-    ) -> Self {
-        Self { heat, colormap, explained, scale: vec![scale], status: vec![status], caption }
-    }
-
-    pub(crate) fn new(
-        map: &Explanation<D>,
-        certificate: Option<&Certificate>,
-        show: Show,
-    ) -> Result<Self, CamError> {
-        let ranges = || map.range().iter();
-        let (heat, scale) = match show {
-            Show::Signed => {
-                let strongest = ranges().map(|(low, high)| high.max(-low));
-                (map.signed_map(), strongest.map(|strongest| (-strongest, strongest)).collect())
-            }
-            Show::Positive { normalize: Normalize::MinMax, .. } => {
-                let unit = here(&map.heat_map(Normalize::None))?;
-                let scale = (0..unit.dims()[0]).map(|sample| {
-                    let image = unit.clone().narrow(0, sample, 1);
-                    (image.clone().min().into_scalar(), image.max().into_scalar())
-                });
-                (map.heat_map(Normalize::MinMax), scale.collect())
-            }
-            Show::Positive { normalize: Normalize::MaxAbs, .. } => {
-                let scale = ranges().map(|(low, high)| (0.0, high.max(-low))).collect();
-                (map.heat_map(Normalize::MaxAbs), scale)
-            }
-            Show::Positive { .. } => {
-                let scale = ranges().map(|(_, high)| (0.0, *high)).collect();
-                (map.heat_map(Normalize::Max), scale)
-            }
-        };
-        let mut caption = format!("{} at {}", title(map.method()), short_layer(map.layer()));
-        if map.target().is_whole_image() {
-            caption += ", whole image";
-        }
-        if let Some(certificate) = certificate {
-            caption += &format!("\n{}", in_words(certificate));
-        }
-        if show != Show::Signed
-            && let Some((low, high)) = ranges().find(|(low, high)| -low > *high && *high > 0.0)
-        {
-            let [low, high] = [*low, *high].map(short_number);
-            caption += &format!("\nmore against than for the class: {low} to {high}");
-        }
-        let (heat, explained) = (here(&heat)?, here(map.target().weights())?);
-        let (colormap, status) = (show.colormap(), map.status());
-        Ok(Self { heat, colormap, explained, scale, status, caption })
-    }
 }
 
 /// What lies under the maps of one image of the batch, and the outlines on top of them.
@@ -203,8 +96,8 @@ impl<const D: usize> Judged<D> {
 }
 
 impl<const D: usize> Canvas<D> {
-    /// Without a picture the input itself is drawn. Of a volume three planes are shown that meet in the
-    /// midst of the `explained` voxels, or of the predicted class if they are everywhere.
+    /// Without a picture the input itself is drawn. Of a volume three planes are shown that meet where most of
+    /// the `explained` voxels are, or of the predicted class if they are everywhere.
     pub(crate) fn new(
         Scene { input, seen, .. }: Scene<D>,
         judged: Option<Judged<D>>,
@@ -309,26 +202,42 @@ impl<const D: usize> Canvas<D> {
         Some(Panel { image, caption, bar: None })
     }
 
-    /// The picture with the outline of the predicted class, or with what is right and wrong of it.
+    /// The picture with the outline of the predicted class. What is right and wrong of it, and what an
+    /// outline would cover, is painted on the picture in grey.
     pub(crate) fn prediction(&self) -> Panel {
         let size = Size::InFigure;
-        let mut image = self.resized(&self.picture, size);
         let planes = self.view.name();
         let Some(judged) = &self.judged else {
-            outline(&mut image, &self.flat_mask(&self.predicted, size), PREDICTED);
-            let image = self.marked(image, size);
-            return Panel { image, caption: format!("prediction{planes}"), bar: None };
+            let (predicted, caption) =
+                (self.flat_mask(&self.predicted, size), format!("prediction{planes}"));
+            if predicted.is_thin() {
+                return self.painted([(predicted, PREDICTED)], caption);
+            }
+            let mut image = self.resized(&self.picture, size);
+            outline(&mut image, &predicted, PREDICTED);
+            return Panel { image: self.marked(image, size), caption, bar: None };
         };
         let Judged { hits, misses, false_alarms, .. } = judged;
-        for (mask, color) in [(hits, HIT), (misses, MISSED), (false_alarms, FALSE_ALARM)] {
-            tint(&mut image, &self.mask(mask, size), color, PAINTED);
-        }
+        let sets = [(hits, HIT), (misses, MISSED), (false_alarms, FALSE_ALARM)];
         let dice = judged.dice(self.sample);
         let dice = dice.map(|dice| format!(", Dice {dice:.3}")).unwrap_or_default();
-        let caption = format!(
-            "prediction beside annotation{dice}{planes}\ngreen: right, red: missed, pink: false alarm"
-        );
-        Panel { image: self.marked(image, size), caption, bar: None }
+        let caption = format!("prediction beside annotation{dice}{planes}");
+        self.painted(sets.map(|(mask, color)| (self.mask(mask, size), color)), caption)
+    }
+
+    /// The explained pixels where maps have no outline of them, unless they are all that is predicted.
+    pub(crate) fn thin(&self) -> Option<Panel> {
+        let [explained, predicted] =
+            [&self.explained, &self.predicted].map(|set| self.flat_mask(set, Size::InFigure));
+        let caption = format!("explained {}{}", cells::<D>(), self.view.name());
+        let shown = explained.is_thin() && explained != predicted;
+        shown.then(|| self.painted([(explained, EXPLAINED)], caption))
+    }
+
+    fn painted(&self, sets: impl IntoIterator<Item = (Plane, Rgb<u8>)>, caption: String) -> Panel {
+        let mut image = self.backdrop(Size::InFigure).clone();
+        sets.into_iter().for_each(|(mask, color)| tint(&mut image, &mask, color, PAINTED));
+        Panel { image: self.marked(image, Size::InFigure), caption, bar: None }
     }
 
     /// Which planes of a volume a map shows; in figures of many the picture of the input says it.
@@ -344,18 +253,14 @@ impl<const D: usize> Canvas<D> {
     }
 
     /// The outlines of the annotated and the predicted class, and of the explained pixels. Sets that an
-    /// outline would cover are tinted if they are explained; the others are in the panel of the
-    /// prediction.
+    /// outline would cover are in panels of their own.
     fn outlines(&self, image: &mut RgbImage, explained: Plane, size: Size) {
         let annotated =
             self.judged.iter().map(|judged| (self.mask(&judged.annotated, size), ANNOTATED));
         let predicted = (self.flat_mask(&self.predicted, size), PREDICTED);
-        for (mask, color) in annotated.chain([predicted, (explained, EXPLAINED)]) {
-            if !mask.is_thin() {
-                outline(image, &mask, color);
-            } else if color == EXPLAINED {
-                tint(image, &mask, color, THIN);
-            }
+        let sets = annotated.chain([predicted, (explained, EXPLAINED)]);
+        for (mask, color) in sets.filter(|(mask, _)| !mask.is_thin()) {
+            outline(image, &mask, color);
         }
     }
 
@@ -405,19 +310,35 @@ impl<const D: usize> Canvas<D> {
         Panel { image: self.marked(image, size), caption, bar: None }
     }
 
-    /// What the outlines mean, as far as they are drawn.
-    pub(crate) fn legend(&self) -> String {
+    /// What the colours of maps mean, as far as they are drawn.
+    pub(crate) fn legend(&self, show: Show) -> Legend {
         let thin = |mask| self.flat_mask(mask, Size::InFigure).is_thin();
-        let white = match thin(&self.explained) {
-            true => "white tint: explained pixels",
-            false => "white outline: explained pixels",
-        };
-        let violet = (!thin(&self.predicted)).then_some("violet: predicted");
+        let explained =
+            if D == 5 { "outline: explained voxels" } else { "outline: explained pixels" };
+        let mut legend = vec![];
+        if !thin(&self.explained) {
+            legend.push((EXPLAINED, explained));
+        }
+        if !thin(&self.predicted) {
+            legend.push((PREDICTED, "outline: predicted"));
+        }
         let annotated = self.judged.as_ref().map(|judged| &judged.annotated);
-        let annotated = annotated.filter(|mask| !self.mask(mask, Size::InFigure).is_thin());
-        let green = annotated.map(|_| "green: annotated");
-        let words: Vec<&str> = [Some(white), violet, green].into_iter().flatten().collect();
-        words.join(", ")
+        if annotated.is_some_and(|mask| !self.mask(mask, Size::InFigure).is_thin()) {
+            legend.push((ANNOTATED, "outline: annotated"));
+        }
+        legend.extend(of_evidence(show.colormap()));
+        legend
+    }
+
+    /// The same of a figure that shows the prediction, too.
+    pub(crate) fn legend_of_all(&self, show: Show) -> Legend {
+        let mut legend = self.legend(show);
+        if self.judged.is_some() {
+            legend.extend([(HIT, "right"), (MISSED, "missed"), (FALSE_ALARM, "false alarm")]);
+        } else if self.flat_mask(&self.predicted, Size::InFigure).is_thin() {
+            legend.push((PREDICTED, "predicted"));
+        }
+        legend
     }
 
     /// How many times larger than the image a panel is.
@@ -469,37 +390,6 @@ impl<const D: usize> Canvas<D> {
     }
 }
 
-pub(crate) fn title(method: &str) -> &str {
-    match method {
-        "grad-cam" => "Grad-CAM",
-        "hires-cam" => "HiResCAM",
-        "seg-grad-cam" => "Seg-Grad-CAM",
-        "seg-hires-grad-cam" => "Seg-HiRes-Grad-CAM",
-        other => other,
-    }
-}
-
-/// A layer as captions name it: the report has the whole name. It is the end that tells layers apart.
-pub(crate) fn short_layer(name: &str) -> String {
-    const ENDS: [usize; 2] = [8, 24];
-    without_middle(name, ENDS, '…')
-}
-
-/// How much of the score comes through the layer, and how much of the map lies where nothing can
-/// have an influence.
-fn in_words(certificate: &Certificate) -> String {
-    let percent = |part: f64| format!("{:.0} %", (100.0 * part).round() + 0.0);
-    let mut words = vec![];
-    if certificate.score != 0.0 {
-        let share = percent(certificate.exact / certificate.score);
-        words.push(format!("{share} of the score comes through this layer"));
-    }
-    if let Some(impossible) = certificate.impossible {
-        words.push(format!("{} of the map where influence is impossible", percent(impossible)));
-    }
-    words.join("\n")
-}
-
 /// 1 for each pixel with a weight, and 0 for others.
 fn members(weights: Tensor<4>) -> Tensor<4> {
     weights.not_equal_elem(0.0).float()
@@ -528,14 +418,4 @@ pub(crate) fn draw(tensor: &Tensor<4>, window: Option<(f32, f32)>) -> RgbImage {
         let byte = |p: &Plane| ((p.at(y as usize, x as usize) - low) / range * 255.0) as u8;
         Rgb([byte(&planes[0]), byte(&planes[1]), byte(&planes[2])])
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn long_names_of_layers_lose_their_middle() {
-        let short = super::short_layer("/encoder/layer4/layer4.2/conv3/Conv");
-        assert_eq!(short, "/encoder…yer4/layer4.2/conv3/Conv");
-        assert_eq!(super::short_layer("decoder.blocks.3"), "decoder.blocks.3");
-    }
 }

@@ -7,13 +7,14 @@ use segcam::annotations::{Confusion, GroundTruth};
 use segcam::burn::tensor::Tensor;
 use segcam::core::upsample;
 use segcam::models::Placement;
-use segcam::render::{Colormap, Panel};
+use segcam::render::{self, Colormap, Panel};
 use segcam::{CamError, Fusion, Normalize, Observation, guarded};
-use serde::Serialize;
 
-use crate::ask::{Figure, Question, Sets, file_name};
-use crate::canvas::{Canvas, Drawing, Judged, Size, here, short_layer, title};
+use crate::ask::{Figure, Question, file_name};
+use crate::canvas::{Canvas, Judged, Size};
+use crate::drawing::{Drawing, here, short_layer, title};
 use crate::explain::{Answer, Map, is_lost};
+use crate::legend::{Legend, set_in_words};
 use crate::network::Model;
 use crate::overview::Overview;
 use crate::print::Print;
@@ -74,14 +75,6 @@ impl Show {
         match self {
             Self::Signed => Normalize::MaxAbs,
             Self::Positive { normalize, .. } => normalize,
-        }
-    }
-
-    /// What the colours mean.
-    pub(crate) fn legend(self) -> &'static str {
-        match self {
-            Self::Signed => "; orange speaks for the class, blue against it",
-            Self::Positive { .. } => "",
         }
     }
 
@@ -156,10 +149,13 @@ pub fn draw<const D: usize>(
     for (number, Panels { canvas, maps }) in all.into_iter().enumerate() {
         let name = figure_of.file("compare") + &in_batch(number, scene.input);
         let class = scene.model.class_title(figure_of.class);
-        let title = format!("{class}, pixel set {}; {}", figure_of.pixels.name(), canvas.legend());
-        let title = format!("{}: {title}{}", scene.input.short_name(), style.show.legend());
+        let set = set_in_words::<D>(&figure_of.pixels.name(), None);
+        let title = format!("{}: {class}, {set}", scene.input.short_name());
         let rows = in_rows(&canvas, maps, question.methods.len());
-        let files = style.print.files(&name, &title, rows)?;
+        let figure = render::Figure::new(title, rows)
+            .with_legend(canvas.legend_of_all(style.show))
+            .compared();
+        let files = style.print.files(&name, figure)?;
         drawn.figures.extend(files.iter().map(|file| file.name.clone()));
         drawn.files.extend(files);
     }
@@ -259,10 +255,10 @@ fn draw_maps<const D: usize>(
         drawn.planes.extend(canvas.at());
         let number = in_batch(sample, input);
         let title = |report: &MapReport| {
-            let (pixels, set) = (report.pixels[sample], &report.pixel_set);
-            let (image, class) = (input.short_name(), model.class_title(class));
-            format!("{image}: {class}, {pixels} pixels of set {set}")
+            let set = set_in_words::<D>(&report.pixel_set, Some(report.pixels[sample]));
+            format!("{}: {}, {set}", input.short_name(), model.class_title(class))
         };
+        let legend = canvas.legend(style.show);
         let part_of = overview.as_ref().and(answer.figure.part_of.as_ref());
         let made = drawings.par_iter().enumerate().map(|(map, drawing)| {
             let panel = |size| match drawing {
@@ -271,8 +267,9 @@ fn draw_maps<const D: usize>(
             };
             let files = drawing.as_ref().ok().map(|(at, _)| {
                 let name = question.stem(answer.figure, map) + &number;
-                let rows = vec![vec![panel(Size::Alone)]];
-                style.print.files(&name, &title(&drawn.maps[*at]), rows)
+                let alone =
+                    render::Figure::new(title(&drawn.maps[*at]), vec![vec![panel(Size::Alone)]]);
+                style.print.files(&name, alone.with_legend(legend.clone()))
             });
             let small = part_of.map(|_| panel(Size::Small));
             Ok((panel(Size::InFigure), small, files.transpose()?.unwrap_or_default()))
@@ -282,7 +279,8 @@ fn draw_maps<const D: usize>(
         for (map, (panel, small, files)) in made.into_iter().enumerate() {
             panels.push(panel);
             if let (Some(overview), Some(whole), Some(small)) = (&mut overview, part_of, small) {
-                overview.add(scene, question, (answer.figure, whole), (map, &number), small);
+                let part = (answer.figure, whole.as_str());
+                overview.add(scene, question, part, (map, &number), (small, &legend));
             }
             if let Ok((at, _)) = &drawings[map] {
                 // Pictures come before arrays.
@@ -296,7 +294,7 @@ fn draw_maps<const D: usize>(
             let name = answer.figure.file(method) + &number;
             let panel = canvas.map(drawing, Size::Alone);
             let title = format!("{}: {}", input.short_name(), model.class_title(class));
-            let files = style.print.files(&name, &title, vec![vec![panel]])?;
+            let files = style.print.files(&name, render::Figure::new(title, vec![vec![panel]]))?;
             drawn.figures.extend(files.iter().map(|file| file.name.clone()));
             drawn.files.extend(files);
             panels.push(canvas.map(drawing, Size::InFigure));
@@ -342,8 +340,8 @@ fn in_batch<const D: usize>(sample: usize, input: &Input<D>) -> String {
     if input.tensor.dims()[0] > 1 { format!(".{sample}") } else { String::new() }
 }
 
-/// One row for each method and one column for each layer, after columns of what is known of the image;
-/// many layers go on in further rows.
+/// One row for each method and one column for each layer, after columns of what is known of the image,
+/// or below a row of it where that leaves no hole; many layers go on in further rows.
 pub(crate) fn in_rows<const D: usize>(
     canvas: &Canvas<D>,
     panels: Vec<Panel>,
@@ -353,8 +351,9 @@ pub(crate) fn in_rows<const D: usize>(
         1 => vec![canvas.prediction()],
         _ => vec![canvas.plain(), canvas.prediction()],
     };
-    let known: Vec<Panel> = known.into_iter().chain(canvas.seen()).collect();
-    let each = known.len().div_ceil(methods);
+    let known: Vec<Panel> = known.into_iter().chain(canvas.thin()).chain(canvas.seen()).collect();
+    let alone = known.len() > methods && !known.len().is_multiple_of(methods);
+    let each = if alone { 0 } else { known.len().div_ceil(methods) };
     let row = |row: usize| -> Vec<Panel> {
         let known = known.iter().skip(row * each).take(each).cloned();
         let known = known.chain(std::iter::repeat_with(Panel::blank)).take(each);
@@ -365,7 +364,7 @@ pub(crate) fn in_rows<const D: usize>(
     let parts = (0..most.div_ceil(COLUMNS)).flat_map(|part| {
         rows.iter().map(move |row| row.iter().skip(part * COLUMNS).take(COLUMNS).cloned().collect())
     });
-    parts.collect()
+    alone.then(|| known.clone()).into_iter().chain(parts).collect()
 }
 
 /// The arrays of a map that are wanted.
@@ -410,7 +409,7 @@ fn arrays<const D: usize>(
 #[derive(Debug, Default)]
 pub struct Rows {
     rows: Vec<Vec<Panel>>,
-    legend: String,
+    legend: Legend,
 }
 
 impl Rows {
@@ -431,7 +430,7 @@ impl Rows {
             maps.iter_mut().for_each(|map| map.caption = format!("{what}: {}", map.caption));
             let first = if self.rows.is_empty() { canvas.plain() } else { canvas.prediction() };
             maps.insert(0, first);
-            self.legend = canvas.legend() + style.show.legend();
+            self.legend = canvas.legend_of_all(style.show);
             self.rows.push(maps);
         }
         Ok(drawn)
@@ -442,54 +441,9 @@ impl Rows {
     /// # Errors
     /// A picture that is too large.
     pub fn files(&self, name: &str, title: &str, print: &Print) -> Result<Vec<File>> {
-        print.files(name, &format!("{title} {}", self.legend), self.rows.clone())
+        let figure = render::Figure::new(title, self.rows.clone()).with_legend(self.legend.clone());
+        print.files(name, figure.compared())
     }
-}
-
-/// A pixel set in numbers.
-#[derive(Debug, Serialize)]
-pub struct SetReport {
-    /// The set.
-    pub set: String,
-    /// The class asked about.
-    pub class: usize,
-    /// How many pixels it has.
-    pub pixels: usize,
-}
-
-/// Draws pixel sets on the first image of the batch, all in one picture.
-///
-/// # Errors
-/// Sets that make no sense here; an empty one if it is the only one.
-pub fn draw_sets<const D: usize>(
-    scene: Scene<D>,
-    sets: &Sets<D>,
-    colormap: Colormap,
-    print: &Print,
-) -> Result<(Vec<SetReport>, Vec<File>)> {
-    let Scene { seen, model, .. } = scene;
-    let prediction = seen.prediction();
-    let size = if sets.figures.len() > COLUMNS { Size::Small } else { Size::InFigure };
-    let (mut panels, mut rows) = (vec![], vec![]);
-    for Figure { class, pixels: set, .. } in &sets.figures {
-        let weights = here(&guarded(|| set.weights(prediction, *class))?)?;
-        let pixels = weights.clone().not_equal_elem(0.0).int().sum().into_scalar::<i64>() as usize;
-        if pixels == 0 && sets.figures.len() == 1 {
-            seen.target(set, *class)?;
-        }
-        let canvas = Canvas::new(scene, Judged::new(scene, *class)?, *class, &weights, 0)?;
-        let caption = format!("{}\n{pixels} pixels", set.name());
-        panels.push(canvas.set(&weights, colormap, &caption, size));
-        rows.push(SetReport { set: set.name(), class: *class, pixels });
-    }
-    let first = sets.figures.first().map_or(0, |figure| figure.class);
-    let title = match sets.figures.iter().all(|figure| figure.class == first) {
-        true => format!("{}, violet outline: prediction", model.class_title(first)),
-        false => "violet outline: prediction".into(),
-    };
-    let title = if scene.truth.is_some() { title + ", green: annotation" } else { title };
-    let panels: Vec<Vec<Panel>> = panels.chunks(COLUMNS).map(<[Panel]>::to_vec).collect();
-    Ok((rows, print.files("pixels", &title, panels)?))
 }
 
 /// The predicted class of each pixel as `prediction.npy`, on the image's own pixels; 1 or 0 of binary

@@ -4,17 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use image::DynamicImage;
 use segcam::burn::tensor::{Device, Tensor};
 use segcam::models::{
-    Blend, Card, Channels, Network, Prepared, Preprocess, Pretrained, Recipe, WindowRecipe,
+    Card, Channels, Network, Prepared, Preprocess, Pretrained, Recipe, WeightsError, WindowRecipe,
 };
 use segcam::onnx::{OnnxFile, OnnxModel, auto_layers, find_layer};
-use segcam::scans::{Grid, NnUnetConfiguration, NnUnetPlans};
+use segcam::scans::{Grid, NnUnetConfiguration};
 use segcam::windows::Windows;
 use segcam::{CamError, Explainer, Layer, Observation, UnknownName, scans};
 use serde::Serialize;
+
+use crate::sidecars::{external_files, nnunet};
+use crate::windows::{seams, windows};
 
 /// Runs what is generic over the number of dimensions with an opened network's explainer: the one
 /// place where images and volumes part.
@@ -186,19 +189,36 @@ impl Source {
         let (mut model, network) = self.open_whole(device)?;
         let windows = windows(&self.windows, model.card_windows())?;
         model.notes.extend(windows.iter().map(|windows| format!("seen through {windows}")));
+        if let (Name::Known(known), Some(windows)) = (&self.name, &windows) {
+            model.notes.extend(seams(*known, windows));
+        }
         Ok((model, network, windows))
     }
 
     fn open_whole(&self, device: &Device) -> Result<(Model, Network)> {
         match &self.name {
             Name::Known(known) => {
-                let network = known.load(self.weights.as_deref(), device)?;
+                let network = known.load(self.weights.as_deref(), device);
+                let network = network.map_err(|error| self.of_another(*known, error, device))?;
                 Ok((self.known(*known), network))
             }
             Name::Onnx(path) => {
                 let name = || format!("cannot use {}", path.display());
                 self.open_onnx(path, device).with_context(name)
             }
+        }
+    }
+
+    /// Weights that do not fit the network may fit another one.
+    fn of_another(&self, known: Pretrained, error: WeightsError, device: &Device) -> Error {
+        let fits = |other: &Pretrained| other.load(self.weights.as_deref(), device).is_ok();
+        let misfits = matches!(error, WeightsError::Mismatch { .. });
+        match Pretrained::ALL.into_iter().filter(|_| misfits).find(fits) {
+            Some(other) => anyhow!(
+                "{} holds the weights of another network than {known}: did you mean --model {other}?",
+                self.weights.as_deref().unwrap_or(Path::new("")).display()
+            ),
+            None => error.into(),
         }
     }
 
@@ -305,77 +325,6 @@ impl Source {
         let card = Some(path.with_extension("toml")).filter(|card| card.is_file());
         Ok([path.clone()].into_iter().chain(card).chain(elsewhere).collect())
     }
-}
-
-/// What the command line says of windows, and where it says nothing the network's card. `None` without a
-/// size.
-fn windows(asked: &WindowRecipe, card: Option<&WindowRecipe>) -> Result<Option<Windows>> {
-    let none = WindowRecipe::default();
-    let card = card.unwrap_or(&none);
-    let Some(size) = asked.size.clone().or_else(|| card.size.clone()) else {
-        if asked != &none {
-            bail!("windows need a size: give --window, such as 96x96x96");
-        }
-        return Ok(None);
-    };
-    let windows = match asked.blend.or(card.blend).unwrap_or(Blend::Constant) {
-        Blend::NnUnet => Windows::nnunet(size),
-        Blend::Gaussian => Windows::monai(size).gaussian(),
-        _ => Windows::monai(size),
-    };
-    let windows = match asked.overlap.or(card.overlap) {
-        Some(overlap) => windows.with_overlap(overlap),
-        None => windows,
-    };
-    let mirror = asked.mirror.clone().or_else(|| card.mirror.clone());
-    Ok(Some(windows.mirrored(mirror.unwrap_or_default())))
-}
-
-/// What the `plans.json` and `dataset.json` of nnU-Net beside a file say of its classes, its windows and how
-/// it wants scans. `None` if there are none.
-fn nnunet(
-    path: &Path,
-    file: &OnnxFile,
-    card: &mut Card,
-    notes: &mut Vec<String>,
-) -> Result<Option<NnUnetConfiguration>> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    if !folder.join("plans.json").is_file() {
-        return Ok(None);
-    }
-    let plans = NnUnetPlans::open(folder)?;
-    let name = if file.rank() == 4 { "2d" } else { "3d_fullres" };
-    let configuration = plans.configuration(name)?;
-    card.classes = plans.classes().to_vec();
-    card.windows.size = Some(configuration.patch_size().to_vec());
-    card.windows.blend = Some(Blend::NnUnet);
-    notes.push(format!(
-        "prepared and seen as nnU-Net's {name} in plans.json says, without its mirrored passes (--mirror)"
-    ));
-    Ok(Some(configuration))
-}
-
-/// Names of the files in which an ONNX file keeps weights: its entries of key `location`.
-fn external_files(onnx: &[u8]) -> Vec<String> {
-    const KEY: &[u8] = b"\x0a\x08location\x12";
-    let mut files: Vec<String> = vec![];
-    let found = onnx.windows(KEY.len()).enumerate().filter(|(_, window)| *window == KEY);
-    for (at, _) in found {
-        // A varint of one or two bytes, then so many bytes of text.
-        let rest = &onnx[at + KEY.len()..];
-        let (length, text) = match *rest {
-            [low @ 0..0x80, ref text @ ..] => (usize::from(low), text),
-            [low, high @ 0..0x80, ref text @ ..] => {
-                (usize::from(low & 0x7f) | usize::from(high) << 7, text)
-            }
-            _ => continue,
-        };
-        let name = text.get(..length).and_then(|text| std::str::from_utf8(text).ok());
-        files.extend(name.map(String::from));
-    }
-    files.sort();
-    files.dedup();
-    files
 }
 
 impl Model {
@@ -539,18 +488,5 @@ pub fn class_title(class: usize, name: Option<&str>) -> String {
     match name {
         Some(name) => format!("class {class} ({name})"),
         None => format!("class {class}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn weights_that_lie_in_other_files_are_found() {
-        let long = "w".repeat(300);
-        let mut onnx = b"..\x0a\x08location\x12\x08net.data..".to_vec();
-        onnx.extend(b"\x0a\x08location\x12\xac\x02");
-        onnx.extend(long.as_bytes());
-        onnx.extend(b"\x0a\x08location\x12\xffcut off");
-        assert_eq!(super::external_files(&onnx), ["net.data", &long]);
     }
 }

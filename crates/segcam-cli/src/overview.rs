@@ -1,11 +1,12 @@
 //! Overview sheets: all parts of a pixel set side by side.
 
 use anyhow::Result;
-use segcam::render::Panel;
+use segcam::render::{self, Panel};
 
 use crate::ask::{Figure, Question};
-use crate::canvas::{short_layer, title};
 use crate::draw::{COLUMNS, File, Scene};
+use crate::drawing::{short_layer, title};
+use crate::legend::Legend;
 use crate::print::Print;
 
 /// All parts of a set side by side: a sheet for each layer and method.
@@ -18,6 +19,7 @@ pub struct Overview {
 struct Sheet {
     name: String,
     title: String,
+    legend: Legend,
     panels: Vec<Panel>,
 }
 
@@ -32,7 +34,7 @@ impl Overview {
         question: &Question<D>,
         (figure, part_of): (&Figure<D>, &str),
         (map, number): (usize, &str),
-        panel: Panel,
+        (panel, legend): (Panel, &Legend),
     ) {
         let name = format!("overview.{}{part_of}{number}", question.map_file(map));
         let found = self.sheets.iter().position(|sheet| sheet.name == name);
@@ -46,7 +48,7 @@ impl Overview {
                 short_layer(&layer.name)
             );
             let title = format!("{image}: {class}, {}; {map}", figure.asked);
-            self.sheets.push(Sheet { name, title, panels: vec![] });
+            self.sheets.push(Sheet { name, title, legend: legend.clone(), panels: vec![] });
             self.sheets.len() - 1
         });
         let sheet = &mut self.sheets[at];
@@ -66,10 +68,11 @@ impl Overview {
     /// A picture that is too large.
     pub fn files(&self, print: &Print) -> Result<Vec<File>> {
         let mut files = vec![];
-        for Sheet { name, title, panels } in &self.sheets {
+        for Sheet { name, title, legend, panels } in &self.sheets {
             if panels.len() > 1 {
                 let rows = panels.chunks(COLUMNS).map(<[Panel]>::to_vec).collect();
-                files.extend(print.files(name, title, rows)?);
+                let figure = render::Figure::new(title, rows).with_legend(legend.clone());
+                files.extend(print.files(name, figure)?);
             }
         }
         Ok(files)

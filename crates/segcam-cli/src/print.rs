@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use image::DynamicImage;
 use png::{BitDepth, ColorType, Compression, Encoder, Filter, PixelDimensions, Unit};
-use segcam::render::{Figure, Panel};
+use segcam::render::Figure;
 
 use crate::draw::File;
 
@@ -37,15 +37,14 @@ impl Print {
     ///
     /// # Errors
     /// A picture that is too large.
-    pub fn files(&self, name: &str, title: &str, rows: Vec<Vec<Panel>>) -> Result<Vec<File>> {
-        let figure = Figure::new(title, rows);
+    pub fn files(&self, name: &str, figure: Figure) -> Result<Vec<File>> {
         let figure = match self.millimetres {
             Some(millimetres) => figure.with_width(millimetres),
             None => figure,
         };
         let mut files = vec![File {
             name: format!("{name}.png"),
-            bytes: self.png(title, &figure).with_context(|| format!("cannot make {name}.png"))?,
+            bytes: self.png(&figure).with_context(|| format!("cannot make {name}.png"))?,
         }];
         if self.svg {
             files.push(File { name: format!("{name}.svg"), bytes: figure.to_svg().into_bytes() });
@@ -56,8 +55,8 @@ impl Print {
         Ok(files)
     }
 
-    fn png(&self, title: &str, figure: &Figure) -> Result<Vec<u8>> {
-        let about = std::iter::once(("Title", title));
+    fn png(&self, figure: &Figure) -> Result<Vec<u8>> {
+        let about = std::iter::once(("Title", figure.title()));
         let about =
             about.chain(self.about.iter().map(|(word, text)| (word.as_str(), text.as_str())));
         let image = DynamicImage::ImageRgb8(figure.to_image());

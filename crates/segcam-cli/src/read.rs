@@ -146,8 +146,21 @@ fn prepared<const D: usize>(image: &DynamicImage, model: &Model, device: &Device
     let picture = Picture { image: prepared.picture, placement: prepared.placement };
     let grey = "the image is grey: its brightness goes into all three channels";
     let notes = model.image_note.clone().into_iter();
-    let notes = notes.chain(prepared.replicated.then(|| grey.into())).collect();
+    let notes = notes.chain(prepared.replicated.then(|| grey.into()));
+    let notes = notes.chain(resized(prepared.placement)).collect();
     Ok((prepared.input.reshape(shape), Some(picture), notes))
+}
+
+/// What is said of an image that the network sees at another size.
+fn resized(place: Placement) -> Option<String> {
+    let Placement { image: [rows, columns], resized: [height, width], .. } = place;
+    let stretched = (rows * width).abs_diff(columns * height) * 50 > rows * width;
+    let distorted = if stretched { ", which changes its proportions" } else { "" };
+    ([rows, columns] != [height, width]).then(|| {
+        format!(
+            "the image is resized from {rows} × {columns} to {height} × {width} pixels{distorted}"
+        )
+    })
 }
 
 const VOLUMES: &str =

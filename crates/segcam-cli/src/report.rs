@@ -10,6 +10,7 @@ use crate::draw::{Drawn, File, Style};
 use crate::explain::Map;
 use crate::network::Model;
 use crate::read::Input;
+use crate::write::REPORT;
 
 /// `report.json`: every number needed to repeat a run. The schema is in `docs/report.md`.
 #[derive(Debug, Serialize)]
@@ -120,8 +121,8 @@ impl Report {
     /// # Errors
     /// What serde says.
     pub fn file(&mut self) -> Result<File> {
-        self.files.push("report.json".into());
-        Ok(File { name: "report.json".into(), bytes: self.json()?.into_bytes() })
+        self.files.push(REPORT.into());
+        Ok(File { name: REPORT.into(), bytes: self.json()?.into_bytes() })
     }
 
     /// The report as text.

@@ -6,14 +6,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::{Rgb, RgbImage};
 use segcam::annotations::GroundTruth;
 use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::pixels::Word;
 use segcam::render::{Colormap, Plane, overlay};
-use segcam::scans::dicom::{self, DicomScan, DicomSource, DicomWriter};
-use segcam::scans::{Interpolation, NiftiTemplate, Scan, Way};
+use segcam::scans::dicom::{self, DicomError, DicomScan, DicomSource, DicomWriter};
+use segcam::scans::{Interpolation, NiftiTemplate, Scan, ScanError, Way};
 use segcam::{CamError, PixelSet, Prediction};
 use tempfile::tempdir;
 
@@ -116,13 +116,28 @@ struct Found {
 
 fn open(path: &Path) -> Result<Found> {
     if is_dicom(path) {
-        let DicomScan { scan, window, inverted, notes, source } = dicom::open(path)?;
+        let found = dicom::open(path).map_err(|error| match error {
+            ScanError::Dicom(DicomError::Nothing { .. }) if path.is_dir() && has_pictures(path) => anyhow!(
+                "it is a folder of pictures without DICOM slices: give one of them, or explain all with \
+                 `segcam batch --input {}`",
+                path.display()
+            ),
+            error => error.into(),
+        });
+        let DicomScan { scan, window, inverted, notes, source } = found?;
         let window = window.map(|(centre, width)| (centre - width / 2.0, centre + width / 2.0));
         let window = window.map(|(low, high)| (low as f32, high as f32));
         let dicom = Some(DicomInput { source, window, inverted });
         return Ok(Found { scan, dicom, notes });
     }
     Ok(Found { scan: Scan::open(path)?, dicom: None, notes: vec![] })
+}
+
+fn has_pictures(folder: &Path) -> bool {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    files
+        .map(|file| file.path())
+        .any(|file| ends_in(&file, &[".png", ".jpg", ".jpeg", ".tif", ".tiff"]))
 }
 
 impl ScanInput {
@@ -226,14 +241,14 @@ impl ScanInput {
     }
 
     /// The word for voxels around a place in millimetres.
-    pub(crate) fn sphere<const D: usize>(scan: Option<&Arc<Self>>) -> Word<D> {
+    pub fn sphere<const D: usize>(scan: Option<&Arc<Self>>) -> Word<D> {
         let scan = scan.cloned();
         Word::new(
             "sphere:x,y,z,r",
             "within r mm of a place in a scan (right, anterior, superior)",
             move |reader| {
                 let Some(scan) = scan.clone() else {
-                    let wanted = "another set: millimetres need a scan, see docs/scans.md";
+                    let wanted = "millimetres need a scan, see docs/scans.md";
                     return Err(reader.fail_without("scan", wanted));
                 };
                 let mut numbers = [0.0; 4];
@@ -248,13 +263,29 @@ impl ScanInput {
         )
     }
 
-    /// An annotation of the scan at the size of the network's input.
+    /// An annotation of the scan at the size of the network's input. On another grid it is resampled, by
+    /// nearest voxel, if that is wanted.
     ///
     /// # Errors
     /// Files that are no scan, hold no labels, or lie on another grid.
-    pub(crate) fn annotation(&self, path: &Path, size: &[usize]) -> Result<GroundTruth> {
-        let annotation = open(path)?.scan;
+    pub(crate) fn annotation(
+        &self,
+        path: &Path,
+        size: &[usize],
+        resample: bool,
+    ) -> Result<GroundTruth> {
+        let mut annotation = open(path)?.scan;
         let _whole_numbers = annotation.labels()?;
+        if resample {
+            let labelled = |scan: &Scan| scan.values().iter().any(|label| *label != 0.0);
+            let there =
+                annotation.resampled(self.way.original().clone(), Interpolation::Nearest, 0.0)?;
+            ensure!(
+                labelled(&there) || !labelled(&annotation),
+                "nothing of the annotation lies within the scan: are they of one patient and one space?"
+            );
+            annotation = there;
+        }
         let there = self.way.forth(&annotation)?;
         let labels: Vec<u32> = there.into_iter().map(|label| label as u32).collect();
         Ok(GroundTruth::from_labels(labels, size)?)

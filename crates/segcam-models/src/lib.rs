@@ -21,6 +21,8 @@ mod weights;
 
 pub use card::{Blend, Card, CardError, WindowRecipe};
 pub use espnet::{EspNet, EspNetConfig};
+/// The crate whose pictures are prepared here.
+pub use image;
 pub use meshnet::{MeshNet, MeshNetConfig};
 #[cfg(feature = "pretrained")]
 pub use phantom::Phantom;

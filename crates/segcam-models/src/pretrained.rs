@@ -266,6 +266,12 @@ impl Pretrained {
         }
     }
 
+    /// How many voxels around each one a network looks at that was trained on whole volumes: through windows
+    /// it sees less, wherever they end.
+    pub fn margin(self) -> Option<usize> {
+        (self == Self::MeshNet).then(|| MeshNetConfig::new().dilations.iter().sum())
+    }
+
     /// The layers to look at first: the bottleneck and the last block before the output.
     pub fn default_layers(self) -> [&'static str; 2] {
         match self {
@@ -308,6 +314,11 @@ mod tests {
 
     use super::*;
     use crate::Phantom;
+
+    #[test]
+    fn meshnet_looks_as_far_as_its_convolutions_reach() {
+        assert_eq!(Pretrained::MeshNet.margin(), Some(46));
+    }
 
     #[test]
     fn the_network_for_lesions_brings_weights_that_find_one() {

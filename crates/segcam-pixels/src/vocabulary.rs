@@ -141,7 +141,12 @@ impl<const D: usize> Vocabulary<D> {
 
 /// A text that is no pixel set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("column {column} of pixel set `{}`: expected {wanted}", Excerpt(.text, *.column))]
+#[error(
+    "column {column} of pixel set `{}`: {}{wanted}{}",
+    Excerpt(.text, *.column),
+    if .missing.is_some() { "" } else { "expected " },
+    Form(*.form, .missing.is_some())
+)]
 #[non_exhaustive]
 pub struct SpecError {
     /// The whole text.
@@ -152,6 +157,20 @@ pub struct SpecError {
     pub wanted: String,
     /// What the vocabulary was made without, if that is why: `annotation`.
     pub missing: Option<&'static str>,
+    /// How the word is written in which it went wrong: `dilate(set,r)`.
+    pub form: Option<&'static str>,
+}
+
+/// How a word is written, if more than the word is to be written and nothing else is missing.
+struct Form(Option<&'static str>, bool);
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.filter(|form| form.contains(['(', ':']) && !self.1) {
+            Some(form) => write!(f, ", as in {form}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The text, or of a long one what lies around the column.
@@ -355,7 +374,7 @@ impl<'a, const D: usize> Reader<'a, D> {
     pub fn fail(&self, wanted: impl ToString) -> SpecError {
         let column = self.text[..self.at].chars().count() + 1;
         let (text, wanted) = (self.text.to_string(), wanted.to_string());
-        SpecError { text, column, wanted, missing: None }
+        SpecError { text, column, wanted, missing: None, form: None }
     }
 
     /// An error at this place: the word needs what the vocabulary was made without, such as
@@ -425,7 +444,8 @@ impl<'a, const D: usize> Reader<'a, D> {
             }));
         };
         let outer = std::mem::take(&mut self.of_parts);
-        let set = (known.read)(self)?;
+        let set = (known.read)(self)
+            .map_err(|error| SpecError { form: error.form.or(Some(known.form)), ..error })?;
         let of_parts = known.of_parts | std::mem::replace(&mut self.of_parts, outer);
         Ok((set, of_parts))
     }

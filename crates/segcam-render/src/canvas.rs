@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::figure;
+use crate::sheet;
 use crate::text::{self, font};
 
 const INK: RGBColor = RGBColor(25, 25, 30);
@@ -187,7 +187,7 @@ impl Text {
         if self.upward {
             let paper = Rgb([255, 255, 255]);
             let mut line = RgbImage::from_pixel(width as u32 + 2, self.size as u32 + 4, paper);
-            text::write(&mut line, (0, 0), size, &font, figure::INK, &self.text);
+            text::write(&mut line, (0, 0), size, &font, sheet::INK, &self.text);
             let line = imageops::rotate270(&line);
             imageops::replace(image, &line, (x - self.size / 2).into(), y.into());
             return;
@@ -198,7 +198,7 @@ impl Text {
             HPos::Right => x - width,
         };
         let corner = (left as u32, (y - self.size / 2) as u32);
-        text::write(image, corner, size, &font, figure::INK, &self.text);
+        text::write(image, corner, size, &font, sheet::INK, &self.text);
     }
 
     /// For SVG, whose viewer has a font of its own.

@@ -4,7 +4,7 @@ use image::RgbImage;
 use plotters::style::text_anchor::HPos;
 
 use crate::canvas::{Canvas, Spot, widest};
-use crate::figure::wrapped;
+use crate::sheet::wrapped;
 use crate::text::font;
 
 const TEXT: i32 = 32;

@@ -1,7 +1,6 @@
-use std::borrow::Cow;
 use std::io::Cursor;
 
-use ab_glyph::{Font, FontRef, ScaleFont};
+use ab_glyph::{Font, ScaleFont};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{ImageFormat, Rgb, RgbImage, imageops};
 use svg::Document;
@@ -9,19 +8,8 @@ use svg::node::element::{Image, Rectangle};
 
 use crate::Colormap;
 use crate::pdf;
+use crate::sheet::{INK, PAPER, Sheet, TEXT};
 use crate::text::{self, font};
-
-pub(crate) const INK: Rgb<u8> = Rgb([25, 25, 30]);
-const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
-const MARGIN: u32 = 16;
-const TEXT: f32 = 20.0;
-const TITLE: f32 = 28.0;
-const LINE: u32 = 24;
-const BAR_WIDTH: u32 = 14;
-/// The narrowest panel.
-const WORDS: u32 = 220;
-/// Room for a colour bar and its numbers at the right of a panel.
-const BAR_ROOM: u32 = 96;
 
 /// A colour bar with the real scale of a map.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,8 +58,10 @@ impl Panel {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Figure {
-    title: String,
+    pub(crate) title: String,
+    pub(crate) legend: Vec<(Rgb<u8>, String)>,
     rows: Vec<Vec<Panel>>,
+    compared: bool,
     millimetres: Option<f64>,
 }
 
@@ -84,7 +74,27 @@ const LARGEST: f32 = 4.0;
 impl Figure {
     /// A figure for screens: a pixel of a panel is a pixel of the figure.
     pub fn new(title: impl Into<String>, rows: Vec<Vec<Panel>>) -> Self {
-        Self { title: title.into(), rows, millimetres: None }
+        Self { title: title.into(), legend: vec![], rows, compared: false, millimetres: None }
+    }
+
+    /// Says below the title what colours mean: each with its words.
+    pub fn with_legend<W: Into<String>>(
+        self,
+        legend: impl IntoIterator<Item = (Rgb<u8>, W)>,
+    ) -> Self {
+        let legend = legend.into_iter().map(|(color, words)| (color, words.into()));
+        Self { legend: legend.collect(), ..self }
+    }
+
+    /// Rows are to be compared panel by panel: where they are too long for the paper, what is in one column
+    /// stays side by side. Otherwise panels follow each other as words do.
+    pub fn compared(self) -> Self {
+        Self { compared: true, ..self }
+    }
+
+    /// The text above all panels.
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
     /// For print at this width, in millimetres: no letter is smaller than 7 points there, and rows are
@@ -169,7 +179,7 @@ impl Figure {
 
     fn sheet(&self) -> Sheet<'_> {
         let most = self.rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
-        let of = |columns, scale| Sheet::new(&self.title, &self.in_columns(columns), scale);
+        let of = |columns, scale| Sheet::new(self, &self.in_columns(columns), scale);
         let Some(points) = self.millimetres.map(|width| width * POINTS_PER_MILLIMETRE) else {
             return of(most, 1.0);
         };
@@ -187,15 +197,28 @@ impl Figure {
         of(1, LARGEST)
     }
 
-    /// The rows, each broken after so many panels: first the beginnings of all, then what follows.
+    /// The rows, broken after so many panels.
     fn in_columns(&self, columns: usize) -> Vec<Vec<&Panel>> {
-        let most = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let part = |start: usize| {
-            let parts = self.rows.iter().map(move |row| row.iter().skip(start).take(columns));
-            parts.map(Iterator::collect).filter(|part: &Vec<_>| !part.is_empty())
-        };
-        (0..most).step_by(columns).flat_map(part).collect()
+        if self.rows.iter().all(|row| row.len() <= columns) {
+            return self.rows.iter().map(|row| row.iter().collect()).collect();
+        }
+        let kept = |panel: &&Panel| !panel.image.is_empty();
+        if !self.compared {
+            return chunks(self.rows.iter().flatten().filter(kept).collect(), columns);
+        }
+        let blocks = self.rows.chunk_by(|one, other| one.len() == other.len());
+        let broken = blocks.flat_map(|block| {
+            let across = (0..block[0].len()).flat_map(|at| block.iter().map(move |row| &row[at]));
+            // What belongs together is not torn apart if it fits.
+            let whole = columns - columns % block.len();
+            chunks(across.filter(kept).collect(), if whole > 0 { whole } else { columns })
+        });
+        broken.collect()
     }
+}
+
+fn chunks(panels: Vec<&Panel>, columns: usize) -> Vec<Vec<&Panel>> {
+    panels.chunks(columns).map(<[&Panel]>::to_vec).collect()
 }
 
 /// The figure of some panels as a picture for screens: see [`Figure`].
@@ -207,117 +230,6 @@ fn data_url(picture: &RgbImage) -> String {
     let mut bytes = Cursor::new(vec![]);
     picture.write_to(&mut bytes, ImageFormat::Png).expect("writing in memory");
     format!("data:image/png;base64,{}", STANDARD.encode(bytes.into_inner()))
-}
-
-/// Everything in its place.
-pub(crate) struct Sheet<'a> {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    /// How much larger letters and gaps are than on a screen.
-    scale: f32,
-    /// Each with its left and its top.
-    pub(crate) pictures: Vec<(u32, u32, Cow<'a, RgbImage>)>,
-    /// Lines of text: left and top, size, words.
-    pub(crate) texts: Vec<((u32, u32), f32, String)>,
-}
-
-impl<'a> Sheet<'a> {
-    fn new(title: &str, rows: &[Vec<&'a Panel>], scale: f32) -> Self {
-        let mut sheet = Self { width: 0, height: 0, scale, pictures: vec![], texts: vec![] };
-        let margin = sheet.scaled(MARGIN);
-        let widest = |column: usize| {
-            let panels = rows.iter().filter_map(|row| row.get(column));
-            panels.map(|panel| sheet.panel_width(panel)).max().unwrap_or(0)
-        };
-        let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let columns: Vec<u32> = (0..count).map(widest).collect();
-        let inner = columns.iter().map(|width| width + margin).sum::<u32>().saturating_sub(margin);
-        let mut top = sheet.lines((margin, margin), inner, TITLE, LINE + 10, title);
-        for row in rows {
-            let mut left = margin;
-            let mut bottom = top;
-            for (panel, room) in row.iter().zip(&columns) {
-                bottom = bottom.max(sheet.panel(panel, (left, top), *room));
-                left += room + margin;
-            }
-            top = bottom + margin;
-        }
-        Self { width: inner + 2 * margin, height: top, ..sheet }
-    }
-
-    fn scaled(&self, size: u32) -> u32 {
-        (size as f32 * self.scale).round() as u32
-    }
-
-    /// Picture and colour bar, but wide enough for words.
-    fn panel_width(&self, panel: &Panel) -> u32 {
-        let bar = if panel.bar.is_some() { self.scaled(BAR_ROOM) } else { 0 };
-        (panel.image.width() + bar).max(self.scaled(WORDS))
-    }
-
-    /// Puts a panel in its place, and returns the y below it.
-    fn panel(&mut self, panel: &'a Panel, (left, top): (u32, u32), room: u32) -> u32 {
-        let image = &panel.image;
-        // A place that stays empty is no picture.
-        if !image.is_empty() {
-            self.pictures.push((left, top, Cow::Borrowed(image)));
-        }
-        let mut height = image.height();
-        if let Some(bar) = &panel.bar {
-            self.bar(bar, (left + image.width() + self.scaled(8), top), height);
-            // A colour bar needs a line of text even where the picture is flatter.
-            height = height.max(self.scaled(LINE));
-        }
-        let mut below = top + height + self.scaled(6);
-        for line in panel.caption.lines() {
-            below = self.lines((left, below), room, TEXT, LINE, line);
-        }
-        below
-    }
-
-    fn bar(&mut self, bar: &Bar, (left, top): (u32, u32), height: u32) {
-        self.pictures.push((left, top, Cow::Owned(bar.picture(self.scaled(BAR_WIDTH), height))));
-        let (text, line) = (left + self.scaled(BAR_WIDTH + 5), self.scaled(LINE));
-        let mut number = |y: u32, value: f64| {
-            self.texts.push(((text, y), TEXT * self.scale, short_number(value)));
-        };
-        number(top, bar.high);
-        if height > 4 * line {
-            number(top + height / 2 - line / 2, (bar.low + bar.high) / 2.0);
-        }
-        if height > 2 * line {
-            number(top + height - line, bar.low);
-        }
-    }
-
-    /// Writes a text in as many lines as it needs, and returns the y below them.
-    fn lines(
-        &mut self,
-        (left, top): (u32, u32),
-        room: u32,
-        size: f32,
-        height: u32,
-        text: &str,
-    ) -> u32 {
-        let (size, height) = (size * self.scale, self.scaled(height));
-        let mut below = top;
-        for line in wrapped(text, room, size, &font()) {
-            self.texts.push(((left, below), size, line));
-            below += height;
-        }
-        below
-    }
-}
-
-impl Bar {
-    fn picture(&self, width: u32, height: u32) -> RgbImage {
-        let share = |y: u32| 1.0 - y as f32 / height.saturating_sub(1).max(1) as f32;
-        let colors = self.colormap.colors((0..height).map(share));
-        RgbImage::from_fn(width, height, |x, y| {
-            let frame = x == 0 || x + 1 == width || y == 0 || y + 1 == height;
-            if frame { INK } else { colors[y as usize] }
-        })
-    }
 }
 
 /// A number as captions and colour bars write it: three digits, with an exponent only where that is
@@ -338,55 +250,16 @@ pub fn short_number(value: f64) -> String {
     }
 }
 
-/// Breaks a line between words so that each part fits into `room` pixels; a word that is longer
-/// breaks where it has to.
-pub(crate) fn wrapped(line: &str, room: u32, size: f32, font: &FontRef) -> Vec<String> {
-    let fits = |text: &str| text::width(text, size, font) <= room;
-    let mut lines = vec![];
-    let mut last = String::new();
-    for word in line.split_whitespace() {
-        if !last.is_empty() {
-            let longer = format!("{last} {word}");
-            if fits(&longer) {
-                last = longer;
-                continue;
-            }
-            lines.push(std::mem::take(&mut last));
-        }
-        for letter in word.chars() {
-            let longer = format!("{last}{letter}");
-            if last.is_empty() || fits(&longer) {
-                last = longer;
-            } else {
-                lines.push(std::mem::replace(&mut last, letter.to_string()));
-            }
-        }
-    }
-    lines.push(last);
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sheet::{BAR_WIDTH, MARGIN, WORDS};
 
     #[test]
     fn numbers_have_three_digits() {
         let texts: Vec<String> =
             [0.0, 1.0, 12.345, 0.012_345, 99_999.0, 1e6, -3e-7].map(short_number).into();
         assert_eq!(texts, ["0", "1.00", "12.3", "0.0123", "99999", "1.0e6", "-3.0e-7"]);
-    }
-
-    #[test]
-    fn lines_break_between_words_and_in_words_that_are_too_long() {
-        let font = font();
-        let wrapped = |line| wrapped(line, 90, TEXT, &font);
-        assert_eq!(wrapped("one two three"), ["one two", "three"]);
-        let long = wrapped("a 20,128;230,40;200,220 b");
-        assert_eq!(long.concat().replace(' ', ""), "a20,128;230,40;200,220b");
-        let width = |line: &String| text::width(line, TEXT, &font);
-        assert!(long.len() > 2 && long.iter().all(|line| width(line) <= 90), "{long:?}");
-        assert_eq!(wrapped(""), [""]);
     }
 
     #[test]
@@ -408,6 +281,52 @@ mod tests {
         assert_eq!(figure.to_svg().matches("<image").count(), 3);
         assert!(figure.to_pdf().len() > 1000);
         assert_eq!(figure.to_image().width(), 2 * WORDS + 3 * MARGIN);
+    }
+
+    fn numbered(number: u8) -> Panel {
+        let image = RgbImage::from_pixel(512, 300, Rgb([number; 3]));
+        Panel { image, caption: number.to_string(), bar: None }
+    }
+
+    fn numbers(rows: &[Vec<&Panel>]) -> Vec<Vec<u8>> {
+        let number = |panel: &&Panel| panel.image.get_pixel(0, 0).0[0];
+        rows.iter().map(|row| row.iter().map(number).collect()).collect()
+    }
+
+    #[test]
+    fn broken_rows_leave_no_holes() {
+        let row = |numbers: &[u8]| numbers.iter().map(|number| numbered(*number)).collect();
+        let figure = Figure::new("", vec![row(&[1, 2, 3]), row(&[4, 5, 6])]);
+        assert_eq!(numbers(&figure.in_columns(3)), [[1, 2, 3], [4, 5, 6]]);
+        assert_eq!(numbers(&figure.in_columns(2)), [[1, 2], [3, 4], [5, 6]]);
+        let figure = figure.compared();
+        assert_eq!(numbers(&figure.in_columns(2)), [[1, 4], [2, 5], [3, 6]]);
+        assert_eq!(numbers(&figure.in_columns(1)), [[1], [4], [2], [5], [3], [6]]);
+        let known = Figure::new("", vec![row(&[9, 8, 7]), row(&[1, 2]), row(&[3, 4])]).compared();
+        assert_eq!(numbers(&known.in_columns(2)), [vec![9, 8], vec![7], vec![1, 3], vec![2, 4]]);
+        let blank = vec![vec![numbered(1), Panel::blank(), numbered(2)]];
+        assert_eq!(numbers(&Figure::new("", blank).in_columns(2)), [[1, 2]]);
+    }
+
+    #[test]
+    fn a_legend_shows_its_colours_and_stays_on_the_paper() {
+        let orange = Rgb([230, 120, 10]);
+        let figure = Figure::new("Why?", vec![vec![numbered(9)]]).with_legend([
+            (orange, "for the class"),
+            (
+                Rgb([1, 2, 3]),
+                "against it, and many more words than fit into a line beside the other",
+            ),
+        ]);
+        let image = figure.to_image();
+        let inside = (BAR_WIDTH - 2).pow(2) as usize;
+        assert_eq!(image.pixels().filter(|pixel| **pixel == orange).count(), inside);
+        let sheet = figure.sheet();
+        let right = |((left, _), size, line): &((u32, u32), f32, String)| {
+            left + text::width(line, *size, &font())
+        };
+        assert!(sheet.texts.iter().map(right).all(|right| right <= sheet.width));
+        assert!(figure.to_svg().contains("for the class"));
     }
 
     /// At 85 mm a point of the smallest letters is not smaller than on any other paper.

@@ -25,6 +25,7 @@ mod overlay;
 mod pdf;
 mod picture;
 mod plane;
+mod sheet;
 mod text;
 
 pub use chart::{Chart, Point, Series, charts, charts_svg};

@@ -12,7 +12,7 @@ use pdf_writer::types::{CidFontType, FontFlags, SystemInfo, UnicodeCmap};
 use pdf_writer::{Content, Filter, Name, Pdf, Rect, Ref, Str, TextStr};
 use subsetter::{GlyphRemapper, subset};
 
-use crate::figure::{INK, Sheet};
+use crate::sheet::{INK, Sheet};
 use crate::text::{self, FONT, font};
 
 /// What the page calls its font.

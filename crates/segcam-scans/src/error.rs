@@ -38,10 +38,11 @@ pub enum ScanError {
         /// What would work.
         wanted: String,
     },
-    /// An annotation that does not lie on its scan.
+    /// An annotation that does not lie on its scan; `annotation.resampled(scan.grid().clone(),
+    /// Interpolation::Nearest, 0.0)` does.
     #[error(
-        "the annotation has {}, the scan has {}: resample it onto the scan first, with \
-         annotation.resampled(scan.grid().clone(), Interpolation::Nearest, 0.0)",
+        "the annotation has {}, the scan has {}: what lies in the same space can be resampled onto the scan, \
+         by nearest voxel",
         words(given),
         words(wanted)
     )]
@@ -54,9 +55,12 @@ pub enum ScanError {
 }
 
 fn words(grid: &Grid) -> String {
-    let (size, spacing, first) = (grid.size(), grid.spacing(), grid.world([0.0; 3]));
+    let joined =
+        |numbers: [f64; 3], by: &str| numbers.map(|number| format!("{number:.2}")).join(by);
+    let size = grid.size().map(|side| side.to_string()).join(" × ");
+    let (spacing, first) = (joined(grid.spacing(), " × "), joined(grid.world([0.0; 3]), ", "));
     let orientation = grid.orientation();
-    format!("{size:?} voxels of {spacing:?} mm, {orientation}, the first at {first:?} mm")
+    format!("{size} voxels of {spacing} mm, {orientation}, the first at {first} mm")
 }
 
 impl ScanError {

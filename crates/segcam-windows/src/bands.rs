@@ -11,7 +11,8 @@ use segcam_core::{
 
 use crate::canvas::Canvas;
 use crate::engine::{Blended, WindowEngine, host};
-use crate::maps::{Gathering, Map, Means};
+use crate::maps::{Gathering, Map};
+use crate::means::Means;
 use crate::part::Part;
 use crate::pass::WindowPass;
 use crate::sweep::{Score, Sweep, Tally};
@@ -296,7 +297,8 @@ impl Bands<'_> {
             let found: HashMap<&str, Tensor<4>> = layers.iter().copied().zip(found).collect();
             for (at, map) in &mut maps {
                 let (Asked { method, layer, .. }, tally) = (asked[*at], &added_up.tallies[*at]);
-                let (raw, magnitudes) = self.weighted(method, found[layer].clone(), &tally.means);
+                let windows = self.steps() * self.parts.len();
+                let (raw, magnitudes) = tally.means.weight(method, found[layer].clone(), windows);
                 map.reached = tally.reached;
                 map.add_raw(&[part], raw, Some(magnitudes))?;
             }
@@ -304,28 +306,6 @@ impl Bands<'_> {
         }
         let rows = self.gathered(maps, sweep)?;
         Ok(Some(self.finish(numbers, rows, sweep)))
-    }
-
-    /// The map that a method makes of mean gradients, and of absolute values.
-    fn weighted(
-        &self,
-        method: &dyn CamMethod<4>,
-        activations: Tensor<4>,
-        means: &Means,
-    ) -> (Tensor<4>, Tensor<4>) {
-        let Means { cells, sums, magnitudes } = means;
-        let cells = (cells * self.steps() * self.parts.len()).max(1) as f64;
-        let dims = activations.dims();
-        let means = |sums: &[f64]| {
-            let mut means: Vec<f32> = sums.iter().map(|sum| (sum / cells) as f32).collect();
-            means.resize(dims[1], 0.0);
-            let means = TensorData::new(means, [1, dims[1], 1, 1]);
-            Tensor::<4>::from_data(means, &activations.device())
-                .cast(activations.dtype())
-                .expand(dims)
-        };
-        let (mean, magnitude) = (means(sums), means(magnitudes));
-        (method.combine(activations.clone(), mean), method.combine(activations.abs(), magnitude))
     }
 
     /// The rows of the next row of windows.

@@ -44,6 +44,7 @@ mod bands;
 mod canvas;
 mod engine;
 mod maps;
+mod means;
 mod part;
 mod pass;
 mod sweep;

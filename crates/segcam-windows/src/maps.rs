@@ -8,6 +8,7 @@ use segcam_core::{
 
 use crate::canvas::Canvas;
 use crate::engine::host;
+use crate::means::Means;
 use crate::part::Part;
 use crate::pass::WindowPass;
 
@@ -30,18 +31,49 @@ impl<const D: usize> Mapper<D> for WindowPass<D> {
             if maps.iter().all(|map| map.failed.is_some()) {
                 break;
             }
-            let step = step(done, self.parts.len());
+            let sweeps = 1 + usize::from(maps.iter().any(Map::is_averaged));
+            let step = step(done, sweeps * self.parts.len());
             if let Err(error) =
                 step.and_then(|()| self.add_part(part, &walks, &mut maps, |_, _, _| Ok(())))
             {
                 maps.iter_mut().for_each(|map| map.fail(&error));
             }
         }
+        if let Err(error) = self.add_averaged(&mut maps, step) {
+            maps.iter_mut().filter(|map| map.is_averaged()).for_each(|map| map.fail(&error));
+        }
         maps.into_iter().map(|map| map.finish(self)).collect()
     }
 }
 
 impl<const D: usize> WindowPass<D> {
+    /// The maps of methods whose mean gradients are known, now that all parts were asked: one more forward
+    /// pass of each.
+    fn add_averaged(
+        &self,
+        maps: &mut [Map<D>],
+        step: &mut dyn FnMut(usize, usize) -> Result<(), CamError>,
+    ) -> Result<(), CamError> {
+        let mut averaged: Vec<&mut Map<D>> =
+            maps.iter_mut().filter(|map| map.reached && map.is_averaged()).collect();
+        if averaged.is_empty() {
+            return Ok(());
+        }
+        let mut layers: Vec<&str> = averaged.iter().map(|map| map.layer).collect();
+        layers.sort_unstable();
+        layers.dedup();
+        for (done, part) in self.parts.iter().enumerate() {
+            step(self.parts.len() + done, 2 * self.parts.len())?;
+            let found = self.observe(part)?.1.activations(&layers)?;
+            for (layer, activations) in layers.iter().zip(found) {
+                for map in averaged.iter_mut().filter(|map| map.layer == *layer) {
+                    map.add_weighted(part, activations.clone(), self.parts.len())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What a part adds to each map: one forward pass, and one walk for each target that asks about its
     /// pixels. `scored` gets the number of each of these targets, its question and the answer.
     pub(crate) fn add_part(
@@ -95,50 +127,12 @@ pub(crate) enum Gathering<const D: usize> {
     Average(Means),
 }
 
-/// Sums of gradients over the cells of a layer.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Means {
-    /// Number of cells in a window.
-    pub(crate) cells: usize,
-    /// Of each channel.
-    pub(crate) sums: Vec<f64>,
-    /// The same of absolute values.
-    pub(crate) magnitudes: Vec<f64>,
-}
-
-impl Means {
-    /// Adds those of other windows.
-    pub(crate) fn join(&mut self, others: &Self) {
-        self.cells = self.cells.max(others.cells);
-        for (sums, others) in
-            [(&mut self.sums, &others.sums), (&mut self.magnitudes, &others.magnitudes)]
-        {
-            sums.resize(sums.len().max(others.len()), 0.0);
-            sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
-        }
-    }
-
-    fn add<const D: usize>(&mut self, gradients: &Tensor<D>) -> Result<(), CamError> {
-        let dims = gradients.dims();
-        self.cells = dims[2..].iter().product();
-        self.sums.resize(dims[1], 0.0);
-        self.magnitudes.resize(dims[1], 0.0);
-        let values = host(gradients.clone())?;
-        let sums = self.sums.iter_mut().zip(&mut self.magnitudes);
-        for ((sum, magnitude), channel) in sums.zip(values.chunks(self.cells)) {
-            *sum += channel.iter().map(|value| f64::from(*value)).sum::<f64>();
-            *magnitude += channel.iter().map(|value| f64::from(value.abs())).sum::<f64>();
-        }
-        Ok(())
-    }
-}
-
 /// A map that is being put together.
 pub(crate) struct Map<'a, const D: usize> {
     method: &'a dyn CamMethod<D>,
     layer: &'a str,
     gathering: Gathering<D>,
-    /// How many values of the layer and its gradients may be held.
+    /// How many values of the layer may be held of each part.
     room: usize,
     /// Whether the layer was met on any walk.
     pub(crate) reached: bool,
@@ -172,7 +166,7 @@ impl<'a, const D: usize> Map<'a, D> {
             method,
             layer,
             gathering,
-            room: pass.windows.memory / size_of::<f32>() / 4,
+            room: pass.windows.memory / size_of::<f32>() / 4 / pass.parts.len().max(1),
             reached: false,
             canvas: Canvas::zeros(shape),
             total: vec![0.0; images],
@@ -184,6 +178,11 @@ impl<'a, const D: usize> Map<'a, D> {
     /// Whether parts that are not asked about count, too.
     fn needs_all(&self) -> bool {
         self.failed.is_none() && matches!(self.gathering, Gathering::Join(_))
+    }
+
+    /// Whether gradients are added up, to be averaged.
+    fn is_averaged(&self) -> bool {
+        self.failed.is_none() && matches!(self.gathering, Gathering::Average(_))
     }
 
     /// What a walk through a part found at the layer.
@@ -206,12 +205,19 @@ impl<'a, const D: usize> Map<'a, D> {
         if self.failed.is_some() {
             return;
         }
+        let fits = found.activations.shape().num_elements() <= self.room;
+        if self.needs_all() && !fits {
+            // Means take no room, but another sweep.
+            if !self.method.averages_gradients() {
+                self.fail(&self.too_large());
+                return;
+            }
+            self.gathering = Gathering::Average(Means::default());
+        }
         let met = match &mut self.gathering {
             Gathering::Join(all) => {
-                let held = found.activations.shape().num_elements() * (all.len() + 1);
-                let fits = held <= self.room;
                 all.push((part.clone(), found.clone()));
-                if fits { Ok(()) } else { Err(self.too_large()) }
+                Ok(())
             }
             Gathering::Sum => self.add(&[part], found),
             Gathering::Average(means) => means.add(&found.gradients),
@@ -222,9 +228,9 @@ impl<'a, const D: usize> Map<'a, D> {
     }
 
     fn too_large(&self) -> CamError {
-        let instead = "it averages over the layer in all windows at once, which takes more memory than \
-                       Windows::with_memory allows. Allow more, choose a deeper layer, average in each \
-                       window by itself (Windows::averaging_each), or take seg-hires-grad-cam";
+        let instead = "it takes the layer in all windows at once, for which there is too little memory. \
+                       Choose a deeper layer, or take seg-grad-cam or seg-hires-grad-cam, which need \
+                       one window at a time";
         WindowPass::<D>::unanswerable(self.method.name(), self.layer, instead)
     }
 
@@ -257,6 +263,18 @@ impl<'a, const D: usize> Map<'a, D> {
             self.canvas.add(&part.place, &host(part.flipped(map))?, None);
         }
         Ok(())
+    }
+
+    /// The map of a part, by the gradients that were added up over so many.
+    fn add_weighted(
+        &mut self,
+        part: &Part,
+        activations: Tensor<D>,
+        parts: usize,
+    ) -> Result<(), CamError> {
+        let Gathering::Average(means) = &self.gathering else { return Ok(()) };
+        let (raw, magnitudes) = means.weight(self.method, activations, parts);
+        self.add_raw(&[part], raw, Some(magnitudes))
     }
 
     fn fail(&mut self, error: &CamError) {

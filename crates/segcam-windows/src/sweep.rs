@@ -1,4 +1,4 @@
-use crate::maps::Means;
+use crate::means::Means;
 
 /// How far one sweep over all rows of windows has come: the rows that later windows will add to, and
 /// what was added up. As bytes it can be kept and gone on with.

@@ -166,7 +166,9 @@ impl Windows {
     }
 
     /// About so many bytes may be taken for maps that are put together at the same time, 2 GiB unless it
-    /// is said. Where one map needs more, it gets it.
+    /// is said. Where one map needs more, it gets it. The layers of all windows are held together only where
+    /// that fits: otherwise Seg-Grad-CAM and Grad-CAM go over the windows a second time, with the means of the
+    /// first, and other methods that need the whole layer are errors.
     pub fn with_memory(self, bytes: usize) -> Self {
         Self { memory: bytes, ..self }
     }

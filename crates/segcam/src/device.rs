@@ -35,8 +35,10 @@ pub enum DeviceError {
 
     /// The device exists, but not in this build.
     #[error(
-        "device `{device}` is not in this build: add the feature `{feature}` \
-         (`cargo … --features {feature}`)"
+        "device `{device}` is not in this build, which has {}: add the feature `{feature}` \
+         (`cargo … --features {feature}`){}",
+        device_names().join(", "),
+        if *.feature == "tch" { "; it needs LibTorch, see Backends in the guide" } else { "" }
     )]
     NotCompiledIn {
         /// The name asked for.

@@ -109,8 +109,8 @@ fn annotations<const D: usize>(truth: Option<&GroundTruth>) -> Vec<Word<D>> {
 
 /// What a vocabulary may be made without, and how errors say that it is needed.
 type Source = (&'static str, &'static str);
-const TRUTH: Source = ("annotation", "another set: this one needs an annotation");
-const INSTANCES: Source = ("instances", "another set: this one needs an image of instance ids");
+const TRUTH: Source = ("annotation", "it needs an annotation");
+const INSTANCES: Source = ("instances", "it needs an image of instance ids");
 
 fn given<T: Clone, const D: usize>(
     source: &Option<T>,

@@ -6,13 +6,15 @@ use anyhow::{Result, bail};
 use image::RgbImage;
 use segcam::burn::tensor::{Device, Tensor};
 use segcam::core::{LabelMap, Members};
-use segcam::render::Panel;
+use segcam::render::{self, Panel};
 use segcam::{MapStatus, Normalize};
 
 use super::picture::Page;
 use crate::ask::{Figure, Question};
-use crate::canvas::{Canvas, Drawing, Size, short_layer, title};
+use crate::canvas::{Canvas, Size};
 use crate::draw::{Drawn, Show, Style, in_rows};
+use crate::drawing::{Drawing, short_layer, title};
+use crate::legend::set_in_words;
 use crate::network::Model;
 use crate::report::MapReport;
 
@@ -67,20 +69,22 @@ impl Scene<'_> {
             let drawing = drawing(report, heat, explained.clone(), style.show)?;
             panels[*map] = canvas.map(&drawing, Size::InFigure);
             let alone = vec![vec![canvas.map(&drawing, Size::Alone)]];
-            let title = format!("{input}: {class}, {} pixels of set {set}", report.pixels[0]);
-            let files = style.print.files(stem, &title, alone)?;
+            let set = set_in_words::<4>(&set, Some(report.pixels[0]));
+            let alone = render::Figure::new(format!("{input}: {class}, {set}"), alone);
+            let alone = alone.with_legend(canvas.legend(style.show));
+            let files = style.print.files(stem, alone)?;
             // Pictures come before arrays.
             report.files.splice(0..0, files.iter().map(|file| file.name.clone()));
             drawn.files.extend(files);
         }
-        let legend = format!("{}{}", canvas.legend(), style.show.legend());
         let strongest = match self.page.factor {
             1 => String::new(),
             side => format!("; each pixel is the strongest of {side} × {side}"),
         };
-        let title = format!("{input}: {class}, pixel set {set}; {legend}{strongest}");
+        let title = format!("{input}: {class}, {}{strongest}", set_in_words::<4>(&set, None));
         let rows = in_rows(&canvas, panels, question.methods.len());
-        let files = style.print.files(&figure.file("compare"), &title, rows)?;
+        let all = render::Figure::new(title, rows).with_legend(canvas.legend_of_all(style.show));
+        let files = style.print.files(&figure.file("compare"), all.compared())?;
         drawn.figures.extend(files.iter().map(|file| file.name.clone()));
         drawn.files.extend(files);
         Ok(drawn)

@@ -1,5 +1,7 @@
 //! The command line that says what a page asked.
 
+use std::collections::BTreeMap;
+
 use segcam::models::{Blend, Channels};
 
 use super::Settings;
@@ -101,11 +103,8 @@ impl Words {
                 Labels::Classes => None,
                 Labels::Cityscapes => Some("cityscapes".to_string()),
                 Labels::CityscapesColours => Some("cityscapes-colours".to_string()),
-                Labels::Listed(map) => {
-                    let pairs: Vec<String> =
-                        map.iter().map(|(from, to)| format!("{from}:{to}")).collect();
-                    Some(pairs.join(","))
-                }
+                Labels::Listed(map) => Some(listed(map)),
+                Labels::ListedAnd(map, rest) => Some(format!("{},*:{rest}", listed(map))),
             };
             let ignore = match files.ignore {
                 Ignore::Auto => None,
@@ -122,6 +121,10 @@ impl Words {
 
 fn joined<T: ToString>(values: &[T], by: &str) -> String {
     values.iter().map(ToString::to_string).collect::<Vec<_>>().join(by)
+}
+
+fn listed(labels: &BTreeMap<u32, u32>) -> String {
+    labels.iter().map(|(from, to)| format!("{from}:{to}")).collect::<Vec<_>>().join(",")
 }
 
 /// A word as a shell takes it.

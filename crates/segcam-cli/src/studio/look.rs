@@ -9,7 +9,8 @@ use segcam::{CamError, Layer, Observation, device_name, guarded};
 use serde::Serialize;
 
 use crate::annotations::Annotations;
-use crate::canvas::{draw, here};
+use crate::canvas::draw;
+use crate::drawing::here;
 use crate::network::Model;
 use crate::read::Input;
 use crate::report::JudgedReport;

@@ -3,6 +3,7 @@ use segcam::CamError;
 use segcam::annotations::AnnotationError;
 use segcam::models::WeightsError;
 use segcam::pixels::SpecError;
+use segcam::scans::ScanError;
 use segcam_batch::BatchError;
 
 /// An error in words, each said once, and the option that helps: the library knows of no options.
@@ -21,8 +22,17 @@ pub(crate) fn in_words(error: &Error) -> String {
         }
     }
     let mut words = words.join(": ");
-    if let Some(CamError::UnknownLayer { .. }) = error.downcast_ref() {
-        words += " (`segcam layers` with the same --model lists them)";
+    match error.downcast_ref() {
+        Some(CamError::UnknownLayer { .. }) => {
+            words += " (`segcam layers` with the same --model lists them)";
+        }
+        Some(CamError::ShapeMismatch { what: "the network's input", wanted, given })
+            if wanted.len() == given.len() && wanted[..2] == given[..2] =>
+        {
+            let size: Vec<String> = wanted[2..].iter().map(ToString::to_string).collect();
+            words += &format!(" (try --window {})", size.join("x"));
+        }
+        _ => {}
     }
     match option(error).filter(|(option, _)| !words.contains(option)) {
         Some((option, value)) => format!("{words} (give {option} {value})"),
@@ -48,9 +58,12 @@ fn option(error: &Error) -> Option<(&'static str, &'static str)> {
             return Some(("--out", "DIR, or --replace"));
         }
         match (cause.downcast_ref(), cause.downcast_ref()) {
+            _ if matches!(cause.downcast_ref(), Some(ScanError::OtherGrid { .. })) => {
+                Some(("--truth-resize", "for that"))
+            }
             (Some(WeightsError::Needed { .. }), _) => Some(("--weights", "FILE")),
             (_, Some(AnnotationError::UnknownLabels { .. })) => {
-                Some(("--ignore", "LABEL or --truth-map WHAT"))
+                Some(("--ignore", "LABEL, or --truth-map FROM:TO,…,*:0, where * is all others"))
             }
             (_, Some(AnnotationError::NotLabels { .. })) => {
                 Some(("--truth-map", "cityscapes-colours for their colours"))

@@ -335,41 +335,46 @@ Examples:
   segcam explain --model meshnet --weights gwm.safetensors --input t1.npy --class 2 --layer conv8
   segcam explain --model net.onnx --input scan.png --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225")]
 pub(crate) struct ExplainArgs {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = NETWORK)]
     pub(crate) network: NetworkArgs,
 
     /// PNG, JPEG or TIFF, or a scan: NIfTI, MGH, NRRD, MetaImage, DICOM file or folder (prepared as the
     /// network wants it); or .npy float32 [C,H,W], [N,C,H,W] or [N,C,D,H,W] (taken as it is)
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, help_heading = INPUT, value_name = "PATH")]
     pub(crate) input: PathBuf,
 
     /// Slice of a scan, from 0, for a network that takes images
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = INPUT, value_name = "N")]
     pub(crate) slice: Option<usize>,
 
     /// Read a TIFF by tiles and never hold it in memory, as is done anyway with windows (--window) on one of
     /// more than 67 million pixels. Maps are tiled TIFF files; what is finished is kept in the folder, and the
     /// same command again goes on where it was stopped
-    #[arg(long, conflicts_with = "slice")]
+    #[arg(long, help_heading = INPUT, conflicts_with = "slice")]
     pub(crate) tiles: bool,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = QUESTION)]
     pub(crate) question: QuestionArgs,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = MAPS)]
     pub(crate) maps: MapArgs,
 
-    /// Folder for the pictures and the report
-    #[arg(long, value_name = "DIR", default_value = "segcam-out")]
+    /// Folder for the pictures and the report. Those of an earlier run in it are replaced, other files never
+    #[arg(long, help_heading = MAPS, value_name = "DIR", default_value = "segcam-out")]
     pub(crate) out: PathBuf,
 
     /// Also write report.html: one file to send on, in which maps can be looked at
-    #[arg(long)]
+    #[arg(long, help_heading = MAPS)]
     pub(crate) html: bool,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = MAPS)]
     pub(crate) draw: DrawArgs,
 }
+
+const NETWORK: &str = "Network";
+const INPUT: &str = "Input";
+const QUESTION: &str = "Question";
+const MAPS: &str = "Maps and files";
 
 /// What is asked of the network.
 #[derive(Debug, Clone, clap::Args)]

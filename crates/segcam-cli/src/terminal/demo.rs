@@ -25,11 +25,11 @@ use super::{Finished, Talk, of_windows};
 /// `segcam demo`
 pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
     let device = args.device.open()?;
-    let out = Folder::create(args.out())?;
+    let mut out = Folder::create(args.out())?;
     if args.volume {
-        lesions(args.seed, &out, &device, talk)?.show(out, talk)
+        lesions(args.seed, &mut out, &device, talk)?.show(out, talk)
     } else {
-        nuclei(args.seed, &out, &device)?.show(out, talk)
+        nuclei(args.seed, &mut out, &device)?.show(out, talk)
     }
 }
 
@@ -47,7 +47,7 @@ struct Demo<const D: usize> {
 }
 
 /// Nuclei in an image.
-fn nuclei(seed: u64, out: &Folder, device: &Device) -> Result<Demo<4>> {
+fn nuclei(seed: u64, out: &mut Folder, device: &Device) -> Result<Demo<4>> {
     let Network::Image(explainer) = Pretrained::NucleiUNet.load(None, device)? else {
         bail!("the nuclei are in images")
     };
@@ -70,7 +70,7 @@ fn nuclei(seed: u64, out: &Folder, device: &Device) -> Result<Demo<4>> {
 
 /// Lesions in a scan, seen through windows, as `segcam explain` reads it from the files that are
 /// written here.
-fn lesions(seed: u64, out: &Folder, device: &Device, talk: Talk) -> Result<Demo<5>> {
+fn lesions(seed: u64, out: &mut Folder, device: &Device, talk: Talk) -> Result<Demo<5>> {
     let windows = WindowRecipe {
         size: Some(vec![48; 3]),
         overlap: Some(0.5),
@@ -113,7 +113,7 @@ fn generated(seed: u64) -> String {
 }
 
 /// Writes files instead of those of an earlier run, and says their names.
-fn written<const N: usize>(files: [File; N], out: &Folder) -> Result<Vec<String>> {
+fn written<const N: usize>(files: [File; N], out: &mut Folder) -> Result<Vec<String>> {
     out.clear_earlier_run()?;
     files.iter().try_for_each(|file| out.write(file))?;
     Ok(files.map(|file| file.name).to_vec())

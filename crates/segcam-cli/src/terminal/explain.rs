@@ -36,8 +36,9 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
         passes.finish_and_clear();
         let annotations = args.question.sets.files()?.read(&input, &seen)?;
         let question = ask(&args.question.asked(), &annotations, &model, &seen)?;
-        let out = Folder::create(&args.out)?;
+        let mut out = Folder::create(&args.out)?;
         out.clear_earlier_run()?;
+        question.pictures().try_for_each(|name| out.expect_free(&name))?;
         let mut report = Report::new((&input, &seen, &model), &question, &style);
         report.notes.extend(args.network.default_note(seen.prediction())?);
         report.notes.extend(annotations.notes.iter().cloned());
@@ -157,6 +158,7 @@ impl Run {
         report.failures.retain(|failure| !failure.optional);
         report.command = command();
         self.out.write(&report.file()?)?;
+        self.out.finish()?;
         let mut failures: Vec<String> = report.failures.iter().map(in_words).collect();
         if let Some(error) = stopped {
             let kept = self.out.path("");
@@ -192,6 +194,14 @@ fn in_words(failure: &Failure) -> String {
 fn print(report: &Report, out: &Folder) -> Result<()> {
     say(format!("{} on {} {:?}", report.model, report.input, report.input_shape))?;
     say(format!("class: {}; engine: {}", report.class_chosen, report.engine))?;
+    if out.replaced() > 0 {
+        let folder = out.path("");
+        say(format!(
+            "replaced the earlier run in {} ({} files)",
+            folder.display(),
+            out.replaced()
+        ))?;
+    }
     report.notes.iter().try_for_each(say)?;
     for judged in &report.judged {
         let class = class_title(judged.class, judged.class_name.as_deref());
@@ -213,19 +223,32 @@ fn print(report: &Report, out: &Folder) -> Result<()> {
         "largest",
         "status",
     ];
+    let certified = report.maps.iter().any(|map| map.certificate.is_some());
+    let mut header = header.to_vec();
+    if certified {
+        header.extend(["through layer", "impossible"]);
+    }
     let rows = report.maps.iter().flat_map(|map| (0..map.pixels.len()).map(|at| row(map, at)));
     say(table(&header, rows, 5..9).trim_fmt())?;
     // Of very many figures the sheets that show them side by side.
     let sheets = report.files.iter().any(|file| file.starts_with("overview"));
     let shown = if sheets { "overview" } else { "compare" };
-    for file in report.files.iter().filter(|file| file.starts_with(shown)) {
+    let shown = |file: &&String| file.starts_with(shown) || file.ends_with(".html");
+    for file in report.files.iter().filter(shown) {
         say(out.path(file).display())?;
     }
     Ok(())
 }
 
 fn row(map: &MapReport, sample: usize) -> Vec<String> {
-    vec![
+    let percent = |part: f64| format!("{:.1} %", 100.0 * part);
+    // Certificates are of the whole batch.
+    let certificate = map.certificate.iter().flat_map(|certificate| {
+        let score: f64 = map.score.iter().sum();
+        let share = (score != 0.0).then(|| percent(certificate.layer / score));
+        [share, certificate.impossible.map(percent)].map(Option::unwrap_or_default)
+    });
+    let row = vec![
         sample.to_string(),
         map.class_name.clone().unwrap_or_else(|| map.class.to_string()),
         map.method.clone(),
@@ -236,5 +259,6 @@ fn row(map: &MapReport, sample: usize) -> Vec<String> {
         format!("{:.3e}", map.raw_min[sample]),
         format!("{:.3e}", map.raw_max[sample]),
         map.status[sample].clone(),
-    ]
+    ];
+    row.into_iter().chain(certificate).collect()
 }

@@ -1,8 +1,10 @@
 use anyhow::{Context, Result};
 use segcam::vocabulary;
 use segcam_cli::ask::{Asked, ask_sets};
-use segcam_cli::draw::{Scene, draw_sets};
+use segcam_cli::draw::Scene;
 use segcam_cli::read::{self, Input};
+use segcam_cli::scan::ScanInput;
+use segcam_cli::sets::draw_sets;
 use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;
 use serde::Serialize;
@@ -50,7 +52,7 @@ fn list(talk: Talk) -> Result<()> {
         form: &'static str,
         help: &'static str,
     }
-    let vocabulary = vocabulary::<4>(None, None);
+    let vocabulary = vocabulary::<4>(None, None).with([ScanInput::sphere(None)]);
     let rows = vocabulary.words().iter().map(|word| Row { form: word.form, help: word.help });
     let operators = [
         ("a & b", "in both"),

@@ -1,12 +1,13 @@
 //! How a program ends: one line for what went wrong, and an exit code.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{Finished, advice, say};
 
@@ -24,7 +25,7 @@ pub fn program<A: Parser>(run: fn(A) -> Result<Finished>) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("error: {}", usage_in_one_line(&error.to_string()));
+            eprintln!("error: {}{}", usage_in_one_line(&error.to_string()), meant(&error));
             return ExitCode::from(2);
         }
     };
@@ -65,6 +66,18 @@ pub fn usage_in_one_line(text: &str) -> String {
         .collect();
     let words: Vec<String> = said.iter().flat_map(|line| line.split(' ')).map(shortened).collect();
     format!("{} (see --help)", words.join(" ").replace(" tip: ", "; "))
+}
+
+/// A file that was given without its option.
+fn meant(error: &clap::Error) -> String {
+    let unknown =
+        error.get(ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::UnknownArgument);
+    match unknown {
+        Some(ContextValue::String(word)) if Path::new(word).exists() => {
+            format!("; did you mean --input {}?", shortened(word))
+        }
+        _ => String::new(),
+    }
 }
 
 /// clap repeats what was typed, however long.

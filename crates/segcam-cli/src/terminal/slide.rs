@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Option<Finished>> {
         return Ok(None);
     };
     expect_possible(args)?;
-    let out = Folder::create(&args.out)?;
+    let mut out = Folder::create(&args.out)?;
     out.clear_earlier_run()?;
     let bar = talk.bar(0).with_finish(ProgressFinish::AndClear);
     let sweep = Arc::new((AtomicUsize::new(0), AtomicUsize::new(1)));

@@ -37,6 +37,44 @@ fn an_image_alone_is_enough() {
 }
 
 #[test]
+fn an_earlier_run_is_replaced_with_a_word_and_what_others_wrote_never() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let explain = "explain --input spots.png --layer mid --method seg-hires-grad-cam";
+    assert!(!works(path, explain).contains("replaced"));
+    let said = works(path, explain);
+    assert!(said.contains("replaced the earlier run in segcam-out/ (3 files)"), "{said}");
+
+    // A run that was stopped has no report as yet.
+    let out = path.join("segcam-out");
+    fs::remove_file(out.join("report.json")).expect("removed");
+    fs::write(out.join(".segcam-files"), "compare.png\nseg-hires-grad-cam.mid.png\n../spots.png\n")
+        .expect("written");
+    let said = works(path, explain);
+    assert!(said.contains("(2 files)"), "{said}");
+    assert!(path.join("spots.png").exists() && !out.join(".segcam-files").exists());
+
+    let mine = path.join("mine");
+    fs::create_dir(&mine).expect("made");
+    fs::write(mine.join("compare.png"), "mine").expect("written");
+    fails(path, &format!("{explain} --out mine"), &["mine/compare.png is there", "--out"]);
+    assert_eq!(fs::read_to_string(mine.join("compare.png")).expect("read"), "mine");
+    assert_eq!(fs::read_dir(&mine).expect("a folder").count(), 1);
+}
+
+#[test]
+fn what_was_asked_for_is_said() {
+    let folder = folder_with_image();
+    let said = works(folder.path(), "explain --input spots.png --layer mid --certify --html");
+    for word in ["through layer", "impossible", "segcam-out/report.html", "segcam-out/compare.png"]
+    {
+        assert!(said.contains(word), "{word} is not in {said}");
+    }
+    let hires = said.lines().find(|line| line.contains("seg-hires-grad-cam")).expect("a row");
+    assert!(hires.trim_end().ends_with("0.0 %"), "{hires}");
+}
+
+#[test]
 fn arrays_have_the_documented_shapes_and_agree_with_the_report() {
     let folder = folder_with_image();
     works(

@@ -14,20 +14,24 @@ fn wrong_words_get_one_line() {
     for (arguments, says) in [
         (
             "explain --input spots.png --layer midd",
-            &["midd", "`mid`", "25 known layers", "`segcam layers`"][..],
+            &["midd", "`mid`", "25 known layers", "`segcam layers`", "auto takes mid and dec1"][..],
         ),
         ("studio missing --no-open", &["missing"]),
         ("studio --no-open --model espnet", &["--weights"]),
         ("studio --no-open --listen localhost", &["--listen"]),
         ("studio --no-open --listen 127.0.0.1:0 --port 1", &["--listen", "--port"]),
-        ("explain --input spots.png --class 99", &["99", "0 to 1"]),
+        ("explain --input spots.png --class 99", &["99", "0 to 1", "0 background, 1 nucleus"]),
         ("explain --input spots.png --class 2 --pixels threshold:0.5", &["class 2", "0 to 1"]),
         ("explain --input spots.png --class -1", &["`-1`", "nucleus"]),
         ("explain --input spots.png --class nuclei", &["did you mean `nucleus`"]),
         ("explain --input spots.png --pixels pixel:40,0", &["outside", "40×48"]),
         ("explain --input spots.png --pixels box:0,0,10,49", &["outside"]),
         ("explain --input spots.png --pixels pixel:1,2,3", &["column 10 "]),
-        ("explain --input spots.png --pixels class|fn", &["column 9 ", "--truth"]),
+        (
+            "explain --input spots.png --pixels class|fn",
+            &["column 9 ", "`class|fn`: it needs an annotation (give --truth FILE)"],
+        ),
+        ("explain --input spots.png --pixels dilate(class", &["expected ,", "as in dilate(set,r)"]),
         ("explain --input spots.png --pixels box:10,20,64", &["a place is y,x"]),
         ("explain --input spots.png --pixels class&bx:1,2,3,4", &["did you mean `box`"]),
         ("explain --model espnet --input spots.png", &["--weights"]),
@@ -61,7 +65,10 @@ fn wrong_words_get_one_line() {
         ("serve", &["feature `remote`"]),
         ("explain --input spots.png --device flux", &["did you mean `flex`"]),
         #[cfg(not(feature = "tch"))]
-        ("explain --input spots.png --device cuda", &["--features tch"]),
+        (
+            "explain --input spots.png --device cuda",
+            &["this build, which has flex", "--features tch", "LibTorch"],
+        ),
         ("explain --input spots.png --colormap virdis", &["viridis"]),
         ("explain --input spots.png --normalize huge", &["huge", "min-max"]),
         ("explain --input spots.png --signed --normalize max", &["--signed", "--normalize"]),
@@ -69,7 +76,8 @@ fn wrong_words_get_one_line() {
         ("explain --input spots.png --figure-width 17cm", &["85mm"]),
         ("explain --input spots.png --save all", &["all", "raw"]),
         ("explain --input nowhere.png", &["nowhere.png"]),
-        ("explain --input .", &["no DICOM image"]),
+        ("explain --input .", &["folder of pictures", "`segcam batch --input .`"]),
+        ("explain spots.png", &["did you mean --input spots.png?"]),
         ("explain", &["--input"]),
         ("expalin", &["expalin", "explain"]),
     ] {
@@ -159,9 +167,9 @@ fn bad_weights_and_folders_get_one_line() {
         ("--weights .", &["."]),
         (
             "--model retina-unet --weights own.safetensors",
-            &["retina-unet", "missing", "unexpected"],
+            &["retina-unet", "did you mean --model nuclei-unet"],
         ),
-        ("--model vanilla-unet --weights own.safetensors", &["vanilla-unet", "needs", "has"]),
+        ("--model vanilla-unet --weights own.safetensors", &["vanilla-unet", "nuclei-unet"]),
         ("--out a-file", &["a-file"]),
         ("--out a-file/below", &["a-file"]),
     ] {

@@ -74,6 +74,18 @@ fn an_onnx_file_is_explained_on_an_image() {
     let all = works(path, "layers --model net.onnx --json --all");
     assert!(all.matches("\"operator\": \"Conv\"").count() > 5, "{all}");
     works(path, "layers --model volume.onnx");
+    copy("tiny-unet-11.onnx", "fixed.onnx");
+    let report =
+        works(path, "explain --model fixed.onnx --input gray.png --pixels all --class 1 --json");
+    let changed = "resized from 60 × 90 to 32 × 48 pixels";
+    assert!(report.contains(changed) && !report.contains("proportions"), "{report}");
+    let square = GrayImage::from_fn(64, 64, |x, _| Luma([x as u8]));
+    square.save(path.join("square.png")).expect("written");
+    let report =
+        works(path, "explain --model fixed.onnx --input square.png --pixels all --class 1 --json");
+    assert!(report.contains("which changes its proportions"), "{report}");
+    npy(&path.join("volume.npy"), &[1, 1, 14, 20, 16], &[0.5; 14 * 20 * 16]);
+    fails(path, "explain --model volume.onnx --input volume.npy", &["(try --window 12x16x16)"]);
 
     // The picture has the size of the photo, whatever the network's input is.
     let explain = "explain --model net.onnx --input photo.png --layer auto --out out --json";
@@ -109,7 +121,9 @@ fn an_onnx_file_is_explained_on_an_image() {
         serde_json::from_str(&works(path, &format!("{explain} --class b --pixels all")))
             .expect("JSON");
     assert_eq!(report["maps"][0]["class_name"], "b");
-    assert_eq!(report["notes"], serde_json::json!([]));
+    // Of the card nothing is said.
+    let size = "the image is resized from 60 × 90 to 32 × 48 pixels";
+    assert_eq!(report["notes"], serde_json::json!([size]));
     let grey = works(path, "explain --model net.onnx --input gray.png --class b --pixels all");
     assert!(grey.contains("its brightness goes into all three channels"), "{grey}");
     let said = works(path, "explain --model argmax.onnx --input photo.png --out out");

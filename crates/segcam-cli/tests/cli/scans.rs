@@ -125,6 +125,53 @@ fn info_says_what_a_scan_is() {
 }
 
 #[test]
+fn an_annotation_on_another_grid_is_resampled_if_that_is_asked() {
+    let folder = folder_with_scan();
+    let path = folder.path();
+    let image = spots(48, 40);
+    let spot = |x: usize, y: usize| image.get_pixel(x as u32, y as u32).0[0] > 100;
+    let write = |name: &str, grid: &Grid, value: &dyn Fn(usize, usize) -> f32| {
+        let [i, j, k] = grid.size();
+        let values: Vec<f32> = (0..i * j * k).map(|at| value(at % i, at / i % j)).collect();
+        NiftiTemplate::new(grid.clone())
+            .write(path.join(name), &values, "a test")
+            .expect("written");
+    };
+    let grid = scan(&path.join("scan.nii.gz")).grid().clone();
+    write("truth.nii.gz", &grid, &|x, y| f32::from(u8::from(spot(x, y))));
+    // Twice as fine in the plane: each of its voxels lies in one of the scan's.
+    let [x, y, z] = grid.affine();
+    let fine = [x, y, z]
+        .map(|row| [row[0] / 2.0, row[1] / 2.0, row[2], row[3] - row[0] / 4.0 - row[1] / 4.0]);
+    let fine = Grid::new([96, 80, 3], fine).expect("a grid");
+    write("fine.nii.gz", &fine, &|x, y| f32::from(u8::from(spot(x / 2, y / 2))));
+    let away = [x, y, z].map(|row| [row[0], row[1], row[2], row[3] + 5000.0]);
+    write("away.nii.gz", &Grid::new(grid.size(), away).expect("a grid"), &|_, _| 1.0);
+
+    let explain = "explain --input scan.nii.gz --slice 1 --layer mid --pixels tp --json --truth";
+    let judged = |truth: &str| -> serde_json::Value {
+        let report = works(path, &format!("{explain} {truth}"));
+        serde_json::from_str::<serde_json::Value>(&report).expect("json")["judged"].clone()
+    };
+    // The annotation is of one slice, too.
+    let sliced = |name: &str| {
+        let whole = scan(&path.join(name));
+        let [i, j, _] = whole.grid().size();
+        let one = whole.cropped([0, 0, 1], [i, j, 1]).expect("a slice");
+        let out = path.join(format!("one-{name}"));
+        NiftiTemplate::new(one.grid().clone()).write(out, one.values(), "a test").expect("written");
+    };
+    ["truth.nii.gz", "fine.nii.gz", "away.nii.gz"].into_iter().for_each(sliced);
+    fails(
+        path,
+        &format!("{explain} one-fine.nii.gz").replace(" --json", ""),
+        &["96 × 80 × 1 voxels of 0.40", "--truth-resize"],
+    );
+    assert_eq!(judged("one-fine.nii.gz --truth-resize"), judged("one-truth.nii.gz"));
+    fails(path, &format!("{explain} one-away.nii.gz --truth-resize"), &["within the scan"]);
+}
+
+#[test]
 fn what_cannot_be_done_with_a_scan_is_one_line() {
     let folder = folder_with_scan();
     let path = folder.path();

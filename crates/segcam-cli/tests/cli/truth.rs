@@ -81,6 +81,22 @@ fn masks_of_0_and_255_have_a_foreground() {
 
 /// A table without rows is no result.
 #[test]
+fn labels_that_are_not_listed_can_be_one_class() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    mask(|inside, _| u8::from(inside)).save(path.join("one.png")).expect("saved");
+    let organs = |inside: bool, x: u32| if inside { 2 + (x % 2) as u8 } else { 4 + (x % 30) as u8 };
+    mask(organs).save(path.join("organs.png")).expect("saved");
+    let explain = "explain --input spots.png --layer mid --pixels tp --truth";
+    fails(path, &format!("{explain} organs.png"), &["--truth-map FROM:TO,…,*:0"]);
+    let of = |truth: &str| report(path, &format!("{explain} {truth}"))["judged"].clone();
+    assert_eq!(of("organs.png --truth-map 2:1,3:1,*:0"), of("one.png"));
+    let left_out = of("organs.png --truth-map 2:1,*:0 --ignore 3");
+    assert_ne!(left_out, of("one.png"));
+    fails(path, &format!("{explain} organs.png --truth-map *:x"), &["*:0"]);
+}
+
+#[test]
 fn an_evaluation_that_measures_nothing_fails_and_does_not_block_the_next() {
     let folder = folder_with_image();
     let path = folder.path();

@@ -1,7 +1,7 @@
 // @ts-check
 // The right side: what was asked, the answer in numbers, and what the network predicts.
 
-import { classColor, short } from "./colors.js";
+import { FALSE_ALARM, HIT, MISSED, classColor, short } from "./colors.js";
 import { background, className, state } from "./state.js";
 
 /** @param {string} tag @param {string | null} name @param {...(Node | string)} children */
@@ -122,7 +122,7 @@ export function drawLegend(into, ask) {
   if (look.truth && state.class !== null) {
     const number = state.class;
     const key = el("p", "key");
-    for (const [color, words] of [["#009e73", "right"], ["#d55e00", "missed"], ["#cc79a7", "false alarm"]]) {
+    for (const [color, words] of [[HIT, "right"], [MISSED, "missed"], [FALSE_ALARM, "false alarm"]]) {
       const swatch = document.createElement("i");
       swatch.style.background = color;
       key.append(swatch, words);

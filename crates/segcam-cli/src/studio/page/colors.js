@@ -12,6 +12,10 @@ const CLASSES = [
 ];
 export const EXPLAINED = "#ffffff";
 export const ANNOTATED = "#5aff5a";
+/** Predicted and annotated; annotated only; predicted only. */
+export const HIT = "#009e73";
+export const MISSED = "#ffec3c";
+export const FALSE_ALARM = "#de3296";
 
 /** The colour of a class: the first one that is not background has the first colour. @param {number} number @param {number | null} background */
 export function classColor(number, background) {

@@ -8,8 +8,8 @@ import { drawLayers } from "./layers.js";
 import { WHOLE } from "./panel.js";
 import { listen, snapped } from "./pointer.js";
 import { saveItems, viewOf } from "./save.js";
-import { discs, outline } from "./shapes.js";
-import { outlines, paintSheet, table } from "./sheets.js";
+import { discs } from "./shapes.js";
+import { explained, outlines, paintSheet, table } from "./sheets.js";
 import { arrange, describe, layOut, panels, redraw, zoomAll } from "./stage.js";
 import { className, classOf, emptySheet, labelIndex, outputPlace, placeOf, planeOf, state } from "./state.js";
 
@@ -251,7 +251,7 @@ async function loadAnswer(signal) {
       ...answer.maps.map((map, at) => (map.report ? api.map(answer.id, at, place, signal) : null)),
     ]);
     if (signal.aborted || state.answer !== answer) return;
-    sheet.explained = outline(pixels.rows, pixels.columns, (at) => pixels.values[at] !== 0);
+    sheet.explained = explained(pixels);
     sheet.maps = maps.map((raster) => (raster ? { raster, heat: null, contours: [] } : null));
     paintSheet(sheet);
   }));

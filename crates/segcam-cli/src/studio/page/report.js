@@ -3,8 +3,7 @@
 
 import { drawLegend, el, methodTitle, questionOf, statusOf } from "./answer.js";
 import { bytesOf, dimmed, short, tablesOf } from "./colors.js";
-import { outline } from "./shapes.js";
-import { endsOf, outlines, paintSheet, table } from "./sheets.js";
+import { endsOf, explained, outlines, paintSheet, table } from "./sheets.js";
 import { arrange, describe, layOut, panels, redraw, zoomAll } from "./stage.js";
 import { className, classOf, emptySheet, labelIndex, outputPlace, planeOf, state } from "./state.js";
 
@@ -81,8 +80,7 @@ async function show() {
     sheet.dim = dimmed(sheet.picture, data.about.cover.backdrop);
     sheet.labels = await labelsOf(under.labels);
     sheet.truth = under.truth && (await labelsOf(under.truth));
-    const pixels = await labelsOf(given.pixels);
-    sheet.explained = outline(pixels.rows, pixels.columns, (at) => pixels.values[at] !== 0);
+    sheet.explained = explained(await labelsOf(given.pixels));
     sheet.maps = await Promise.all(shown.map(async (at) => {
       const packed = given.maps[at];
       return packed && { raster: await mapOf(packed), heat: null, contours: [] };

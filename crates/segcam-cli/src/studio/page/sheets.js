@@ -1,7 +1,7 @@
 // @ts-check
 // How sheets are painted: outlines of what is predicted, colours and contours of maps.
 
-import { ANNOTATED, classColor, painted, scaled } from "./colors.js";
+import { ANNOTATED, FALSE_ALARM, HIT, MISSED, classColor, painted, scaled } from "./colors.js";
 import { contour, isThin, outline } from "./shapes.js";
 import { background, classOf, isClass, state } from "./state.js";
 
@@ -29,9 +29,9 @@ export function outlines(sheet) {
     const should = (/** @type {number} */ at) => truth.values[at] === (state.look?.classes.length === 1 ? 1 : asked);
     const left = (/** @type {number} */ at) => truth.values[at] === 65535;
     const is = (/** @type {number} */ at) => isClass(values[at], asked);
-    fill((at) => is(at) && should(at), "#009e73", 0.6);
-    fill((at) => !is(at) && should(at), "#d55e00", 0.65);
-    fill((at) => is(at) && !should(at) && !left(at), "#cc79a7", 0.65);
+    fill((at) => is(at) && should(at), HIT, 0.8);
+    fill((at) => !is(at) && should(at), MISSED, 0.8);
+    fill((at) => is(at) && !should(at) && !left(at), FALSE_ALARM, 0.8);
     if (!isThin(rows, columns, should)) {
       const path = outline(rows, columns, should);
       if (path) sheet.outlines.push({ path, color: ANNOTATED });
@@ -53,6 +53,15 @@ export function outlines(sheet) {
     sheet.fill = new OffscreenCanvas(columns, rows);
     sheet.fill.getContext("2d")?.putImageData(painter, 0, 0);
   }
+}
+
+/**
+ * The outline of the explained pixels; none where it would cover the map.
+ * @param {import("./api.js").Raster<Uint16Array>} pixels
+ */
+export function explained({ rows, columns, values }) {
+  const member = (/** @type {number} */ at) => values[at] !== 0;
+  return isThin(rows, columns, member) ? null : outline(rows, columns, member);
 }
 
 /** The colours that are chosen. */

@@ -115,7 +115,8 @@ function drawPanel({ panel, sheet: number, map }) {
   panel.view = sheet.view;
   panel.scene = {
     picture: sheet.picture,
-    dim: map >= 0 && state.display.opacity > 0 ? sheet.dim : null,
+    // What is right and wrong stands out on grey, too.
+    dim: (map >= 0 ? opacity > 0 : shown && sheet.truth) ? sheet.dim : null,
     size: sizeOf(sheet),
     labelSize: plane ? [1, 1] : look.label_size,
     mapSize: plane ? [1, 1] : look.map_size,

@@ -39,7 +39,7 @@ pub struct BatchArgs {
     #[arg(long, value_name = "N")]
     pub(crate) slice: Option<usize>,
 
-    /// One part of the inputs: 3/16 is the third of sixteen
+    /// One part of the inputs, for one of many machines: 3/16 is the third of sixteen
     #[arg(long, value_name = "N/OF")]
     pub(crate) shard: Option<Shard>,
 

@@ -16,8 +16,8 @@ pub(crate) struct SetArgs {
     truth: Option<PathBuf>,
 
     /// What the annotation's labels are, if not the network's class numbers: FROM:TO,FROM:TO,…
-    /// (others stay), cityscapes (label ids, …_labelIds.png) or cityscapes-colours (…_color.png), for a
-    /// network of train ids
+    /// (others stay, or with *:TO become TO), cityscapes (label ids, …_labelIds.png) or
+    /// cityscapes-colours (…_color.png), for a network of train ids
     #[arg(long, value_name = "WHAT", value_parser = labels, requires = "truth")]
     truth_map: Option<Labels>,
 
@@ -26,8 +26,8 @@ pub(crate) struct SetArgs {
     #[arg(long, value_name = "LABEL", value_parser = ignore)]
     ignore: Option<Ignore>,
 
-    /// Resize an annotation of another size to the image, by nearest pixel. One of the image's size
-    /// needs nothing: what is done to the image is done to it
+    /// Resize an annotation of another size to the image, by nearest pixel, or one on another grid of the same
+    /// space to the scan. One of the image's size needs nothing: what is done to the image is done to it
     #[arg(long, requires = "truth")]
     truth_resize: bool,
 
@@ -70,12 +70,17 @@ fn labels(text: &str) -> Result<Labels, String> {
         "cityscapes" => Ok(Labels::Cityscapes),
         "cityscapes-colours" => Ok(Labels::CityscapesColours),
         list if list.contains(':') => {
-            let pairs = list.split(',').map(|pair| {
-                let (from, to) = pair.split_once(':')?;
-                Some((from.trim().parse().ok()?, to.trim().parse().ok()?))
-            });
-            let pairs: Option<BTreeMap<u32, u32>> = pairs.collect();
-            pairs.map(Labels::Listed).ok_or_else(|| "give whole numbers: 128:1,255:2".into())
+            let wanted = || "give whole numbers: 128:1,255:2, and for all others *:0".to_string();
+            let (mut map, mut rest) = (BTreeMap::new(), None);
+            for pair in list.split(',') {
+                let (from, to) = pair.split_once(':').ok_or_else(wanted)?;
+                let to: u32 = to.trim().parse().map_err(|_| wanted())?;
+                match from.trim() {
+                    "*" => rest = Some(to),
+                    from => drop(map.insert(from.parse().map_err(|_| wanted())?, to)),
+                }
+            }
+            Ok(rest.map_or(Labels::Listed(map.clone()), |rest| Labels::ListedAnd(map, rest)))
         }
         _ => {
             let known = ["FROM:TO,…", "cityscapes", "cityscapes-colours"];

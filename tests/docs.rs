@@ -1,0 +1,109 @@
+//! The project's pages as they are read: on GitHub, and the guide as rustdoc, too.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
+}
+
+fn pages(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if path.is_dir() && !name.starts_with('.') && name != "target" && name != "node_modules" {
+            found.extend(pages(&path));
+        } else if name.ends_with(".md") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// A page without the code between fences.
+fn prose(text: &str) -> String {
+    let mut code = false;
+    let lines = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        code ^= fence;
+        !code && !fence
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What a heading is called in links, on GitHub and by rustdoc.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    let anchor = |heading: &str| {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+/// What is wrong with a page's links.
+fn wrong(page: &Path, text: &str, is_rustdoc: bool) -> Vec<String> {
+    let text = prose(text);
+    let mut wrong = vec![];
+    for (at, _) in text.match_indices("](") {
+        let rest = &text[at + 2..];
+        let target = &rest[..rest.find([')', ' ', '\n']).unwrap_or(rest.len())];
+        if target.starts_with("http") {
+            continue;
+        }
+        let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let path = match file {
+            "" => page.to_path_buf(),
+            file => page.parent().expect("a folder").join(file),
+        };
+        if is_rustdoc && !file.is_empty() {
+            wrong.push(format!("{target} is no page of rustdoc"));
+        } else if !path.exists() {
+            wrong.push(format!("{target} leads nowhere"));
+        } else if !anchor.is_empty() {
+            let there = if file.is_empty() { text.clone() } else { read(&path) };
+            if !anchors(&prose(&there)).iter().any(|known| known == anchor) {
+                wrong.push(format!("{target} is no heading"));
+            }
+        }
+    }
+    for (at, _) in text.match_indices("[`") {
+        let Some(length) = text[at..].find("`]") else { continue };
+        let (words, rest) = (&text[at..at + length + 2], &text[at + length + 2..]);
+        // A bracket with a link is a link.
+        if !words[2..].contains(['[', '\n']) && !rest.starts_with(['(', '[', ':']) {
+            wrong.push(format!("{words} is a link in rustdoc only"));
+        }
+    }
+    wrong
+}
+
+fn read(page: &Path) -> String {
+    fs::read_to_string(page).expect("a page")
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages(root());
+    assert!(pages.len() > 25, "{pages:?}");
+    let mut all = vec![];
+    for page in pages {
+        let wrong = wrong(&page, &read(&page), page.ends_with("GUIDE.md"));
+        all.extend(wrong.into_iter().map(|what| format!("{}: {what}", page.display())));
+    }
+    assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+#[test]
+fn what_is_wrong_is_found() {
+    let page = root().join("README.md");
+    let found = |text: &str, is_rustdoc| wrong(&page, text, is_rustdoc).len();
+    assert_eq!(found("# A b\n[x](#a-b), [`y`](docs/models.md), [z](https://a.b)", false), 0);
+    assert_eq!(found("[x](docs/nowhere.md)", false), 1);
+    assert_eq!(found("[x](#b)", false), 1);
+    assert_eq!(found("[x](docs/models.md#nothing)", false), 1);
+    assert_eq!(found("see [`Layers::name`] and go on", false), 1);
+    assert_eq!(found("```\n[`Layers`] [x](nowhere)\n```", false), 0);
+    assert_eq!(found("[x](docs/models.md)", true), 1);
+}
