@@ -27,6 +27,7 @@ mod canvas;
 pub mod draw;
 pub mod explain;
 pub mod html;
+mod kinds;
 pub mod measure;
 pub mod network;
 pub mod nuclei;

@@ -1,3 +1,5 @@
+mod html;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -112,7 +114,7 @@ impl Opened {
         })
     }
 
-    /// Says how a run ended, and writes the table as CSV if that is asked for.
+    /// Says how a run ended, and writes the table as CSV and the report if they are asked for.
     ///
     /// # Errors
     /// What the system says.
@@ -127,6 +129,7 @@ impl Opened {
         if self.args.csv && !summary.stopped {
             batch.write_csv()?;
         }
+        let report = self.report(batch, summary, talk)?;
         let table = batch.table();
         let Summary { known, computed, failed, stopped, .. } = summary;
         let seconds = start.elapsed().as_secs_f64();
@@ -161,6 +164,7 @@ impl Opened {
                 }
                 say(line)?;
                 say(table.display())?;
+                report.map_or(Ok(()), |report| say(report.display()))?;
             }
         }
         let code = (!failed.is_empty()).then_some(SOME_FAILED);

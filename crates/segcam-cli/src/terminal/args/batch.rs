@@ -60,6 +60,11 @@ pub struct BatchArgs {
     #[arg(long)]
     pub(crate) csv: bool,
 
+    /// Also write report.html: one file to send on, with what `segcam table` says, and the maps to look at
+    /// first. Up to 12 inputs are computed once more for it
+    #[arg(long)]
+    pub(crate) html: bool,
+
     /// Also draw the pictures that `segcam explain` draws
     #[arg(long)]
     pub(crate) figures: bool,
