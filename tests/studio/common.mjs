@@ -132,3 +132,6 @@ export async function objects(url, image) {
   }
   return found.sort((a, b) => b.pixels - a.pixels);
 }
+
+/** The cells of a column of a table, from above. */
+export const cells = (table, number) => table.locator(`tbody tr:not(.more) td:nth-child(${number})`).allInnerTexts();

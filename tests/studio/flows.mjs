@@ -5,7 +5,8 @@ import { execSync } from "node:child_process";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { answered, browse, click, nuclei, objects, open, place, run, screenshots, segcam, shot, studio, temporary } from "./common.mjs";
+import { reports } from "./reports.mjs";
+import { answered, browse, cells, click, nuclei, objects, open, place, run, segcam, shot, studio, temporary } from "./common.mjs";
 
 const { images, truth } = nuclei(3);
 const server = await studio(images);
@@ -353,36 +354,36 @@ await flow("a scan in three planes", async () => {
   volume.stop();
 });
 
-await flow("a report is one file that opens by itself", async () => {
-  const out = temporary();
-  const at = nucleus.at.join(",");
-  run("explain", "--input", join(images, "nuclei-1.png"), "--pixels", `component@${at}`, "class", "--certify", "--html", "--quiet", "--out", out);
-  const { maps } = JSON.parse(readFileSync(join(out, "report.json"), "utf8"));
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, offline: true });
-  const page = await context.newPage();
-  const errors = [];
-  page.on("pageerror", (error) => errors.push(error.message));
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  await page.goto(`file://${join(out, "report.html")}`);
-  await page.waitForSelector("body[data-ready]");
-  assert.equal(await page.locator(".panel").count(), 5);
-  assert.equal(await page.locator("#maps tbody tr").count(), maps.length);
-  await page.screenshot({ path: join(screenshots, "17-report.png"), fullPage: true });
-  await page.getByRole("button", { name: "Largest" }).click();
-  await page.getByRole("button", { name: "Largest" }).click();
-  const largest = maps.toSorted((a, b) => b.raw_max[0] - a.raw_max[0])[0];
-  const row = await page.locator("#maps tbody tr").first().innerText();
-  assert.ok(row.includes(largest.layer) && row.includes(largest.pixel_set), row);
-  await page.locator("#maps tbody tr").first().click();
-  await page.waitForFunction(() => document.querySelectorAll(".panel").length === 2);
-  // The strongest place has the value that the numbers say, but for the steps it is kept in.
-  await page.locator("#figure").selectOption("0");
-  await page.waitForTimeout(300);
-  const [x, y] = await place(page, nucleus.at, 1);
-  await page.mouse.move(x, y);
-  assert.match(await page.locator("#readout").innerText(), new RegExp(`^${at.replace(",", ", ")} · nucleus · .* of `));
-  await page.locator("#opacity").fill("0");
-  await page.locator("#contours").check();
+await reports({ browser, flow, images, nucleus });
+
+await flow("a set of many parts is looked through", async () => {
+  const { page, errors, context } = await open(browser, server.url);
+  const answer = await answered(page, async () => {
+    await page.fill("#set", "each:60");
+    await page.keyboard.press("Enter");
+  });
+  const all = (await objects(server.url, "i0")).filter((one) => one.pixels >= 60).length;
+  assert.deepEqual([answer.parts.length, answer.part], [all, 0]);
+  const said = () => page.locator("#parts output").innerText();
+  assert.equal(await said(), `1 of ${all}`);
+  const next = await answered(page, () => page.click("#part-after"));
+  assert.deepEqual([next.part, next.pixel_set], [1, answer.parts[1].pixel_set]);
+  same(next, explained(next.command));
+  // The list stays as it was sorted.
+  await page.locator("#parts").getByRole("button", { name: "Pixels" }).click();
+  const smallest = Math.min(...answer.parts.map((part) => part.pixels));
+  const least = await answered(page, () => page.locator("#parts tbody tr").first().click());
+  assert.equal(least.pixels, smallest);
+  assert.equal((await cells(page.locator("#parts table"), 2))[0], String(smallest));
+  assert.equal(await page.locator("#parts tr.current").count(), 1);
+  await shot(page, "22-parts");
+  await page.locator(".panel .view canvas").first().focus();
+  const before = await answered(page, () => page.keyboard.press("<"));
+  assert.equal(before.part, (least.part - 1 + all) % all);
+  const layer = await answered(page, () => page.click('[data-layer="dec1"]'));
+  assert.equal(layer.part, before.part);
+  await answered(page, () => click(page, nucleus.at));
+  assert.ok(await page.locator("#parts").isHidden());
   assert.deepEqual(errors, []);
   await context.close();
 });

@@ -183,7 +183,7 @@ impl Row {
     }
 
     /// What tells its input from all others: see [`Item::key`](crate::Item::key).
-    pub(crate) fn key(&self) -> Option<String> {
+    pub fn key(&self) -> Option<String> {
         let input = self.text("input")?;
         Some(self.text("fields").map_or(input.into(), |fields| format!("{input}\n{fields}")))
     }

@@ -1,5 +1,7 @@
 //! All steps for each of many inputs, as the [`Work`] of a [`Batch`](segcam_batch::Batch): a row for each map.
 
+mod shown;
+
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
@@ -17,12 +19,13 @@ use crate::ask::{Asked, OnlyBackground, Question, ask};
 use crate::beside::Folders;
 use crate::draw::{File, Scene, Style, draw, draw_prediction, tell};
 use crate::explain::{Answer, How, Maps, explain, is_gone};
+use crate::kinds::kind_of;
 use crate::measure::{self, Judged, judge};
 use crate::network::Model;
 use crate::overview::Overview;
 use crate::read::{self, Input};
 use crate::report::{Failure, JudgedReport, MapReport};
-use crate::scan::{ends_in, files_of, is_dicom_file, is_scan};
+use crate::scan::files_of;
 
 /// Columns of a manifest that say more of an input: its annotation, its instance ids, the mask of what is
 /// known to cause its prediction, classes and layers and methods (with commas between them), pixel sets (with
@@ -110,27 +113,13 @@ struct Answered<const D: usize> {
 /// Which files of a folder are inputs: images, arrays and scans by their names. Folders that hold DICOM files
 /// are one input each. `out`, where results go, is not looked into.
 pub fn inputs(out: &Path) -> impl Fn(&Path) -> What {
-    const IMAGES: [&str; 6] = [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"];
     let out = out.canonicalize().ok();
-    move |path| {
-        match every_file(path) {
-            // The pixels of headers that are inputs themselves.
-            What::Input if ends_in(path, &[".img", ".img.gz"]) => What::Other,
-            What::Input if ends_in(path, &IMAGES) || is_scan(path) => What::Input,
-            What::Input => What::Other,
-            What::Other if out.is_some() && path.canonicalize().ok() == out => What::Hidden,
-            What::Other if holds_dicom(path) => What::Input,
-            what => what,
-        }
+    move |path| match every_file(path) {
+        What::Hidden => What::Hidden,
+        What::Other if out.is_some() && path.canonicalize().ok() == out => What::Hidden,
+        _ if kind_of(path).is_some() => What::Input,
+        _ => What::Other,
     }
-}
-
-/// Whether a folder's first file is DICOM.
-fn holds_dicom(folder: &Path) -> bool {
-    let Ok(files) = fs::read_dir(folder) else { return false };
-    let files = files.flatten().map(|file| file.path()).filter(|file| file.is_file());
-    let plain = |file: &PathBuf| every_file(file) == What::Input;
-    files.filter(plain).min().is_some_and(|first| is_dicom_file(&first))
 }
 
 impl<const D: usize> Work for Explaining<'_, D> {

@@ -29,6 +29,7 @@ pub mod draw;
 mod drawing;
 pub mod explain;
 pub mod html;
+mod kinds;
 mod legend;
 pub mod measure;
 pub mod network;

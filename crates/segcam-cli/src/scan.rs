@@ -40,11 +40,11 @@ struct DicomInput {
 }
 
 /// Endings of files that hold scans.
-const ENDINGS: [&str; 12] = [
+pub(crate) const ENDINGS: [&str; 12] = [
     ".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz", ".mgh", ".mgz", ".nrrd", ".nhdr",
     ".mha", ".mhd",
 ];
-const DICOM_ENDINGS: [&str; 2] = [".dcm", ".dicom"];
+pub(crate) const DICOM_ENDINGS: [&str; 2] = [".dcm", ".dicom"];
 
 /// Whether this is a scan by its name, or what it begins with: a folder of DICOM files, too.
 pub fn is_scan(path: &Path) -> bool {
@@ -72,7 +72,9 @@ pub(crate) fn is_dicom_file(path: &Path) -> bool {
 }
 
 /// Endings of headers whose values lie in files beside them.
-const HEADERS: [&str; 4] = [".hdr", ".hdr.gz", ".nhdr", ".mhd"];
+pub(crate) const HEADERS: [&str; 4] = [".hdr", ".hdr.gz", ".nhdr", ".mhd"];
+/// Endings of those files.
+pub(crate) const PIXELS: [&str; 2] = [".img", ".img.gz"];
 
 /// All files that an input may consist of: those of a folder, and those beside a header that are called as it
 /// is.

@@ -23,6 +23,8 @@ pub struct Results {
     numbers: Vec<String>,
     /// All columns.
     columns: Vec<String>,
+    /// Inputs, and why there is no map of them.
+    errors: Vec<(String, String)>,
     /// What the table holds, in numbers.
     pub counts: Counts,
 }
@@ -80,14 +82,16 @@ impl Results {
         let numbers = numbers.map(|column| column.name.clone()).collect();
         let columns = columns.into_iter().map(|column| column.name).collect();
         let (mut counts, mut maps, mut last) = (Counts::default(), vec![], None);
+        let mut errors = vec![];
         for row in table.rows() {
             let row = row?;
             if last != row.get("item").cloned() {
                 last = row.get("item").cloned();
                 counts.inputs += 1;
             }
-            if row.text("error").is_some() {
+            if let Some(error) = row.text("error") {
                 counts.errors += 1;
+                errors.push((row.text("input").unwrap_or_default().into(), error.into()));
             }
             if let Some(status) = row.text("status") {
                 *counts.status.entry(status.into()).or_default() += 1;
@@ -97,12 +101,22 @@ impl Results {
                 maps.push(row);
             }
         }
-        Ok(Self { maps, numbers, columns, counts })
+        Ok(Self { maps, numbers, columns, errors, counts })
+    }
+
+    /// The rows that are maps.
+    pub(crate) fn maps(&self) -> &[Row] {
+        &self.maps
+    }
+
+    /// Inputs without maps, and why.
+    pub(crate) fn errors(&self) -> &[(String, String)] {
+        &self.errors
     }
 
     /// The columns that are worth a mean if none is asked for: what was certified, measured and annotated;
     /// otherwise what every map has.
-    fn usual(&self) -> Vec<String> {
+    pub(crate) fn usual(&self) -> Vec<String> {
         const NOT: [&str; 8] =
             ["item", "image", "class", "pixels", "rounding", "height", "width", "depth"];
         const ALWAYS: [&str; 3] = ["score", "raw_min", "raw_max"];
@@ -159,6 +173,17 @@ impl Results {
     /// is impossible, and those that do not say what the network does.
     /// Returns the first ones, and how many there are.
     pub fn unusual(&self, most: usize) -> (Vec<Unusual>, usize) {
+        let found = self.unusual_rows();
+        let line = |(row, why): &(&Row, String)| Unusual {
+            input: row.text("input").unwrap_or_default().into(),
+            map: map_of(row),
+            why: why.clone(),
+        };
+        (found.iter().take(most).map(line).collect(), found.len())
+    }
+
+    /// All of them, and why.
+    pub(crate) fn unusual_rows(&self) -> Vec<(&Row, String)> {
         const MUCH: f64 = 0.05;
         let mut found: Vec<(f64, &Row, String)> = vec![];
         for row in &self.maps {
@@ -178,12 +203,15 @@ impl Results {
             }
         }
         found.sort_by(|one, other| other.0.total_cmp(&one.0));
-        let line = |(_, row, why): &(f64, &Row, String)| Unusual {
-            input: row.text("input").unwrap_or_default().into(),
-            map: map_of(row),
-            why: why.clone(),
-        };
-        (found.iter().take(most).map(line).collect(), found.len())
+        found.into_iter().map(|(_, row, why)| (row, why)).collect()
+    }
+
+    /// The maps that have a value in a column, from the smallest to the largest.
+    pub(crate) fn ordered(&self, column: &str) -> Vec<(&Row, f64)> {
+        let mut rows: Vec<(&Row, f64)> =
+            self.maps.iter().filter_map(|row| Some((row, row.number(column)?))).collect();
+        rows.sort_by(|one, other| one.1.total_cmp(&other.1));
+        rows
     }
 
     /// The maps with the smallest and the largest values of a column, as a picture of their pictures.
@@ -193,10 +221,8 @@ impl Results {
     pub fn sheet(&self, folder: &Path, column: &str, name: &str) -> Result<File> {
         const EACH: usize = 5;
         self.known(column, &self.numbers)?;
-        let mut rows: Vec<(&Row, f64)> =
-            self.maps.iter().filter_map(|row| Some((row, row.number(column)?))).collect();
+        let rows = self.ordered(column);
         ensure!(!rows.is_empty(), "no map has a value in column {column}");
-        rows.sort_by(|one, other| one.1.total_cmp(&other.1));
         let each = EACH.min(rows.len().div_ceil(2));
         let (smallest, largest) =
             (&rows[..each], &rows[rows.len() - each.min(rows.len() - each)..]);
@@ -228,7 +254,7 @@ fn by_input(rows: &[&Row], column: &str) -> Vec<f64> {
 }
 
 /// Which map of its input it is.
-fn map_of(row: &Row) -> String {
+pub(crate) fn map_of(row: &Row) -> String {
     let class = row.text("class_name").map_or_else(
         || row.number("class").map_or(String::new(), |class| format!("class {class}")),
         String::from,

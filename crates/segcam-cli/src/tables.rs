@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use csv::Writer;
 use segcam::metric_charts;
 use segcam::metrics::{Comparison, Metric, Study, Summary};
-use segcam::render::{charts, charts_svg};
+use segcam::render::{Chart, charts, charts_svg};
 use serde::Serialize;
 
 use crate::draw::File;
@@ -120,20 +120,25 @@ impl Evaluation {
                 1 => String::new(),
                 _ => format!(".{}", number + 1),
             };
-            let count = self.images.len();
-            let (class, pixel_set) = (question.title(), &question.pixel_set);
-            let plural = if count == 1 { "" } else { "s" };
-            let title =
-                format!("{}: {class}, pixel set {pixel_set}, {count} image{plural}", model.name);
-            let panels = metric_charts(&question.study, &question.study.metrics());
+            let (title, panels) = self.charts(question, model);
             let name = |kind| format!("evaluation{number}.{kind}");
             files.push(png(&name("png"), charts(&title, &panels))?);
             files.push(file(&name("svg"), charts_svg(&title, &panels).into_bytes()));
         }
-        self.files = files.iter().map(|file| file.name.clone()).collect();
+        self.files.extend(files.iter().map(|file| file.name.clone()));
         self.files.push("evaluation.json".into());
         files.push(file("evaluation.json", serde_json::to_vec_pretty(self)?));
         Ok(files)
+    }
+
+    /// The charts of one class and pixel set, and their title.
+    pub(crate) fn charts(&self, question: &Summaries, model: &Model) -> (String, Vec<Chart>) {
+        let count = self.images.len();
+        let (class, pixel_set) = (question.title(), &question.pixel_set);
+        let plural = if count == 1 { "" } else { "s" };
+        let title =
+            format!("{}: {class}, pixel set {pixel_set}, {count} image{plural}", model.name);
+        (title, metric_charts(&question.study, &question.study.metrics()))
     }
 }
 

@@ -57,6 +57,9 @@ impl Inputs {
 fn no_annotations(args: &BatchArgs, item: &Item) -> Result<()> {
     let columns = ["truth", "instances", "region"];
     let named = columns.iter().find(|column| item.fields.contains_key(**column));
+    if args.wants_report() {
+        bail!("--html looks at inputs once more, and objects in stores cannot be read so: leave it out");
+    }
     if args.names_annotations() || named.is_some() {
         bail!(
             "annotations of objects in stores cannot be read as yet ({}): mount the bucket, or leave out \

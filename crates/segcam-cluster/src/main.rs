@@ -245,7 +245,7 @@ fn batch(command: &BatchCommand) -> Result<Finished> {
     });
     bar.finish_and_clear();
     let summary = summary?;
-    opened.write_csv(&batch, &summary)?;
+    opened.write_beside(&batch, &summary, talk)?;
     let table = if summary.stopped { batch.table() } else { kept.put()? };
     opened.finish(&table, &summary, inputs.items.len(), start, talk)
 }

@@ -64,6 +64,9 @@ struct QuestionBody {
     class: Option<ClassName>,
     #[serde(default = "usual_set")]
     pixels: String,
+    /// Of a set that stands for several, which one.
+    #[serde(default)]
+    part: Option<usize>,
     #[serde(default = "usual_layers")]
     layers: Vec<String>,
     #[serde(default = "usual_methods")]
@@ -226,7 +229,7 @@ impl Studio {
 
     fn question(&self, request: &Request<'_>) -> Result<Response, Response> {
         let body: QuestionBody = parsed(&request.body)?;
-        let QuestionBody { view: from, image, class, pixels, layers, methods } = body;
+        let QuestionBody { view: from, image, class, pixels, part, layers, methods } = body;
         let long = layers.len() > NAMES || methods.len() > NAMES;
         if long || layers.is_empty() || methods.is_empty() {
             let words = format!("give 1 to {NAMES} layers and 1 to {NAMES} methods");
@@ -243,7 +246,7 @@ impl Studio {
         self.gallery.check(&entry).map_err(|error| super::refusal(&error))?;
         let (classes, pixels) = (classes.into_iter().collect(), vec![pixels]);
         let asked = Asked { layers, classes, methods, pixels };
-        match self.order(&view(from)?, Job::Ask(entry, asked), request)? {
+        match self.order(&view(from)?, Job::Ask(entry, asked, part), request)? {
             Done::Answered(answered) => Ok(Response::json(&answered.report)),
             _ => Err(nothing()),
         }
@@ -312,8 +315,14 @@ impl Studio {
         };
         let style = Style { show: show(&request.head)?, raw, heat, ..Style::default() };
         let layer = crate::ask::file_name(map.layer.trim_matches('/'));
-        let stem = format!("{}.{layer}.{kind}.", crate::ask::file_name(&map.method));
-        self.drawn(id, style, request, BYTES, |name| name.starts_with(&stem))
+        let start = format!("{}.{layer}.", crate::ask::file_name(&map.method));
+        // Of a part the files have its name, too.
+        let end = match answered.report.part {
+            Some(_) => format!(".{}.{kind}.", crate::ask::file_name(&answered.report.pixel_set)),
+            None => format!("{start}{kind}."),
+        };
+        let wanted = |name: &str| name.starts_with(&start) && name.contains(&end);
+        self.drawn(id, style, request, BYTES, wanted)
     }
 
     /// One of the files that `segcam explain` would write.

@@ -6,8 +6,9 @@ use segcam::models::{Blend, Channels};
 
 use super::Settings;
 use super::gallery::Entry;
-use crate::annotations::{AnnotationFiles, Ignore, Labels, beside};
+use crate::annotations::{AnnotationFiles, Ignore, Labels};
 use crate::ask::{Asked, Question};
+use crate::beside::Folders;
 use crate::network::{Model, Name, Source};
 
 impl Settings {
@@ -94,7 +95,7 @@ impl Words {
     fn annotations(&mut self, files: &AnnotationFiles, entry: &Entry) {
         let file = |path: &Option<std::path::PathBuf>| {
             let path = path.as_ref()?;
-            Some(beside(path, &entry.path).ok()?.display().to_string())
+            Some(Folders::default().beside(path, &entry.path).ok()?.display().to_string())
         };
         let truth = file(&files.truth);
         self.option("--truth", truth.as_deref());

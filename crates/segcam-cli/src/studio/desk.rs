@@ -17,8 +17,10 @@ use serde::Serialize;
 use super::Settings;
 use super::gallery::Entry;
 use super::look::{Looked, as_volume};
+use super::parts::{self, PartReport};
 use crate::annotations::{AnnotationFiles, Annotations};
 use crate::ask::{Asked, Question, Targets, ask};
+use crate::beside::Folders;
 use crate::draw::{File, Scene, Style, draw};
 use crate::explain::{Answer, How, Map, explain};
 use crate::network::Model;
@@ -32,8 +34,8 @@ use crate::view::midst;
 pub(crate) enum Job {
     /// A forward pass.
     Look(Entry),
-    /// Maps.
-    Ask(Entry, Asked),
+    /// Maps; of a set that stands for several the number of the one that is meant.
+    Ask(Entry, Asked, Option<usize>),
     /// What is exactly true of the maps of an answer.
     Certify(String),
     /// The files of an answer.
@@ -98,6 +100,10 @@ pub(crate) struct AnswerReport {
     pub(crate) pixels: usize,
     /// Of a volume a voxel in the midst of the set.
     pub(crate) at: Option<[usize; 3]>,
+    /// Of a set that stands for several, which one this is, from 0.
+    pub(crate) part: Option<usize>,
+    /// All of them; none of a set that is one.
+    pub(crate) parts: Vec<PartReport>,
     /// One for each layer with each method.
     pub(crate) maps: Vec<MapAnswer>,
     /// The command that says the same.
@@ -173,7 +179,9 @@ pub(crate) struct Seen<const D: usize> {
 pub(crate) struct Past<const D: usize> {
     id: String,
     entry: Entry,
+    /// With the one figure that was shown.
     question: Question<D>,
+    parts: Vec<PartReport>,
     targets: Targets<D>,
     maps: Vec<Result<Map<D>, CamError>>,
 }
@@ -210,9 +218,9 @@ impl<const D: usize> Desk<D> {
                 self.keep(seen);
                 Ok(Done::Looked(looked))
             }
-            Job::Ask(entry, asked) => {
+            Job::Ask(entry, asked, part) => {
                 let seen = self.see(&entry, cancel, progress)?;
-                let answered = self.ask(&entry, &asked, &seen, progress);
+                let answered = self.ask(&entry, (asked, part), &seen, (cancel, progress));
                 self.keep(seen);
                 Ok(Done::Answered(Arc::new(answered?)))
             }
@@ -275,19 +283,22 @@ impl<const D: usize> Desk<D> {
     fn ask(
         &mut self,
         entry: &Entry,
-        asked: &Asked,
+        (mut asked, part): (Asked, Option<usize>),
         seen: &Seen<D>,
-        progress: &Progress,
+        (cancel, progress): (&Cancel, &Progress),
     ) -> Result<Answered> {
         let Seen { observation, annotations, looked, .. } = seen;
-        let question = ask(asked, annotations, &self.model, observation)?;
-        let [figure] = &question.figures[..] else {
-            bail!(
-                "`{}` stands for {} sets: ask about one of them, or give the command line",
-                asked.pixels.join(" "),
-                question.figures.len()
-            )
+        let mut question = ask(&asked, annotations, &self.model, observation)?;
+        let parts = match question.figures.first().is_some_and(|one| one.part_of.is_some()) {
+            true => self.parts(entry, &question, observation, (cancel, progress))?,
+            false => vec![],
         };
+        let part = parts::chosen(part, &parts, &asked)?;
+        question.figures = question.figures.into_iter().skip(part.unwrap_or(0)).take(1).collect();
+        let figure = question.figures.first().context("nothing was asked")?.clone();
+        if part.is_some() && parts::says(&figure, annotations, &self.model, observation) {
+            asked.pixels = vec![figure.pixels.name()];
+        }
         let maps = question.layers.len() * question.methods.len();
         if maps > super::MAPS {
             bail!("{maps} maps are too many at a time: at most {}", super::MAPS);
@@ -318,8 +329,10 @@ impl<const D: usize> Desk<D> {
             pixel_set: target.name().to_string(),
             pixels: target.sizes().iter().sum(),
             at: (D == 5).then(|| midst(&pixels, 0)).flatten(),
+            part,
+            parts: parts.clone(),
             maps: vec![],
-            command: self.settings.command(entry, asked, class, &self.model, &question),
+            command: self.settings.command(entry, &asked, class, &self.model, &question),
         };
         let size = &seen.input.tensor.dims()[2..];
         let mut fields = vec![];
@@ -337,11 +350,36 @@ impl<const D: usize> Desk<D> {
             fields.push(field);
         }
         let entry = entry.clone();
-        self.asked.push_back(Past { id, entry, question, targets, maps });
+        self.asked.push_back(Past { id, entry, question, parts, targets, maps });
         if self.asked.len() > ANSWERS {
             self.asked.pop_front();
         }
         Ok(Answered { report, looked: looked.clone(), maps: fields, pixels })
+    }
+
+    /// What a set stands for: known from an answer about another of its parts, or found out.
+    fn parts(
+        &self,
+        entry: &Entry,
+        question: &Question<D>,
+        seen: &Observation<D>,
+        (cancel, progress): (&Cancel, &Progress),
+    ) -> Result<Vec<PartReport>> {
+        let figures = &question.figures;
+        let same = |past: &&Past<D>| {
+            let of_image = past.entry.id == entry.id && past.entry.modified == entry.modified;
+            of_image && past.parts.len() == figures.len() && {
+                let mut shown = past.question.figures.iter().zip(figures);
+                shown.all(|(it, one)| it.class == one.class && it.asked == one.asked)
+            }
+        };
+        if let Some(past) = self.asked.iter().find(same) {
+            return Ok(past.parts.clone());
+        }
+        parts::reports(figures, seen, |done| {
+            progress.set(done, figures.len());
+            cancel.is_cancelled()
+        })
     }
 
     /// The certificates stay with their maps: figures say them, too.
@@ -402,7 +440,7 @@ fn annotations<const D: usize>(
 ) -> Result<Annotations> {
     let known = |path: &Option<std::path::PathBuf>| {
         let path = path.as_ref().filter(|_| !entry.uploaded)?;
-        crate::annotations::beside(path, Path::new(&entry.name)).ok()
+        Folders::default().beside(path, Path::new(&entry.name)).ok()
     };
     let (truth, instances) = (known(&files.truth), known(&files.instances));
     let missing = files.truth.is_some() && truth.is_none();

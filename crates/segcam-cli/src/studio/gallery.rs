@@ -13,8 +13,9 @@ use image::{DynamicImage, ImageReader};
 use serde::Serialize;
 use tempfile::TempDir;
 
+use crate::kinds::{Kind, ending_of, kind_of};
 use crate::print;
-use crate::scan::{ends_in, is_scan};
+use crate::scan::files_of;
 
 /// What may be uploaded.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -101,11 +102,6 @@ struct Held {
 
 /// The longer side of a thumbnail.
 const THUMBNAIL: u32 = 96;
-const ENDINGS: [&str; 13] = [
-    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".mgh", ".mgz", ".nrrd",
-    ".mha", ".dcm",
-];
-const PICTURES: usize = 5;
 /// Files of one folder.
 const MOST: usize = 10_000;
 
@@ -148,10 +144,7 @@ impl Gallery {
         for given in &self.given {
             if given.is_dir() {
                 let files = readable(given)?;
-                match files.is_empty() && is_series(given) {
-                    true => found.push((given.clone(), given.clone())),
-                    false => found.extend(files.into_iter().map(|file| (file, given.clone()))),
-                }
+                found.extend(files.into_iter().map(|file| (file, given.clone())));
             } else {
                 let folder = given.parent().unwrap_or(given).to_path_buf();
                 found.push((given.clone(), folder));
@@ -190,10 +183,7 @@ impl Gallery {
     pub fn upload(&self, name: &str, bytes: &[u8]) -> Result<Entry, UploadError> {
         let name = name.rsplit(['/', '\\']).next().unwrap_or("");
         let name: String = name.chars().filter(|c| !c.is_control()).take(120).collect();
-        let low = name.to_ascii_lowercase();
-        let ending = ENDINGS.iter().filter(|ending| low.ends_with(**ending));
-        let ending = ending.max_by_key(|ending| ending.len());
-        let ending = ending.ok_or_else(|| UploadError::Kind(name.clone()))?;
+        let ending = ending_of(&name).ok_or_else(|| UploadError::Kind(name.clone()))?;
         let mut held = self.held();
         let all = held.bytes + bytes.len() as u64;
         if held.uploaded >= self.limits.files || all > self.limits.all_bytes {
@@ -203,7 +193,7 @@ impl Gallery {
         let path = root.join(format!("{}{ending}", held.uploaded));
         fs::write(&path, bytes)?;
         let refusal = match pixels_of(&path) {
-            None if ends_in(&path, &ENDINGS[..PICTURES]) => {
+            None if kind_of(&path) == Some(Kind::Picture) => {
                 Some(UploadError::Damaged(name.clone()))
             }
             Some(pixels) if pixels > self.limits.pixels => {
@@ -265,21 +255,27 @@ impl Held {
     fn add(&mut self, name: String, uploaded: bool, path: PathBuf, root: PathBuf) -> Entry {
         let (id, modified) = (format!("i{}", self.next), None);
         self.next += 1;
-        let picture = ends_in(&path, &ENDINGS[..PICTURES]);
+        let picture = kind_of(&path) == Some(Kind::Picture);
         let entry = Entry { id, name, uploaded, picture, path, modified, root };
         self.entries.push(entry.clone());
         entry
     }
 }
 
-/// Files of a folder that can be looked at, by name; links that lead elsewhere are none.
+/// What can be looked at in a folder, by name: a series as a whole, or its files. Links that lead elsewhere are
+/// nothing, and so are headers, which name files anywhere.
 fn readable(folder: &Path) -> Result<Vec<PathBuf>> {
+    let inside = |path: &Path| path.canonicalize().is_ok_and(|whole| whole.starts_with(folder));
+    if kind_of(folder) == Some(Kind::Series) {
+        let whole = files_of(folder)?.iter().all(|file| inside(file));
+        return Ok(whole.then(|| folder.to_path_buf()).into_iter().collect());
+    }
     let entries =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = vec![];
     for path in entries.flatten().map(|entry| entry.path()) {
-        let inside = || path.canonicalize().is_ok_and(|whole| whole.starts_with(folder));
-        if ends_in(&path, &ENDINGS) && path.is_file() && inside() {
+        let is_one = || matches!(kind_of(&path), Some(Kind::Picture | Kind::File));
+        if path.is_file() && inside(&path) && is_one() {
             files.push(path);
         }
         if files.len() > MOST {
@@ -288,12 +284,6 @@ fn readable(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-/// Whether a folder holds DICOM files without endings.
-fn is_series(folder: &Path) -> bool {
-    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    files.filter(|path| path.is_file()).take(3).any(|path| is_scan(&path))
 }
 
 /// Values that a scan has once it is unpacked, or more than `most`: what its text promises, and what there is

@@ -8,6 +8,7 @@
 //! | [`gallery`] | images by numbers of ours; uploads |
 //! | `desk` | the one thread that computes, and keeps what it saw |
 //! | `look` | what a page shows of an image |
+//! | `parts` | sets that stand for several |
 //! | `page` | the page's files |
 
 mod api;
@@ -18,6 +19,7 @@ mod guard;
 pub mod http;
 pub(crate) mod look;
 pub(crate) mod page;
+mod parts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::TcpListener;

@@ -33,6 +33,9 @@ const FILES: &[File] = files! {
     "save.js": SCRIPT,
     "sheets.js": SCRIPT,
     "stage.js": SCRIPT,
+    "display.js": SCRIPT,
+    "tables.js": SCRIPT,
+    "parts.js": SCRIPT,
     "pointer.js": SCRIPT,
 };
 
@@ -62,6 +65,8 @@ pub(crate) fn report_script() -> String {
         include_str!("page/answer.js"),
         include_str!("page/sheets.js"),
         include_str!("page/stage.js"),
+        include_str!("page/display.js"),
+        include_str!("page/tables.js"),
         include_str!("page/report.js"),
     ];
     let lines = modules.iter().flat_map(|module| module.lines());

@@ -431,6 +431,11 @@ pub(crate) struct EvaluateArgs {
     /// Folder for the results
     #[arg(long, value_name = "DIR", default_value = "segcam-evaluation")]
     pub(crate) out: PathBuf,
+
+    /// Also write report.html: one file to send on, with tables, charts, and maps of up to 12 images: the
+    /// worst and the best of each metric
+    #[arg(long)]
+    pub(crate) html: bool,
 }
 
 /// The text form of a method, as it is always written.

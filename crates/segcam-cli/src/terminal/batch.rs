@@ -1,3 +1,5 @@
+mod html;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +16,7 @@ use segcam_batch::{
 use segcam_cli::ask::{Asked, check};
 use segcam_cli::batch::{Explaining, FIELDS, Measuring, Saved, columns, inputs};
 use segcam_cli::beside::Folders;
+use segcam_cli::html::REPORT;
 use segcam_cli::network::Model;
 use segcam_cli::with_explainer;
 use serde_json::json;
@@ -44,7 +47,7 @@ pub(crate) fn run(args: BatchArgs, talk: Talk) -> Result<Terminal> {
     let summary = with_explainer!(&opened.network, explainer => {
         explain(&mut batch, &items, &opened.work(explainer)?, talk)?
     });
-    opened.write_csv(&batch, &summary)?;
+    opened.write_beside(&batch, &summary, talk)?;
     opened.finish(&batch.table(), &summary, items.len(), start, talk)
 }
 
@@ -124,16 +127,19 @@ impl Opened {
         })
     }
 
-    /// Writes the table as CSV, too, if that is asked for or an earlier run was asked for it.
+    /// Writes what is asked for beside a table that is whole: the same as CSV (also if an earlier run was
+    /// asked for that), and the report.
     ///
     /// # Errors
     /// What the system says.
-    pub fn write_csv(&self, batch: &Batch, summary: &Summary) -> Result<()> {
-        let wanted = self.args.csv || batch.csv().exists();
-        if wanted && !summary.stopped {
+    pub fn write_beside(&self, batch: &Batch, summary: &Summary, talk: Talk) -> Result<()> {
+        if summary.stopped {
+            return Ok(());
+        }
+        if self.args.csv || batch.csv().exists() {
             batch.write_csv()?;
         }
-        Ok(())
+        if self.args.html { self.write_report(batch, talk) } else { Ok(()) }
     }
 
     /// Says how a run ended, and where its table is.
@@ -181,6 +187,9 @@ impl Opened {
                 }
                 say(line)?;
                 say(table.display())?;
+                if self.args.html {
+                    say(self.args.out.join(REPORT).display())?;
+                }
             }
         }
         let code = (!failed.is_empty()).then_some(SOME_FAILED);

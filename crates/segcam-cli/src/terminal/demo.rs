@@ -20,17 +20,23 @@ use segcam_cli::write::Folder;
 
 use super::args::{DemoArgs, PrintArgs};
 use super::explain::Run;
-use super::{Finished, Talk, of_windows};
+use super::{Finished, Talk, of_windows, say};
 
 /// `segcam demo`
 pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
     let device = args.device.open()?;
     let mut out = Folder::create(args.out())?;
-    if args.volume {
-        lesions(args.seed, &mut out, &device, talk)?.show(out, talk)
+    let (finished, file, network) = if args.volume {
+        let network = " --model lesions-meshnet";
+        (lesions(args.seed, &mut out, &device, talk)?.show(out, talk)?, "scan.nii.gz", network)
     } else {
-        nuclei(args.seed, &mut out, &device)?.show(out, talk)
+        (nuclei(args.seed, &mut out, &device)?.show(out, talk)?, "input.png", "")
+    };
+    if talk == Talk::Tables {
+        let file = args.out().join(file);
+        say(format!("to click and ask yourself: segcam studio '{}'{network}", file.display()))?;
     }
+    Ok(finished)
 }
 
 /// What is explained: one thing by itself, and all of its class.

@@ -11,7 +11,9 @@ use segcam::burn::tensor::Device;
 use segcam::metrics::Protocol;
 use segcam_cli::beside::Folders;
 use segcam_cli::draw::File;
-use segcam_cli::explain::is_gone;
+use segcam_cli::explain::{How, is_gone};
+use segcam_cli::html::case::Case;
+use segcam_cli::html::evaluation::page;
 use segcam_cli::measure::{self, Contents, Measured, known, measure, same_settings};
 use segcam_cli::network::{Model, class_title};
 use segcam_cli::read::{self, Input};
@@ -22,7 +24,7 @@ use segcam_cli::write::Folder;
 
 use super::advice::in_words;
 use super::args::EvaluateArgs;
-use super::{Finished, Talk, say, table};
+use super::{Finished, Talk, command, say, table};
 
 /// `segcam evaluate`: image by image, and what was measured is kept, so that the same command goes on
 /// where it stopped.
@@ -40,7 +42,7 @@ pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
     let contents = Contents::new(&settings, &source)?;
     let folders = Folders::default();
     let all = All { args, talk, model: &model, device: &device, protocol, kept, contents, folders };
-    let (measured, failures) = with_explainer!(network, explainer => all.run(&explainer, &images)?);
+    let (measured, failures) = with_explainer!(&network, explainer => all.run(explainer, &images)?);
     if let Some(LeftOut { image, error }) = failures.first().filter(|_| measured.is_empty()) {
         bail!("none of {} images could be used; {image}: {error}", images.len());
     }
@@ -56,6 +58,13 @@ pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
     }
     let mut evaluation =
         Evaluation::new(&model, settings, methods, args.measure.seed, measured, failures);
+    if args.html {
+        let report = with_explainer!(&network, explainer => {
+            all.report(explainer, &evaluation, &images)?
+        });
+        out.write(&report)?;
+        evaluation.files.push(report.name);
+    }
     for file in evaluation.files(&model, &metrics)? {
         out.write(&file)?;
     }
@@ -157,6 +166,33 @@ impl All<'_> {
         }
         bar.finish_and_clear();
         Ok((measured, failures))
+    }
+
+    /// `report.html`: the maps that it shows are computed once more.
+    fn report<const D: usize>(
+        &self,
+        explainer: &Explainer<D>,
+        evaluation: &Evaluation,
+        images: &[PathBuf],
+    ) -> Result<File> {
+        let Self { args, model, device, talk, .. } = self;
+        let wait = talk.wait("report");
+        let (mut page, chosen) = page(evaluation, model);
+        page.command = command();
+        page.show(&chosen, evaluation.images.len(), |chosen, room| {
+            let is = |path: &&PathBuf| path.display().to_string() == chosen.input;
+            let path = images.iter().find(is).context("it is no image any more")?;
+            let input: Input<D> = read::open(path, None, model, device)?;
+            let seen = explainer.observe(input.tensor.clone())?;
+            let annotations =
+                args.question.sets.files()?.of_image(path, &self.folders)?.read(&input, &seen)?;
+            let (asked, how) = (args.question.asked(), How::default());
+            let network = (&annotations, *model);
+            Case::of_chosen(chosen, (&input, &seen), network, (&asked, &how), room)
+        });
+        let file = page.file();
+        wait.finish_and_clear();
+        file
     }
 
     /// What was measured on one image, now or earlier.

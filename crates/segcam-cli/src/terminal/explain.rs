@@ -10,6 +10,7 @@ use segcam_cli::ask::{Question, ask};
 use segcam_cli::draw::{Drawn, Scene, draw, draw_prediction, failure};
 use segcam_cli::explain::{Answer, How, explain};
 use segcam_cli::html::Page;
+use segcam_cli::html::case::{Case, Room};
 use segcam_cli::network::class_title;
 use segcam_cli::overview::Overview;
 use segcam_cli::read::{self, Input};
@@ -18,7 +19,7 @@ use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;
 
 use super::args::{ExplainArgs, Save};
-use super::{Finished, Talk, of_windows, say, slide, table};
+use super::{Finished, Talk, command, of_windows, say, slide, table};
 
 /// `segcam explain`
 pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
@@ -44,19 +45,19 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
         report.notes.extend(annotations.notes.iter().cloned());
         let mut run = Run { report, out, talk };
         let mut overview = Overview::default();
-        let page = || Page::new(&input, &seen, &annotations, &model);
-        let mut page = args.html.then(page).transpose()?;
+        let case = || Case::new(&input, &seen, &annotations, &model, Room::ENDLESS);
+        let mut case = args.html.then(case).transpose()?;
         let (seen, stopped) = run.explain(seen, &question, &args.maps.how(), |seen, answer| {
             let truth = annotations.truth.as_ref();
             let scene = Scene { input: &input, seen, model: &model, truth };
-            if let Some(page) = &mut page {
-                page.add(&question, answer, &model, &input)?;
+            if let Some(case) = &mut case {
+                case.add(&question, answer, &model, &input, |_| false)?;
             }
             draw(scene, &question, answer, &style, &mut overview)
         })?;
-        if let (Some(page), None) = (page, &stopped) {
+        if let (Some(case), None) = (case, &stopped) {
             run.report.command = command();
-            let file = page.file(&run.report)?;
+            let file = Page::explained(case, &run.report)?;
             run.out.write(&file)?;
             run.report.files.push(file.name);
         }
@@ -173,11 +174,6 @@ impl Run {
         }
         Ok(Finished { failures, ..Finished::default() })
     }
-}
-
-/// What was typed.
-fn command() -> Vec<String> {
-    std::env::args_os().map(|part| part.to_string_lossy().into_owned()).collect()
 }
 
 /// A failure as a line that says what failed.

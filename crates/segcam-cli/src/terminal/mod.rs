@@ -147,6 +147,11 @@ pub fn table<S: AsRef<str>>(
     table
 }
 
+/// The command line.
+fn command() -> Vec<String> {
+    std::env::args_os().map(|part| part.to_string_lossy().into_owned()).collect()
+}
+
 /// Prints a line. A reader that went away, as `head` does, wants no more of them.
 ///
 /// # Errors

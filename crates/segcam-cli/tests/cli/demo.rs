@@ -9,7 +9,8 @@ fn demo_is_repeatable_and_shows_one_nucleus() {
     let folder = tempdir().expect("a folder");
     let said = works(folder.path(), "demo --out a");
     assert!(said.contains("compare.png") && said.contains("seg-hires-grad-cam"), "{said}");
-    works(folder.path(), "demo --out b --quiet");
+    assert!(said.trim_end().ends_with("segcam studio 'a/input.png'"), "{said}");
+    assert_eq!(works(folder.path(), "demo --out b --quiet"), "");
     let at = |path: &str| folder.path().join(path);
     for picture in ["compare.png", "input.png", "nucleus.seg-hires-grad-cam.dec1.png"] {
         // The files differ: they say which command made them.

@@ -8,6 +8,7 @@ mod listing;
 mod mistakes;
 mod onnx;
 mod pixels;
+mod reports;
 mod scans;
 mod slides;
 mod truth;

@@ -83,6 +83,72 @@ fn numbers_and_maps_are_those_of_explain() {
 }
 
 #[test]
+fn the_parts_of_a_set_are_answered_one_by_one() {
+    let folder = folder();
+    let server = Server::start(&[folder.path()]);
+    let ask = |set: &str, part: Value| {
+        server.ask(json!({
+            "image": "i0", "class": 1, "pixels": set, "part": part, "layers": ["mid", "dec1"],
+        }))
+    };
+    for set in ["each", "each:20", "each & box:0,0,30,40", "contrast(each,0)"] {
+        let first = ask(set, Value::Null);
+        assert_eq!(first["part"], 0);
+        let parts = first["parts"].as_array().expect("parts");
+        assert_eq!(parts.len(), 2, "{parts:?}");
+        let again = tempdir().expect("a folder");
+        let image = folder.path().join("spots.png");
+        let all = format!(
+            "segcam explain --input '{}' --class 1 --pixels '{set}' --layer mid,dec1 --method \
+             seg-hires-grad-cam --certify",
+            image.display()
+        );
+        let report = explained(&all, again.path());
+        let maps = report["maps"].as_array().expect("maps");
+        assert_eq!(maps.len(), 2 * parts.len());
+        for (at, part) in parts.iter().enumerate() {
+            let answer = ask(set, json!(at));
+            assert_eq!((&answer["part"], &answer["parts"]), (&json!(at), &first["parts"]));
+            assert_eq!(answer["pixel_set"], part["pixel_set"]);
+            let own = tempdir().expect("a folder");
+            let own = explained(answer["command"].as_str().expect("a command"), own.path());
+            assert_eq!(own["maps"].as_array().map(Vec::len), Some(2), "its command is about it");
+            for layer in 0..2 {
+                let given = &answer["maps"][layer]["report"];
+                for number in ["pixel_set", "pixels", "score", "raw_min", "raw_max", "status"] {
+                    assert_eq!(given[number], maps[2 * at + layer][number], "{number}");
+                    assert_eq!(given[number], own["maps"][layer][number], "{number}");
+                }
+                assert_eq!(part["score"], given["score"][0]);
+                assert_eq!(part["pixels"], given["pixels"][0]);
+            }
+            let id = answer["id"].as_str().expect("an id");
+            let mask = server.get(&format!("/api/v1/questions/{id}/pixels")).ok();
+            let inside = mask.body.iter().filter(|member| **member == 1).count();
+            assert_eq!(part["pixels"], inside);
+            server.get(&format!("/api/v1/questions/{id}/figure")).ok();
+            server.get(&format!("/api/v1/questions/{id}/maps/1/array")).ok();
+            server.post(&format!("/api/v1/questions/{id}/certificates"), &json!({})).ok();
+        }
+    }
+    let one = ask("class", Value::Null);
+    assert_eq!((&one["part"], &one["parts"]), (&Value::Null, &json!([])));
+    // A set of no parts is empty, as any other is.
+    let none = json!({ "image": "i0", "class": 1, "pixels": "each:5000" });
+    server.post("/api/v1/questions", &none).refused(422, "each:5000");
+}
+
+#[test]
+fn more_parts_than_anyone_looks_through_are_refused() {
+    let folder = tempdir().expect("a folder");
+    image::GrayImage::new(320, 320).save(folder.path().join("dark.png")).expect("saved");
+    let server = Server::start(&[folder.path()]);
+    let question =
+        json!({ "image": "i0", "pixels": "each(random:3000,1)", "layers": ["mid"], "class": 1 });
+    server.post("/api/v1/questions", &question).refused(422, "at most 1000 can be looked through");
+}
+
+#[test]
 fn rasters_lie_on_the_picture() {
     let folder = folder();
     let server = Server::start(&[&folder.path().join("spots.png")]);
@@ -187,7 +253,9 @@ fn what_is_wrong_is_said_where_it_is() {
     wrong(json!({"image": spots, "pixels": "pixel:40,1"}), 422, "outside the image");
     wrong(json!({"image": spots, "pixels": "fn"}), 422, "--truth");
     wrong(json!({"image": spots, "pixels": "instances"}), 422, "--instances");
-    wrong(json!({"image": spots, "pixels": "each"}), 422, "2 sets");
+    wrong(json!({"image": spots, "pixels": "each", "part": 2}), 422, "2 sets, from 0");
+    wrong(json!({"image": spots, "pixels": "class", "part": 0}), 422, "one set");
+    wrong(json!({"image": spots, "part": -1}), 400, "-1");
     wrong(json!({"image": spots, "class": 7}), 422, "class 7");
     wrong(json!({"image": spots, "class": "nuclei"}), 422, "nucleus");
     wrong(json!({"image": spots, "class": "all"}), 422, "one class");

@@ -80,6 +80,7 @@ fn almost_right() -> impl Strategy<Value = Value> {
         Just("image"),
         Just("class"),
         Just("pixels"),
+        Just("part"),
         Just("layers"),
         Just("methods"),
         Just("view"),
@@ -118,8 +119,12 @@ proptest! {
     }
 
     #[test]
-    fn sets_of_any_words(set in any_set(), class in 0..3usize) {
-        let body = json!({ "image": "i0", "class": class, "pixels": set, "layers": ["mid"] });
+    fn sets_of_any_words(
+        set in any_set(), class in 0..3usize, part in prop::option::of(any::<u8>()),
+    ) {
+        let body = json!({
+            "image": "i0", "class": class, "pixels": set, "part": part, "layers": ["mid"],
+        });
         answered("POST", "/api/v1/questions", body.to_string().as_bytes())?;
     }
 

@@ -63,12 +63,14 @@
  * @property {string} pixel_set
  * @property {number} pixels
  * @property {[number, number, number] | null} at
+ * @property {number | null} part
+ * @property {{pixel_set: string, pixels: number, score: number | null}[]} parts
  * @property {MapAnswer[]} maps
  * @property {string} command
  */
 /** @typedef {{layer: number, bypasses: [string, number][] | null, bias: number | null, impossible: number | null}} Certificate */
 /** @typedef {{certificate: Certificate | null, share: number | null, error: string | null}} Certified */
-/** @typedef {{view: string, image: string, class: number | string | null, pixels: string, layers: string[], methods: string[]}} Question */
+/** @typedef {{view: string, image: string, class: number | string | null, pixels: string, part: number | null, layers: string[], methods: string[]}} Question */
 /** @typedef {{busy: boolean, done: number, all: number}} Progress */
 /** Values row by row. @template T @typedef {{rows: number, columns: number, values: T}} Raster */
 

@@ -4,8 +4,10 @@
 import * as api from "./api.js";
 import { counted, drawAnswer, drawLegend, el, methodTitle, questionOf } from "./answer.js";
 import { dimmed, tablesOf } from "./colors.js";
+import { makeDisplay, makeTheme, preferredTheme, showDisplay } from "./display.js";
 import { drawLayers } from "./layers.js";
 import { WHOLE } from "./panel.js";
+import { drawParts, partBeside } from "./parts.js";
 import { listen, snapped } from "./pointer.js";
 import { saveItems, viewOf } from "./save.js";
 import { discs } from "./shapes.js";
@@ -39,7 +41,7 @@ const TOOLS = /** @type {const} */ ([
 ]);
 const KEYS = [
   ["O P B R G H", "tools"], ["Arrows", "move the cross on an image"], ["Enter", "ask at the cross"], ["Shift + arrows", "ten pixels at once"],
-  ["+ − 0", "zoom, whole image"], ["[ ]", "image before, image after"], [", .", "layer before, layer after"], ["C", "contours"],
+  ["+ − 0", "zoom, whole image"], ["[ ]", "image before, image after"], [", .", "layer before, layer after"], ["< >", "part before, part after"], ["C", "contours"],
   ["L", "outlines"], ["/", "write a pixel set"], ["U", "add images"], ["D", "dark or light"], ["Esc", "cancel"], ["?", "this list"],
   ["Page up, down", "slice of a volume"], ["Shift + drag", "brightness of a volume"],
 ];
@@ -165,6 +167,7 @@ async function chooseImage(id, keep = false) {
   state.hovered = null;
   state.cursor = null;
   if (!keep) {
+    state.part = null;
     state.set = "class";
     state.against = null;
   }
@@ -264,12 +267,6 @@ function rebuild() {
   settings();
 }
 
-function repaint() {
-  state.sheets.forEach(paintSheet);
-  panels.forEach(describe);
-  redraw();
-}
-
 // ---- Asking ----
 
 /** What is sent for the pixels: with the class to compare with, if there is one. */
@@ -289,11 +286,12 @@ async function ask(go = false) {
   settings();
   const started = performance.now();
   waiting("Asking", mine.signal);
-  const question = { view: state.view, image, class: state.class, pixels: wholeSet(), layers: state.layers, methods: state.methods };
+  const question = { view: state.view, image, class: state.class, pixels: wholeSet(), part: state.part, layers: state.layers, methods: state.methods };
   try {
     const answer = await api.ask(question, mine.signal);
     if (mine.signal.aborted) return;
     state.answer = answer;
+    state.part = answer.part;
     state.certified = null;
     state.certifying = answer.id;
     state.sheets.forEach((sheet) => (sheet.maps = []));
@@ -378,11 +376,19 @@ function askAt(number, under) {
 /** @param {string} set @param {boolean} [go] */
 function askSet(set, go = false) {
   state.set = set;
+  state.part = null;
   if (state.against === state.class) state.against = null;
   const previous = state.class;
   settings();
   if (state.look?.truth && previous !== null) state.sheets.forEach(outlines);
   return ask(go);
+}
+
+/** Asks about another part of the set. @param {number | null} part */
+function askPart(part) {
+  if (part === null) return;
+  state.part = part;
+  ask(true);
 }
 
 /** Ends what was drawn, and asks about it. */
@@ -460,19 +466,11 @@ function settings() {
   input("set").disabled = !look;
   /** @type {HTMLButtonElement} */ (byId("ask-button")).disabled = !look;
   /** @type {HTMLButtonElement} */ (byId("save")).disabled = !state.answer;
-  input("opacity").value = String(state.display.opacity);
-  select("colormap").value = state.display.colormap;
-  input("contours").checked = state.display.contours;
-  input("outlines").checked = state.display.outlines;
-  const scales = table()?.diverging
-    ? [["own", "each map's own"], ["shared", "one for all maps"]]
-    : [["max-abs", "strongest for or against"], ["max", "strongest for"], ["min-max", "smallest to largest"], ["shared", "one for all maps"]];
-  if (!scales.some(([name]) => name === state.display.scale)) state.display.scale = scales[0][0];
-  select("scale").replaceChildren(...scales.map(([name, words]) => new Option(words, name)));
-  select("scale").value = state.display.scale;
+  showDisplay();
   drawLayers(byId("layers"), look?.layers ?? [], state.layers, chooseLayer);
   for (const box of byId("methods").querySelectorAll("input")) box.checked = state.methods.includes(box.value);
   drawAnswer(byId("answer"));
+  drawParts(byId("parts"), askPart);
   drawLegend(byId("legend"), (set, number) => {
     state.class = number;
     askSet(set, true);
@@ -525,11 +523,6 @@ function chooseTool(tool) {
   redraw();
 }
 
-function theme() {
-  const dark = document.documentElement.dataset.theme === "dark";
-  byId("theme").textContent = dark ? "☀" : "☾";
-}
-
 function remember() {
   try {
     localStorage.setItem("segcam", JSON.stringify({ theme: document.documentElement.dataset.theme, display: state.display }));
@@ -539,8 +532,7 @@ function remember() {
 }
 
 function recall() {
-  const prefers = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  document.documentElement.dataset.theme = prefers;
+  document.documentElement.dataset.theme = preferredTheme();
   try {
     const kept = JSON.parse(localStorage.getItem("segcam") ?? "{}");
     if (kept.theme === "dark" || kept.theme === "light") document.documentElement.dataset.theme = kept.theme;
@@ -550,7 +542,6 @@ function recall() {
   } catch {
     // Something else lies there.
   }
-  theme();
 }
 
 // ---- Saving and opening ----
@@ -579,6 +570,7 @@ async function openView(file) {
     state.class = view.class;
     if (!(await chooseImage(image.id, true))) return;
     state.set = view.set;
+    state.part = view.part ?? null;
     state.against = view.against;
     state.sheets.forEach((sheet, at) => (sheet.view = view.views[at] ?? WHOLE));
     if (view.at && state.look?.planes.length) state.at = view.at;
@@ -594,6 +586,8 @@ async function openView(file) {
 
 function start() {
   recall();
+  makeDisplay(remember);
+  makeTheme(remember);
   byId("tools").replaceChildren(...TOOLS.map(([tool, words, key, help]) => {
     const button = /** @type {HTMLButtonElement} */ (el("button", null, words));
     button.type = "button";
@@ -620,11 +614,6 @@ function start() {
   on("cancel", "click", cancel);
   on("failure-close", "click", () => (byId("failure").hidden = true));
   on("help", "click", () => /** @type {HTMLDialogElement} */ (byId("keys")).showModal());
-  on("theme", "click", () => {
-    document.documentElement.dataset.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-    theme();
-    remember();
-  });
   on("save", "click", () => saveMenu(byId("save").getAttribute("aria-expanded") !== "true"));
   on("open-view", "click", () => input("view-file").click());
   on("view-file", "change", () => {
@@ -633,6 +622,7 @@ function start() {
   });
   on("class", "change", () => {
     state.class = Number(select("class").value);
+    state.part = null;
     if (state.against === state.class) state.against = null;
     state.sheets.forEach(outlines);
     settings();
@@ -646,38 +636,17 @@ function start() {
     if (state.answer) ask();
   });
   on("errors", "change", () => (state.errors = select("errors").value));
-  on("set", "input", () => (state.set = input("set").value.trim() || "class"));
+  on("set", "input", () => {
+    state.set = input("set").value.trim() || "class";
+    state.part = null;
+  });
+  on("part-before", "click", () => askPart(partBeside(-1)));
+  on("part-after", "click", () => askPart(partBeside(1)));
   byId("ask").addEventListener("submit", (event) => {
     event.preventDefault();
     state.set = input("set").value.trim() || "class";
     ask(true);
   });
-  on("opacity", "input", () => {
-    state.display.opacity = Number(input("opacity").value);
-    redraw();
-  });
-  on("opacity", "change", remember);
-  on("colormap", "change", () => {
-    state.display.colormap = select("colormap").value;
-    settings();
-    repaint();
-    remember();
-  });
-  on("scale", "change", () => {
-    state.display.scale = select("scale").value;
-    repaint();
-    remember();
-  });
-  const toggle = (/** @type {"contours" | "outlines"} */ what) => {
-    state.display[what] = input(what).checked;
-    repaint();
-    remember();
-  };
-  on("contours", "change", () => toggle("contours"));
-  on("outlines", "change", () => toggle("outlines"));
-  on("zoom-in", "click", () => zoomAll(1.5));
-  on("zoom-out", "click", () => zoomAll(1 / 1.5));
-  on("zoom-fit", "click", () => zoomAll(0));
   document.addEventListener("keydown", shortcut);
   document.addEventListener("click", (event) => {
     if (event.target instanceof Node && !byId("save-menu").contains(event.target) && event.target !== byId("save")) saveMenu(false);
@@ -718,6 +687,7 @@ function shortcut(event) {
   /** @type {Record<string, () => void>} */
   const keys = {
     "+": () => zoomAll(1.5), "=": () => zoomAll(1.5), "-": () => zoomAll(1 / 1.5), "0": () => zoomAll(0),
+    "<": () => askPart(partBeside(-1)), ">": () => askPart(partBeside(1)),
     "[": () => nextImage(-1), "]": () => nextImage(1), ",": () => nextLayer(-1), ".": () => nextLayer(1),
     c: () => check("contours"), l: () => check("outlines"), d: () => byId("theme").click(), u: () => byId("add").click(),
     "?": () => byId("help").click(), "/": () => input("set").focus(),
@@ -734,8 +704,6 @@ async function open() {
     const about = (state.about = await api.about());
     state.tables = tablesOf(about.colormaps);
     state.images = about.images;
-    const names = [...state.tables].sort((a, b) => Number(b.diverging) - Number(a.diverging));
-    select("colormap").replaceChildren(...names.map(({ name, diverging }) => new Option(name, name)));
     byId("network").replaceChildren(el("b", null, about.model), ` · ${about.sides === 3 ? "volumes" : "images"} · ${about.device} · ${about.segcam}`);
     byId("sets").replaceChildren(...about.sets.map(({ form, help }) => {
       const option = new Option(help, form);

@@ -3,9 +3,9 @@
 
 import { short } from "./colors.js";
 import { component, outline } from "./shapes.js";
-import { endsOf } from "./sheets.js";
+import { valueAt } from "./sheets.js";
 import { panels, redraw } from "./stage.js";
-import { className, classOf, labelIndex, outputPlace, planeOf, state } from "./state.js";
+import { classOf, labelIndex, state } from "./state.js";
 
 /** @typedef {import("./stage.js").Shown} Shown */
 /**
@@ -187,27 +187,8 @@ function hover({ sheet: number }, under) {
 let lastObject = null;
 
 /** @param {Shown} one @param {{y: number, x: number} | null} pixel */
-function readout({ sheet: number, map }, pixel) {
-  const into = readoutBox();
-  const sheet = state.sheets[number];
-  const look = state.look;
-  if (!pixel || !sheet || !look) {
-    into.textContent = "";
-    return;
-  }
-  const words = [outputPlace(sheet, pixel).join(", ")];
-  const index = labelIndex(sheet, pixel);
-  const label = index === null ? null : sheet.labels?.values[index];
-  if (label != null) words.push(classOf(label) === null ? "background" : className(/** @type {number} */ (classOf(label))));
-  const heat = sheet.maps[map]?.raster;
-  if (heat) {
-    const [high, wide] = planeOf(sheet) ? [1, 1] : look.map_size;
-    const value = heat.values[Math.floor(pixel.y / high) * heat.columns + Math.floor(pixel.x / wide)];
-    const ends = endsOf(map);
-    const strongest = Math.max(ends.high, -ends.low);
-    if (value !== undefined) words.push(`${short(value)}${strongest > 0 ? ` (${Math.round((100 * value) / strongest)} %)`.replace("-", "−") : ""}`);
-  }
-  into.textContent = words.join(" · ");
+function readout({ sheet, map }, pixel) {
+  readoutBox().textContent = pixel ? valueAt(sheet, map, pixel) : "";
 }
 
 /** The nearest pixel of an object within a few pixels of the screen: vessels are thin. @param {number} number @param {{y: number, x: number}} pixel */

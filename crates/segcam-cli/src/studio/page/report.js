@@ -1,11 +1,13 @@
 // @ts-check
-// A report: the maps of a run, to look at without the program.
+// A report: the maps and tables of a run, to look at without the program.
 
 import { drawLegend, el, methodTitle, questionOf, statusOf } from "./answer.js";
-import { bytesOf, dimmed, short, tablesOf } from "./colors.js";
-import { endsOf, explained, outlines, paintSheet, table } from "./sheets.js";
-import { arrange, describe, layOut, panels, redraw, zoomAll } from "./stage.js";
-import { className, classOf, emptySheet, labelIndex, outputPlace, planeOf, state } from "./state.js";
+import { bytesOf, dimmed, tablesOf } from "./colors.js";
+import { makeDisplay, makeTheme, preferredTheme, showDisplay } from "./display.js";
+import { explained, outlines, paintSheet, valueAt } from "./sheets.js";
+import { arrange, layOut, redraw } from "./stage.js";
+import { emptySheet, state } from "./state.js";
+import { fillSortable } from "./tables.js";
 
 /** @typedef {{rows: number, columns: number, step: number, values: string}} Packed */
 /** @typedef {{picture: string, labels: Packed, truth: Packed | null}} Under */
@@ -21,15 +23,40 @@ import { className, classOf, emptySheet, labelIndex, outputPlace, planeOf, state
  * @property {MapData[]} maps
  * @property {{under: Under | null, pixels: Packed, maps: (Packed | null)[]}[]} sheets
  */
-/** @typedef {{about: any, look: import("./api.js").Look, under: Under | null, figures: FigureData[], report: any}} ReportData */
+/** @typedef {{why: string[], look: import("./api.js").Look, under: Under | null, figures: FigureData[]}} CaseData */
+/**
+ * @typedef {object} TableData
+ * @property {string} title
+ * @property {string | null} note
+ * @property {boolean} first
+ * @property {import("./tables.js").Column[]} columns
+ * @property {{cells: import("./tables.js").Cell[], shown: [number, number] | null}[]} rows
+ */
+/**
+ * @typedef {object} ReportData
+ * @property {any} about
+ * @property {string} segcam
+ * @property {string} title
+ * @property {string} model
+ * @property {string[]} words
+ * @property {CaseData[]} cases
+ * @property {TableData[]} tables
+ * @property {[string, string][]} charts
+ * @property {[string, string][]} settings
+ * @property {string[]} command
+ */
 
 /** @type {ReportData} */
 const data = JSON.parse(document.getElementById("data")?.textContent ?? "{}");
 
 /** @param {string} id @returns {any} */
 const part = (id) => document.getElementById(id);
-/** Which maps are shown. @type {{figure: number, layers: Set<string>, methods: Set<string>}} */
-const chosen = { figure: 0, layers: new Set(), methods: new Set() };
+/** Which maps are shown. @type {{case: number, figure: number, layers: Set<string>, methods: Set<string>}} */
+const chosen = { case: 0, figure: 0, layers: new Set(), methods: new Set() };
+
+const caseNow = () => data.cases[chosen.case];
+/** @returns {FigureData | undefined} */
+const figureNow = () => caseNow()?.figures[chosen.figure];
 
 /** @param {Packed} packed */
 async function unpacked(packed) {
@@ -60,21 +87,26 @@ async function pictureOf(base64) {
 /** The maps of a figure that are shown. @param {FigureData} figure */
 const shownOf = (figure) => figure.maps.map((_, at) => at).filter((at) => chosen.layers.has(figure.maps[at].layer) && chosen.methods.has(figure.maps[at].method));
 
+/** The latest one that was begun: what takes longer and began before is not shown. */
+let begun = 0;
+
 async function show() {
-  const figure = data.figures[chosen.figure];
-  if (!figure) return;
+  const [input, figure, mine] = [caseNow(), figureNow(), ++begun];
+  if (!input || !figure) return;
   const shown = shownOf(figure);
+  const views = state.look === input.look ? state.sheets.map((sheet) => sheet.view) : [];
+  state.look = input.look;
+  state.about = { ...data.about, sides: input.look.planes.length ? 3 : 2 };
   state.class = figure.class;
   if (figure.at) state.at = figure.at;
   state.answer = {
     id: "", image: "", class: figure.class, class_name: figure.class_name, score_of: figure.score_of, pixel_set: figure.pixel_set,
-    pixels: figure.pixels, at: figure.at, command: "", maps: shown.map((at) => figure.maps[at]),
+    pixels: figure.pixels, at: figure.at, part: null, parts: [], command: "", maps: shown.map((at) => figure.maps[at]),
   };
-  const views = state.sheets.map((sheet) => sheet.view);
-  state.sheets = await Promise.all(figure.sheets.map(async (given, number) => {
-    const sheet = emptySheet(data.look.planes.length ? number : null);
+  const sheets = await Promise.all(figure.sheets.map(async (given, number) => {
+    const sheet = emptySheet(input.look.planes.length ? number : null);
     sheet.view = views[number] ?? sheet.view;
-    const under = given.under ?? data.under;
+    const under = given.under ?? input.under;
     if (!under) return sheet;
     sheet.picture = await pictureOf(under.picture);
     sheet.dim = dimmed(sheet.picture, data.about.cover.backdrop);
@@ -85,20 +117,24 @@ async function show() {
       const packed = given.maps[at];
       return packed && { raster: await mapOf(packed), heat: null, contours: [] };
     }));
-    outlines(sheet);
-    paintSheet(sheet);
     return sheet;
   }));
+  if (mine !== begun) return;
+  state.sheets = sheets;
+  state.sheets.forEach(outlines);
+  state.sheets.forEach(paintSheet);
+  part("stage").classList.toggle("volume", input.look.planes.length > 0);
   layOut(look);
-  words(figure);
+  words(input, figure);
   redraw();
 }
 
-/** @param {FigureData} figure */
-function words(figure) {
+/** @param {CaseData} input @param {FigureData} figure */
+function words(input, figure) {
   if (!state.answer) return;
   part("question").textContent = questionOf(state.answer);
-  part("asked").textContent = `Pixel set ${figure.pixel_set} of ${data.report.input}`;
+  part("asked").textContent = `Pixel set ${figure.pixel_set} of ${input.look.name}`;
+  part("why").replaceChildren(...input.why.map((why) => el("li", null, why)));
   drawLegend(part("legend"), () => {});
   part("legend").querySelector(".chain")?.remove();
 }
@@ -140,90 +176,78 @@ function look({ panel, sheet: number, map }) {
   }, { passive: false });
 }
 
-/** @param {number} number @param {number} map @param {{y: number, x: number}} pixel */
-function valueAt(number, map, pixel) {
-  const sheet = state.sheets[number];
-  const said = [outputPlace(sheet, pixel).join(", ")];
-  const index = labelIndex(sheet, pixel);
-  const label = index === null ? null : classOf(sheet.labels?.values[index] ?? 0);
-  said.push(label === null ? "background" : className(label));
-  const heat = sheet.maps[map]?.raster;
-  if (heat) {
-    const [high, wide] = planeOf(sheet) ? [1, 1] : data.look.map_size;
-    const value = heat.values[Math.floor(pixel.y / high) * heat.columns + Math.floor(pixel.x / wide)];
-    const ends = endsOf(map);
-    if (value !== undefined) said.push(`${short(value)} of ${short(Math.max(ends.high, -ends.low))}`);
-  }
-  return said.join(" · ");
+/** Shows a figure with all of its maps, or with one of them. @param {number} number @param {number} figure @param {MapData} [map] */
+function choose(number, figure, map) {
+  chosen.case = number;
+  chosen.figure = figure;
+  const maps = map ? [map] : (figureNow()?.maps ?? []);
+  chosen.layers = new Set(maps.map((one) => one.layer));
+  chosen.methods = new Set(maps.map((one) => one.method));
+  controls();
+  show();
 }
 
-/** A row for each map of each question; clicks sort, and choose what is shown. */
-function fillTable() {
-  /** @type {[string, boolean, (figure: FigureData, map: MapData) => string | number | null][]} */
-  const columns = [
-    ["Class", false, (figure) => figure.class_name ?? String(figure.class)],
-    ["Pixel set", false, (figure) => figure.pixel_set],
-    ["Pixels", true, (figure) => figure.pixels],
-    ["Method", false, (_, map) => methodTitle(map.method)],
-    ["Layer", false, (_, map) => map.layer],
-    ["Score", true, (_, map) => map.report?.score[0] ?? null],
-    ["Smallest", true, (_, map) => map.report?.raw_min[0] ?? null],
-    ["Largest", true, (_, map) => map.report?.raw_max[0] ?? null],
-    ["Through the layer", true, (_, map) => map.share],
-    ["Impossible", true, (_, map) => /** @type {any} */ (map.report)?.certificate?.impossible ?? null],
-    ["Status", false, (_, map) => map.error ?? (map.report && (statusOf(map.report) || "positive"))],
+/** What stands in the rows of all tables is marked anew. @type {(() => void)[]} */
+const marks = [];
+
+/** A row for each map that is in this file; clicks choose what is shown. */
+function fillMaps() {
+  /** @type {[string, "text" | "number" | "count" | "share", (figure: FigureData, map: MapData, input: CaseData) => string | number | null][]} */
+  const known = [
+    ["Input", "text", (_figure, _map, input) => (data.cases.length > 1 ? input.look.name : null)],
+    ["Class", "text", (figure) => figure.class_name ?? String(figure.class)],
+    ["Pixel set", "text", (figure) => figure.pixel_set],
+    ["Pixels", "count", (figure) => figure.pixels],
+    ["Method", "text", (_, map) => methodTitle(map.method)],
+    ["Layer", "text", (_, map) => map.layer],
+    ["Score", "number", (_, map) => map.report?.score[0] ?? null],
+    ["Smallest", "number", (_, map) => map.report?.raw_min[0] ?? null],
+    ["Largest", "number", (_, map) => map.report?.raw_max[0] ?? null],
+    ["Through the layer", "share", (_, map) => map.share],
+    ["Impossible", "share", (_, map) => /** @type {any} */ (map.report)?.certificate?.impossible ?? null],
+    ["Status", "text", (_, map) => map.error ?? (map.report && (statusOf(map.report) || "positive"))],
   ];
-  const percents = ["Through the layer", "Impossible"];
-  const rows = data.figures.flatMap((figure, number) => figure.maps.map((map) => ({ figure, number, map })));
-  const body = document.createElement("tbody");
-  const head = document.createElement("tr");
-  const fill = () => body.replaceChildren(...rows.map(({ figure, number, map }) => {
-    const row = document.createElement("tr");
-    row.classList.toggle("current", number === chosen.figure && chosen.layers.has(map.layer) && chosen.methods.has(map.method));
-    for (const [name, isNumber, value] of columns) {
-      const found = value(figure, map);
-      const text = found === null ? "–" : typeof found !== "number" ? found : percents.includes(name) ? `${(100 * found).toFixed(1)} %` : name === "Pixels" ? String(found) : short(found);
-      const cell = el("td", isNumber ? "number" : null, text.replace("-", isNumber ? "−" : "-"));
-      row.append(cell);
-    }
-    row.addEventListener("click", () => {
-      chosen.figure = number;
-      chosen.layers = new Set([map.layer]);
-      chosen.methods = new Set([map.method]);
-      controls();
-      show();
-    });
-    return row;
-  }));
-  columns.forEach(([name, isNumber, value]) => {
-    const cell = document.createElement("th");
-    cell.className = isNumber ? "number" : "";
-    const button = /** @type {HTMLButtonElement} */ (el("button", null, name));
-    button.type = "button";
-    button.addEventListener("click", () => {
-      const down = cell.getAttribute("aria-sort") === "ascending";
-      head.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
-      cell.setAttribute("aria-sort", down ? "descending" : "ascending");
-      rows.sort((a, b) => {
-        const [x, y] = [value(a.figure, a.map) ?? -Infinity, value(b.figure, b.map) ?? -Infinity];
-        return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
-      });
-      fill();
-    });
-    cell.append(button);
-    head.append(cell);
-  });
-  fill();
-  part("maps").replaceChildren(el("thead", null, head), body);
-  return fill;
+  const maps = data.cases.flatMap((input, at) => input.figures.flatMap((figure, number) => figure.maps.map((map) => ({ input, at, figure, number, map }))));
+  const columns = known.filter(([, , value]) => maps.some(({ input, figure, map }) => value(figure, map, input) !== null));
+  marks.push(fillSortable(part("maps"), columns.map(([name, kind]) => ({ name, kind })), maps.map(({ input, at, figure, number, map }) => ({
+    cells: columns.map(([, , value]) => value(figure, map, input)),
+    choose: () => choose(at, number, map),
+    current: () => at === chosen.case && number === chosen.figure && chosen.layers.has(map.layer) && chosen.methods.has(map.method),
+  }))));
 }
 
-/** @type {() => void} */
-let mark = () => {};
+/** The tables of what many inputs say. */
+function fillTables() {
+  for (const { title, note, first, columns, rows } of data.tables) {
+    const table = el("table", null);
+    const section = el("section", "words", el("h2", null, title), ...(note ? [el("p", "hint", note)] : []), el("div", "wide", table));
+    part(first ? "before" : "after").append(section);
+    const lines = rows.map(({ cells, shown }) => ({
+      cells,
+      choose: shown && (() => {
+        choose(...shown);
+        part("look").scrollIntoView({ block: "start" });
+      }),
+      current: () => shown !== null && shown[0] === chosen.case && shown[1] === chosen.figure,
+    }));
+    marks.push(fillSortable(table, columns, lines));
+  }
+  for (const [title, svg] of data.charts) {
+    const image = document.createElement("img");
+    image.alt = title;
+    image.src = `data:image/svg+xml;base64,${svg}`;
+    part("before").append(el("section", "words chart", image));
+  }
+}
 
 function controls() {
-  const figure = data.figures[chosen.figure];
+  const [input, figure] = [caseNow(), figureNow()];
+  marks.forEach((mark) => mark());
+  if (!input || !figure) return;
+  part("case").value = String(chosen.case);
+  part("figure").replaceChildren(...input.figures.map((one, at) => new Option(`${one.class_name ?? `class ${one.class}`}: ${one.pixel_set}`, String(at))));
   part("figure").value = String(chosen.figure);
+  part("figure-field").hidden = input.figures.length < 2;
   const boxes = (/** @type {string} */ id, /** @type {string[]} */ names, /** @type {Set<string>} */ set, /** @type {(name: string) => string} */ title) =>
     part(id).replaceChildren(...[...new Set(names)].map((name) => {
       const box = document.createElement("input");
@@ -234,94 +258,42 @@ function controls() {
         if (box.checked) set.add(name);
         else if (set.size > 1) set.delete(name);
         else box.checked = true;
-        mark();
+        marks.forEach((mark) => mark());
         show();
       });
       return el("label", null, box, title(name));
     }));
   boxes("layer-boxes", figure.maps.map((map) => map.layer), chosen.layers, (name) => name);
   boxes("method-boxes", figure.maps.map((map) => map.method), chosen.methods, methodTitle);
-  const { display } = state;
-  const scales = table().diverging
-    ? [["own", "each map's own"], ["shared", "one for all maps"]]
-    : [["max-abs", "strongest for or against"], ["max", "strongest for"], ["min-max", "smallest to largest"], ["shared", "one for all maps"]];
-  if (!scales.some(([name]) => name === display.scale)) display.scale = scales[0][0];
-  part("scale").replaceChildren(...scales.map(([name, words]) => new Option(words, name)));
-  part("scale").value = display.scale;
-  part("colormap").value = display.colormap;
-  part("opacity").value = String(display.opacity);
-  part("contours").checked = display.contours;
-  part("outlines").checked = display.outlines;
-  mark();
-}
-
-function repaintAll() {
-  state.sheets.forEach(paintSheet);
-  panels.forEach(describe);
-  controls();
-  redraw();
 }
 
 function begin() {
-  const { report, about } = data;
-  document.documentElement.dataset.theme = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  state.tables = tablesOf(about.colormaps);
-  state.about = { ...about, sides: data.look.planes.length ? 3 : 2 };
-  state.look = data.look;
-  part("network").replaceChildren(el("b", null, report.input.split(/[\\/]/).pop()), ` · ${report.model} · segcam ${report.segcam}`);
-  part("figure").replaceChildren(...data.figures.map((figure, at) => new Option(`${figure.class_name ?? `class ${figure.class}`}: ${figure.pixel_set}`, String(at))));
-  part("figure-field").hidden = data.figures.length < 2;
-  const names = [...state.tables].sort((a, b) => Number(b.diverging) - Number(a.diverging));
-  part("colormap").replaceChildren(...names.map(({ name }) => new Option(name, name)));
-  const first = data.figures[0];
-  chosen.layers = new Set(first?.maps.map((map) => map.layer));
-  chosen.methods = new Set(first?.maps.map((map) => map.method));
-  const settings = [["Input", report.input], ["Shape", report.input_shape.join(" × ")], ["Network", report.model], ["Weights", report.weights], ["Engine", report.engine], ["Device", report.device], ...report.notes.map((/** @type {string} */ note) => ["Note", note])];
-  for (const failure of report.failures) settings.push(["Failed", failure.error]);
-  part("settings").replaceChildren(...settings.flatMap(([name, value]) => [el("dt", null, name), el("dd", null, String(value))]));
-  part("command").textContent = report.command.join(" ");
-  mark = fillTable();
-  controls();
-  const on = (/** @type {string} */ id, /** @type {string} */ event, /** @type {() => void} */ act) => part(id).addEventListener(event, act);
-  on("figure", "change", () => {
-    chosen.figure = Number(part("figure").value);
-    controls();
-    show();
-  });
-  on("opacity", "input", () => {
-    state.display.opacity = Number(part("opacity").value);
-    redraw();
-  });
-  on("colormap", "change", () => {
-    state.display.colormap = part("colormap").value;
-    controls();
-    repaintAll();
-  });
-  on("scale", "change", () => {
-    state.display.scale = part("scale").value;
-    repaintAll();
-  });
-  on("contours", "change", () => {
-    state.display.contours = part("contours").checked;
-    repaintAll();
-  });
-  on("outlines", "change", () => {
-    state.display.outlines = part("outlines").checked;
-    redraw();
-  });
-  on("zoom-in", "click", () => zoomAll(1.5));
-  on("zoom-out", "click", () => zoomAll(1 / 1.5));
-  on("zoom-fit", "click", () => zoomAll(0));
-  const theme = () => (part("theme").textContent = document.documentElement.dataset.theme === "dark" ? "☀" : "☾");
-  on("theme", "click", () => {
-    document.documentElement.dataset.theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-    theme();
-  });
-  theme();
+  document.documentElement.dataset.theme = preferredTheme();
+  state.tables = tablesOf(data.about.colormaps);
+  state.about = { ...data.about, sides: 2 };
+  part("network").replaceChildren(el("b", null, data.title.split(/[\\/]/).pop() ?? ""), ` · ${data.model} · segcam ${data.segcam}`);
+  part("overview").hidden = data.words.length === 0;
+  part("overview").replaceChildren(...data.words.map((text) => el("p", null, text)));
+  part("look").hidden = data.cases.length === 0;
+  part("case").replaceChildren(...data.cases.map((input, at) => new Option(input.look.name, String(at))));
+  part("case-field").hidden = data.cases.length < 2;
+  part("settings").replaceChildren(...data.settings.flatMap(([name, value]) => [el("dt", null, name), el("dd", null, value)]));
+  part("command").textContent = data.command.join(" ");
+  makeDisplay(() => {});
+  showDisplay();
+  makeTheme(() => {});
+  if (data.cases.length > 0) fillMaps();
+  fillTables();
+  part("case").addEventListener("change", () => choose(Number(part("case").value), 0));
+  part("figure").addEventListener("change", () => choose(chosen.case, Number(part("figure").value)));
   new ResizeObserver(() => {
     arrange();
     redraw();
   }).observe(part("panels"));
+  const first = figureNow();
+  chosen.layers = new Set(first?.maps.map((map) => map.layer));
+  chosen.methods = new Set(first?.maps.map((map) => map.method));
+  controls();
   show().then(() => (document.body.dataset.ready = "yes"));
 }
 

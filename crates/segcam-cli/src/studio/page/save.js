@@ -14,6 +14,7 @@ import { state } from "./state.js";
  * @property {number | null} class
  * @property {number | null} against
  * @property {string} set
+ * @property {number | null} [part]
  * @property {string[]} layers
  * @property {string[]} methods
  * @property {typeof state.display} display
@@ -30,6 +31,7 @@ function currentView() {
     class: state.class,
     against: state.against,
     set: state.set,
+    part: state.part,
     layers: state.layers,
     methods: state.methods,
     display: { ...state.display },
@@ -51,7 +53,7 @@ export function viewOf(text) {
   const texts = (/** @type {unknown} */ list) => Array.isArray(list) && list.every((one) => typeof one === "string");
   const number = (/** @type {unknown} */ one) => one === null || Number.isInteger(one);
   const whole = typeof view.model === "string" && typeof view.image === "string" && typeof view.set === "string" && texts(view.layers) &&
-    texts(view.methods) && number(view.class) && number(view.against) && typeof view.display === "object" && Array.isArray(view.views) &&
+    texts(view.methods) && number(view.class) && number(view.against) && number(view.part ?? null) && typeof view.display === "object" && Array.isArray(view.views) &&
     view.views.every((/** @type {any} */ one) => [one?.zoom, one?.y, one?.x].every(Number.isFinite));
   if (!whole) throw new Error("this view is damaged: something is missing in it");
   const display = { ...state.display };

@@ -1,9 +1,9 @@
 // @ts-check
 // How sheets are painted: outlines of what is predicted, colours and contours of maps.
 
-import { ANNOTATED, FALSE_ALARM, HIT, MISSED, classColor, painted, scaled } from "./colors.js";
+import { ANNOTATED, FALSE_ALARM, HIT, MISSED, classColor, painted, scaled, short } from "./colors.js";
 import { contour, isThin, outline } from "./shapes.js";
-import { background, classOf, isClass, state } from "./state.js";
+import { background, className, classOf, isClass, labelIndex, outputPlace, planeOf, state } from "./state.js";
 
 /** @typedef {import("./state.js").Sheet} Sheet */
 
@@ -100,4 +100,24 @@ export function paintSheet(sheet) {
       }
     }
   });
+}
+
+/** What is at a pixel of a sheet's picture: its place, its class, the map's value there. @param {number} number @param {number} map @param {{y: number, x: number}} pixel */
+export function valueAt(number, map, pixel) {
+  const sheet = state.sheets[number];
+  const look = state.look;
+  if (!sheet || !look) return "";
+  const words = [outputPlace(sheet, pixel).join(", ")];
+  const index = labelIndex(sheet, pixel);
+  const label = index === null ? null : sheet.labels?.values[index];
+  if (label != null) words.push(classOf(label) === null ? "background" : className(/** @type {number} */ (classOf(label))));
+  const heat = sheet.maps[map]?.raster;
+  if (heat) {
+    const [high, wide] = planeOf(sheet) ? [1, 1] : look.map_size;
+    const value = heat.values[Math.floor(pixel.y / high) * heat.columns + Math.floor(pixel.x / wide)];
+    const ends = endsOf(map);
+    const strongest = Math.max(ends.high, -ends.low);
+    if (value !== undefined) words.push(`${short(value)}${strongest > 0 ? ` (${Math.round((100 * value) / strongest)} %)`.replace("-", "−") : ""}`);
+  }
+  return words.join(" · ");
 }

@@ -55,6 +55,8 @@ export const state = {
   layers: [],
   methods: ["seg-hires-grad-cam"],
   set: "class",
+  /** Of a set that stands for several, the one that is shown. @type {number | null} */
+  part: null,
   /** @type {import("./api.js").Answer | null} */
   answer: null,
   /** @type {import("./api.js").Certified[] | null} */

@@ -64,6 +64,11 @@ pub struct BatchArgs {
     #[arg(long)]
     pub(crate) csv: bool,
 
+    /// Also write report.html: one file to send on, with what `segcam table` says, and the maps to look at
+    /// first. Up to 12 inputs are computed once more for it
+    #[arg(long)]
+    pub(crate) html: bool,
+
     /// Also draw the pictures that `segcam explain` draws
     #[arg(long)]
     pub(crate) figures: bool,
@@ -105,6 +110,11 @@ impl BatchArgs {
     /// Whether files are named that belong to inputs.
     pub fn names_annotations(&self) -> bool {
         self.question.sets.name_files() || self.measure.region.is_some()
+    }
+
+    /// Whether a report is asked for.
+    pub fn wants_report(&self) -> bool {
+        self.html
     }
 
     /// The same as if it had been typed so: pictures say what made them.
