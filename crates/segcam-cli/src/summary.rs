@@ -122,9 +122,11 @@ impl Results {
         const ALWAYS: [&str; 3] = ["score", "raw_min", "raw_max"];
         const COUNTS: [&str; 4] =
             ["seconds", "true_positives", "false_positives", "false_negatives"];
+        // Rounding, and sums whose size is the image's.
+        const SUMS: [&str; 3] = ["certificate_error", "map_sum", "lost"];
         let there = |name: &&String| {
-            let dull =
-                [&NOT[..], &ALWAYS, &COUNTS].iter().any(|dull| dull.contains(&name.as_str()));
+            let dull = [&NOT[..], &ALWAYS, &COUNTS, &SUMS];
+            let dull = dull.iter().any(|dull| dull.contains(&name.as_str()));
             !dull && self.maps.iter().any(|row| row.get(name).is_some())
         };
         let found: Vec<String> = self.numbers.iter().filter(there).cloned().collect();
@@ -221,7 +223,11 @@ impl Results {
     pub fn sheet(&self, folder: &Path, column: &str, name: &str) -> Result<File> {
         const EACH: usize = 5;
         self.known(column, &self.numbers)?;
-        let rows = self.ordered(column);
+        let mut rows = self.ordered(column);
+        // What is the image's, such as its Dice score, all its maps have: one of them is enough.
+        rows.dedup_by(|one, other| {
+            one.1 == other.1 && one.0.text("input") == other.0.text("input")
+        });
         ensure!(!rows.is_empty(), "no map has a value in column {column}");
         let each = EACH.min(rows.len().div_ceil(2));
         let (smallest, largest) =

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use segcam_cli::summary::{Mean, Results, Unusual};
 use serde_json::json;
 
@@ -9,7 +9,15 @@ use super::{Talk, say, table};
 
 /// `segcam table`
 pub(crate) fn run(args: &TableArgs, talk: Talk) -> Result<()> {
-    let results = Results::open(&args.table)?;
+    let path = match args.table.is_dir() {
+        true => args.table.join("results.parquet"),
+        false => args.table.clone(),
+    };
+    if path.extension().is_some_and(|ending| ending == "csv") {
+        let table = path.with_extension("parquet");
+        bail!("{} is a copy for others: give {}", path.display(), table.display());
+    }
+    let results = Results::open(&path)?;
     let means = results.means(&args.columns, &args.by, args.seed)?;
     let (unusual, all) = results.unusual(args.unusual);
     match talk {
@@ -23,7 +31,7 @@ pub(crate) fn run(args: &TableArgs, talk: Talk) -> Result<()> {
         Talk::Tables => print(args, &results, &means, (&unusual, all))?,
     }
     if let (Some(sheet), Some(column)) = (&args.sheet, &args.order_by) {
-        let folder = args.table.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or(Path::new(""));
         let file = results.sheet(folder, column, &sheet.display().to_string())?;
         std::fs::write(sheet, file.bytes)
             .with_context(|| format!("cannot write {}", sheet.display()))?;

@@ -341,9 +341,12 @@ fn a_table_is_summarised() {
         ("out/results.parquet --by clas", "did you mean `class`"),
         ("images/0/00.png", "cannot use images/0/00.png"),
         ("nowhere.parquet", "nowhere.parquet"),
+        ("out/results.csv", "give out/results.parquet"),
     ] {
         fails(path, &format!("table {arguments}"), &[says]);
     }
+    let (of_file, of_folder) = ("table out/results.parquet", "table out");
+    assert_eq!(works(path, of_file), works(path, of_folder));
     some_fail(path, "batch --input images --out plain");
     fails(path, "table plain/results.parquet --sheet s.png --order-by score", &["--figures"]);
 }

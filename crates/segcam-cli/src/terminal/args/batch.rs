@@ -207,7 +207,7 @@ pub(crate) struct MergeArgs {
   segcam table audit/results.parquet --column leak,dice --by class,layer
   segcam table audit/results.parquet --sheet worst.png --order-by leak")]
 pub(crate) struct TableArgs {
-    /// results.parquet of a batch
+    /// results.parquet of a batch, or its folder
     #[arg(value_name = "TABLE")]
     pub(crate) table: PathBuf,
 
