@@ -290,7 +290,7 @@ fn targets_whose_cones_do_not_meet_share_a_walk() {
     // walk by themselves for less than together. Those of the whole grid do not.
     assert_eq!(walks(&fast, &seen, &sets(&seen, line(6)), &["behind"]), 8);
     assert_eq!(walks(&fast, &seen, &targets, &["behind"]), 1);
-    assert_same_gradients(&engine, &fast, &seen, &targets[..20], &["behind", "before"]);
+    assert_same_gradients(&engine, &fast, &seen, &targets[..20], &["behind"]);
 }
 
 /// Of a region or of the whole: the gradients are the same.
