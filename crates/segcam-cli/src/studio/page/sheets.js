@@ -57,7 +57,7 @@ export function outlines(sheet) {
 
 /**
  * The outline of the explained pixels; none where it would cover the map.
- * @param {import("./api.js").Raster<Uint16Array>} pixels
+ * @param {import("./api.js").Raster<Uint8Array | Uint16Array>} pixels
  */
 export function explained({ rows, columns, values }) {
   const member = (/** @type {number} */ at) => values[at] !== 0;
