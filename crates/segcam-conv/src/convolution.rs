@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use crate::direct::DirectWeights;
 use crate::geometry::{Geometry, cells};
 use crate::plan::{Way, choose};
+use crate::source::Source;
 use crate::tasks::Finish;
 use crate::weights::Weights;
 use crate::winograd::WinogradWeights;
@@ -218,6 +219,38 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         Ok(out)
     }
 
+    /// The output for an input that was not put together: tensors `[batch, channels, sides…]` whose channels
+    /// follow one another. `rectified` as in [`run_rectified`](Self::run_rectified).
+    ///
+    /// ```
+    /// use segcam_conv::Convolution;
+    ///
+    /// let sum = Convolution::new(&[1, 3, 1], vec![1.0, 10.0, 100.0])?;
+    /// let (one, two) = ([1.0, 2.0], [3.0, 4.0, 5.0, 6.0]);
+    /// let out = sum.run_joined(&[(&[1, 1, 2], &one), (&[1, 2, 2], &two)], false)?;
+    /// assert_eq!(out, sum.run(&[1, 3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?);
+    /// # Ok::<(), segcam_conv::ConvError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and [`ConvError::Parts`].
+    pub fn run_joined(
+        &self,
+        parts: &[(&[usize], &[f32])],
+        rectified: bool,
+    ) -> Result<Vec<f32>, ConvError> {
+        let shape = joined(parts)?;
+        let g = self.geometry(&shape)?;
+        for (shape, numbers) in parts {
+            length("a part of an input", numbers.len(), cells(shape)?)?;
+        }
+        let mut out = vec![0.0; g.output_length()];
+        let parts: Vec<_> = parts.iter().map(|(shape, numbers)| (shape[1], *numbers)).collect();
+        let finish = Finish { bias: self.bias.as_deref(), rectified };
+        self.compute(g, finish, Source(&parts), &mut out, None);
+        Ok(out)
+    }
+
     /// The part of the output that a region of the input reaches, for an input that is zero outside of
     /// it: its cells along each side, and the sums of products there, which are zero everywhere else;
     /// neither bias nor rectification is applied. The costs are those of the region alone.
@@ -251,7 +284,8 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         let mut out = vec![0.0; g.output_length()];
         length("a region", x.len(), g.input_length())?;
         if !out.is_empty() {
-            self.compute(g, Finish::default(), x, &mut out, None);
+            let parts = [(g.groups * g.inputs, x)];
+            self.compute(g, Finish::default(), Source(&parts), &mut out, None);
         }
         Ok((cells, out))
     }
@@ -291,7 +325,8 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         length("an input", x.len(), g.input_length())?;
         length("an output", out.len(), g.output_length())?;
         let finish = Finish { bias: self.bias.as_deref(), rectified };
-        self.compute(g, finish, x, out, algorithm);
+        let parts = [(g.groups * g.inputs, x)];
+        self.compute(g, finish, Source(&parts), out, algorithm);
         Ok(())
     }
 
@@ -299,7 +334,7 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         &self,
         g: Geometry,
         finish: Finish,
-        x: &[f32],
+        x: Source,
         out: &mut [f32],
         algorithm: Option<Algorithm>,
     ) {
@@ -427,6 +462,21 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         }
         Ok(steps.to_vec())
     }
+}
+
+/// The shape of parts whose channels follow one another.
+fn joined(parts: &[(&[usize], &[f32])]) -> Result<Vec<usize>, ConvError> {
+    let shapes = || ConvError::Parts { shapes: parts.iter().map(|part| part.0.to_vec()).collect() };
+    let (first, _) = parts.first().ok_or_else(shapes)?;
+    let mut whole = first.to_vec();
+    let channels = whole.get_mut(1).ok_or_else(shapes)?;
+    for (shape, _) in &parts[1..] {
+        let alike = shape.len() == first.len() && shape[0] == first[0] && shape[2..] == first[2..];
+        *channels = channels
+            .checked_add(*shape.get(1).filter(|_| alike).ok_or_else(shapes)?)
+            .ok_or_else(shapes)?;
+    }
+    Ok(whole)
 }
 
 /// What was prepared. Not under the cell's lock: a thread that waits for others to prepare weights may

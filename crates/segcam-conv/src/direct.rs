@@ -6,6 +6,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::geometry::Geometry;
 use crate::simd::{PANEL, WIDEST, dispatch, load, many_registers, off_page, product, store};
+use crate::source::Source;
 use crate::tasks::{Cut, Finish, Task};
 use crate::weights::{Panels, Weights};
 
@@ -94,20 +95,27 @@ fn slices(g: &Geometry) -> usize {
 impl DirectPlan {
     pub(crate) fn new(g: &Geometry, threads: usize) -> Self {
         let of_channel = |cells: usize| Layout::new(g, cells).slice * slices(g);
-        let (unit, most) = if g.output[1] == 1 { (3 * WIDEST, 64) } else { (g.output[2], ROWS) };
+        let reach = (g.kernel[1] - 1) * g.dilation[1];
+        let (unit, most) =
+            if g.output[1] == 1 { (3 * WIDEST, 64) } else { (g.output[2], ROWS.max(2 * reach)) };
         let units = g.plane().div_ceil(unit);
-        let mut count = most.min(units);
-        let fits = |count: usize| of_channel(count * unit) * g.inputs <= BLOCK;
-        while count > 1 && !fits(count) {
-            count -= 1;
-        }
-        // Enough parts for all threads, of equal size.
-        let wanted = (3 * threads).div_ceil(g.batch * g.output[0] * g.groups);
+        // Numbers that are laid out, and sums that are continued, for each cell.
+        let cost = |count: &usize| {
+            let (cells, block) = (count * unit, of_channel(count * unit).max(1));
+            let passes = g.inputs.div_ceil((BLOCK / block).clamp(1, g.inputs));
+            (g.inputs * block + passes * g.outputs * cells) * 16 / cells
+        };
+        let mut count = (1..=most.min(units)).rev().min_by_key(cost).unwrap_or(1);
+        // Enough parts for all threads, of equal size: of cells, or of channels where that is more to read.
+        let alone = g.batch * g.output[0] * g.groups;
+        let heavy = g.outputs * g.kernel_cells() > 2 * g.input_cells();
+        let wanted = if heavy { 1 } else { (3 * threads).div_ceil(alone) };
         count = count.min(units.div_ceil(wanted.min(units)));
         count = units.div_ceil(units.div_ceil(count));
-        let parts = g.batch * g.output[0] * g.groups * units.div_ceil(count);
+        let parts = alone * units.div_ceil(count);
         let panels = g.outputs.div_ceil(PANEL);
-        let blocks = threads.div_ceil(parts).clamp(1, panels);
+        let wanted = if heavy { 3 * threads } else { threads };
+        let blocks = wanted.div_ceil(parts).clamp(1, panels);
         let cut = Cut { cells: count * unit, channels: panels.div_ceil(blocks) * PANEL };
         let inputs = (BLOCK / of_channel(count * unit).max(1)).clamp(1, g.inputs);
         Self { cut, inputs: g.inputs.div_ceil(g.inputs.div_ceil(inputs)) }
@@ -126,7 +134,7 @@ impl DirectPlan {
         g: &Geometry,
         weights: &DirectWeights,
         finish: Finish,
-        x: &[f32],
+        x: Source,
         out: &mut [f32],
     ) {
         let (layout, bias) = (Layout::new(g, self.cut.cells), finish.bias);
@@ -142,7 +150,7 @@ struct Direct<'a, 'b> {
     layout: Layout,
     weights: &'a DirectWeights,
     bias: Option<&'a [f32]>,
-    x: &'a [f32],
+    x: Source<'a>,
     task: &'a mut Task<'b>,
     block: &'a mut [f32],
 }
@@ -281,9 +289,8 @@ impl<'a> Direct<'a, '_> {
             block.fill(0.0);
             return;
         }
-        let channel = (self.task.image * g.groups + self.task.group) * g.inputs + input;
-        let source = (channel * depths + depth as usize) * height * width;
-        let source = &self.x[source..][..height * width];
+        let channel = self.task.group * g.inputs + input;
+        let source = self.x.slice(g, self.task.image, channel, depth as usize);
         let (top, left) = (g.origin(1, first_row).1, g.origin(2, first_column).1);
         for (row, to) in block.chunks_mut(layout.stride).enumerate() {
             let y = top + row as isize;

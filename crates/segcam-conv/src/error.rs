@@ -85,6 +85,15 @@ pub enum ConvError {
         /// The padding given.
         given: usize,
     },
+    /// Parts of an input do not fit beside each other.
+    #[error(
+        "an input of parts of shapes {shapes:?}, where [batch, channels, sides…] that differ in nothing but their \
+         channels are wanted"
+    )]
+    Parts {
+        /// The parts' shapes.
+        shapes: Vec<Vec<usize>>,
+    },
     /// A region is empty, or does not lie within the input.
     #[error("a region of {given:?}, where some cells of an input of {sides:?} cells are wanted")]
     Region {

@@ -10,6 +10,7 @@ mod error;
 mod geometry;
 mod plan;
 mod simd;
+mod source;
 mod tasks;
 mod weights;
 mod winograd;

@@ -2,7 +2,8 @@
 
 use crate::direct::{DirectPlan, DirectWeights};
 use crate::geometry::Geometry;
-use crate::winograd::{WinogradPlan, WinogradWeights, serves};
+use crate::simd::WIDEST;
+use crate::winograd::{WinogradPlan, WinogradWeights, serves, vectors};
 
 /// How far results may be from exact convolution. Where every input under the kernel is zero, the
 /// output is exactly the bias, whatever the algorithm.
@@ -84,26 +85,37 @@ impl Way {
 /// Most bytes of weights for F(4×4), four times the kernel's: each row of tiles reads all of them.
 const LARGE_TILES: usize = 24 << 20;
 
-/// The rule, from measurements (docs/performance.md): transforms cost as much as channels, products
-/// as much as their product, so Winograd pays from 16 channels on both sides; its larger tiles where
-/// enough of them lie side by side to fill vectors, and where their weights do not outgrow the cache.
+/// Products that transforming one number for each input channel, and one back for each output channel, takes as
+/// long as: of F(2×2) and of F(4×4).
+const TRANSFORMS: [f64; 2] = [27.0, 46.0];
+
+/// The fastest, from measurements (docs/performance.md): transforms cost as much as channels, products as much
+/// as their product. F(4×4) needs enough tiles side by side to fill vectors, and weights that do not
+/// outgrow the cache.
 pub(crate) fn choose(g: &Geometry, precision: Precision, bytes: usize) -> Algorithm {
-    let channels = g.inputs.min(g.outputs);
     let [_, height, width] = g.output;
-    let small = height.min(width) <= 16;
-    let choice =
-        if precision == Precision::Exact || !serves(g) || channels < 16 || height * width < 16 {
-            Algorithm::Direct
-        } else if small
-            || precision == Precision::Accurate
-            || WinogradWeights::<6>::bytes(g) > bytes.min(LARGE_TILES)
-        {
-            Algorithm::Winograd2
-        } else {
-            Algorithm::Winograd4
-        };
-    match choice {
-        Algorithm::Winograd2 if WinogradWeights::<4>::bytes(g) > bytes => Algorithm::Direct,
-        choice => choice,
-    }
+    let pairs = (g.inputs * g.kernel[0] * g.outputs) as f64;
+    let direct = (9 * height * width.next_multiple_of(WIDEST)) as f64 * pairs;
+    // Neighbours are moved one by one where the kernel skips few.
+    let skips = if g.dilation[2] > 1 { 1.0 + 2.4 / g.dilation[2] as f64 } else { 1.0 };
+    let transformed = |vectors: usize, transforms: f64| {
+        let channels = (g.inputs * g.kernel[0] + g.outputs) as f64;
+        (vectors * WIDEST) as f64 * (pairs + skips * transforms * channels)
+    };
+    let two = transformed(vectors::<2, 4>(g), TRANSFORMS[0]);
+    let four = transformed(vectors::<4, 6>(g), TRANSFORMS[1]);
+    let serves = serves(g) && precision != Precision::Exact;
+    let small = g.dilation[1..] == [1, 1] && height.min(width) <= 16;
+    let wide = !small
+        && precision == Precision::Fast
+        && WinogradWeights::<6>::bytes(g) <= bytes.min(LARGE_TILES);
+    let fits = WinogradWeights::<4>::bytes(g) <= bytes;
+    let ways = [
+        (Algorithm::Direct, direct, true),
+        (Algorithm::Winograd2, two, serves && fits),
+        (Algorithm::Winograd4, four, serves && wide),
+    ];
+    let possible = ways.into_iter().filter(|(.., possible)| *possible);
+    let fastest = possible.min_by(|one, other| one.1.total_cmp(&other.1));
+    fastest.map_or(Algorithm::Direct, |(algorithm, ..)| algorithm)
 }

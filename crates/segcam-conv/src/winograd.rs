@@ -1,7 +1,8 @@
 //! Winograd's minimal filtering F(m×m, 3×3): `(m + 2)²` products give `m²` outputs, where direct
 //! convolution takes `9 m²` (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
 //! CVPR 2016). Kernels of 3×3 cells at stride 1, of any depth: taps along the depth are further
-//! input channels. A tile's sums leave rounding where nothing under the kernel differs from zero; there
+//! input channels. Dilated ones, too: the cells that one output reads are all of one remainder, and those
+//! of each remainder are an image by themselves. A tile's sums leave rounding where nothing under the kernel differs from zero; there
 //! the output is set to what it is.
 
 use pulp::{Simd, WithSimd};
@@ -10,6 +11,7 @@ use crate::geometry::Geometry;
 use crate::simd::{
     PANEL, WIDEST, dispatch, load, many_registers, multiply_add, off_page, product_of_rows, store,
 };
+use crate::source::Source;
 use crate::tasks::{Cut, Finish, Task};
 use crate::weights::{Panels, Weights};
 
@@ -19,8 +21,20 @@ const CHANNELS: usize = 64;
 /// Whether the algorithm computes such a convolution.
 pub(crate) fn serves(g: &Geometry) -> bool {
     let plane = |sides: [usize; 3], wanted: usize| sides[1] == wanted && sides[2] == wanted;
-    let inside = g.padding[1] >= 0 && g.padding[2] >= 0;
-    !g.transposed && inside && plane(g.kernel, 3) && plane(g.stride, 1) && plane(g.dilation, 1)
+    let side =
+        |at: usize| g.padding[at] >= 0 && (g.dilation[at] == 1 || g.dilation[at] < g.output[at]);
+    !g.transposed && side(1) && side(2) && plane(g.kernel, 3) && plane(g.stride, 1)
+}
+
+/// Tiles of `M` outputs a side beside each other, and below each other, among the cells of one remainder.
+fn tiles<const M: usize>(g: &Geometry) -> [usize; 2] {
+    [2, 1].map(|side| g.output[side].div_ceil(g.dilation[side]).div_ceil(M))
+}
+
+/// Vectors of products that a slice takes for each pair of channels.
+pub(crate) fn vectors<const M: usize, const N: usize>(g: &Geometry) -> usize {
+    let [beside, below] = tiles::<M>(g);
+    N * N * g.dilation[1] * ((beside + 1) * g.dilation[2] * below).div_ceil(WIDEST)
 }
 
 /// Weights for tiles of `N - 2` outputs a side.
@@ -76,15 +90,18 @@ impl<const N: usize> WinogradWeights<N> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WinogradPlan<const M: usize, const N: usize> {
     cut: Cut,
-    /// Rows of tiles of a task.
+    /// Rows of tiles of a task, for each remainder.
     rows: usize,
 }
 
 /// Where things lie in a task's memory.
 #[derive(Debug, Clone, Copy)]
 struct Layout {
-    /// Tiles of a row, and one more that catches what the last one's neighbours read.
+    /// Tiles of a row, those of different remainders beside each other, and as many more as there are
+    /// remainders, which catch what the last ones' neighbours read.
     columns: usize,
+    /// How far the next tile of the same remainder is.
+    across: usize,
     /// Tiles of a task, in whole vectors.
     tiles: usize,
     /// Numbers of one phase of the input: cells that have the same place in their tiles.
@@ -99,8 +116,8 @@ struct Layout {
 
 impl<const M: usize, const N: usize> WinogradPlan<M, N> {
     pub(crate) fn new(g: &Geometry, threads: usize) -> Self {
-        let [_, height, width] = g.output;
-        let (tall, columns) = (height.div_ceil(M), width.div_ceil(M) + 1);
+        let [beside, tall] = tiles::<M>(g);
+        let columns = (beside + 1) * g.dilation[2];
         let most = if M == 4 { 144 } else { 96 };
         let panels = g.outputs.div_ceil(PANEL);
         let parts = |rows: usize| g.batch * g.output[0] * g.groups * tall.div_ceil(rows);
@@ -113,17 +130,20 @@ impl<const M: usize, const N: usize> WinogradPlan<M, N> {
         };
         let rows = (1..=(most / columns).clamp(1, tall)).min_by_key(cost).unwrap_or(1);
         let blocks = blocks(rows);
-        let cut = Cut { cells: rows * M * width, channels: panels.div_ceil(blocks) * PANEL };
+        let cells = rows * M * g.dilation[1] * g.output[2];
+        let cut = Cut { cells, channels: panels.div_ceil(blocks) * PANEL };
         Self { cut, rows }
     }
 
     fn layout(&self, g: &Geometry) -> Layout {
-        let columns = g.output[2].div_ceil(M) + 1;
+        let across = g.dilation[2];
+        let columns = (tiles::<M>(g)[0] + 1) * across;
         let tiles = (self.rows * columns).next_multiple_of(WIDEST);
         Layout {
             columns,
+            across,
             tiles,
-            phase: ((self.rows + 1) * columns + 2 * WIDEST).next_multiple_of(WIDEST),
+            phase: ((self.rows + 1) * columns + across + 2 * WIDEST).next_multiple_of(WIDEST),
             inputs: off_page(g.inputs * g.kernel[0] * tiles),
             products: off_page(CHANNELS.min(self.cut.channels) * tiles),
             magnitudes: (self.rows * M + 2) * g.input[2],
@@ -145,7 +165,7 @@ impl<const M: usize, const N: usize> WinogradPlan<M, N> {
         g: &Geometry,
         weights: &WinogradWeights<N>,
         finish: Finish,
-        x: &[f32],
+        x: Source,
         out: &mut [f32],
     ) {
         let (layout, bias) = (self.layout(g), finish.bias);
@@ -160,7 +180,7 @@ struct Winograd<'a, 'b, const M: usize, const N: usize> {
     layout: Layout,
     weights: &'a WinogradWeights<N>,
     bias: Option<&'a [f32]>,
-    x: &'a [f32],
+    x: Source<'a>,
     task: &'a mut Task<'b>,
     memory: &'a mut [f32],
 }
@@ -171,70 +191,80 @@ impl<const M: usize, const N: usize> WithSimd for Winograd<'_, '_, M, N> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { g, layout, weights, bias, x, task, memory } = self;
-        let width = g.output[2];
+        let (width, down) = (g.output[2], g.dilation[1]);
         let (phases, memory) = memory.split_at_mut(M * M * layout.phase);
         let (inputs, memory) = memory.split_at_mut(N * N * layout.inputs);
         let (products, memory) = memory.split_at_mut(N * N * layout.products);
         let (patch, magnitudes) = memory.split_at_mut(M * M * layout.tiles);
-        let tall = task.out[0].len().div_ceil(M * width);
-        let tiles = tall * layout.columns;
-
-        let first_row = (task.cell / width) as isize - g.padding[1];
+        let lines = task.out[0].len() / width;
         let depth = (task.slice * g.stride[0]) as isize - g.padding[0];
-        let cells = g.input[1] * g.input[2];
-        let magnitudes = &mut magnitudes[..(tall * M + 2) * g.input[2]];
-        magnitudes.fill(0.0);
-        for input in 0..g.inputs {
-            for tap in 0..g.kernel[0] {
-                let to = &mut inputs[(input * g.kernel[0] + tap) * layout.tiles..];
-                let depth = depth + (tap * g.dilation[0]) as isize;
-                if depth < 0 || depth >= g.input[0] as isize {
-                    for product in 0..N * N {
-                        to[product * layout.inputs..][..layout.tiles].fill(0.0);
-                    }
-                    continue;
-                }
-                let channel = (task.image * g.groups + task.group) * g.inputs + input;
-                let source = &x[(channel * g.input[0] + depth as usize) * cells..][..cells];
-                add_magnitudes(g, source, first_row, magnitudes);
-                take_apart::<M>(g, layout, source, first_row, tall, phases);
-                transform_input::<S, M, N>(simd, layout, phases, tiles, to);
-            }
-        }
-
         let bias =
             |row: usize| bias.map_or(0.0, |bias| bias[task.group * g.outputs + task.channel + row]);
-        let unreached = unreached(g, first_row, magnitudes, task.out[0].len());
-        if unreached.len() == task.out[0].len() {
-            task.out.iter_mut().enumerate().for_each(|(row, out)| out.fill(bias(row)));
-            return;
-        }
-        let taps = g.inputs * g.kernel[0];
-        for (index, rows) in task.out.chunks_mut(CHANNELS).enumerate() {
-            let channel = task.channel + index * CHANNELS;
-            for product in 0..N * N {
-                let data = &inputs[product * layout.inputs..][..taps * layout.tiles];
-                let out = &mut products[product * layout.products..];
-                for panel in (0..rows.len()).step_by(PANEL) {
-                    let weights = weights.0.of(g, task.group, channel + panel, product);
-                    let out = &mut out[panel * layout.tiles..];
-                    if many_registers::<S>() {
-                        multiply::<S, 8>(simd, layout, weights, 0, data, tiles, out);
-                    } else {
-                        multiply::<S, 4>(simd, layout, weights, 0, data, tiles, out);
-                        multiply::<S, 4>(simd, layout, weights, 4, data, tiles, out);
+        // The rows of one remainder after the other.
+        for remainder in 0..down.min(lines) {
+            let tall = (lines - remainder).div_ceil(down).div_ceil(M);
+            let tiles = tall * layout.columns;
+            let first = (task.cell / width + remainder) as isize - g.padding[1];
+            let rows = (0..tall * M + 2).map(|row| first + (row * down) as isize);
+            let magnitudes = &mut magnitudes[..(tall * M + 2) * g.input[2]];
+            magnitudes.fill(0.0);
+            for input in 0..g.inputs {
+                for tap in 0..g.kernel[0] {
+                    let to = &mut inputs[(input * g.kernel[0] + tap) * layout.tiles..];
+                    let depth = depth + (tap * g.dilation[0]) as isize;
+                    if depth < 0 || depth >= g.input[0] as isize {
+                        for product in 0..N * N {
+                            to[product * layout.inputs..][..layout.tiles].fill(0.0);
+                        }
+                        continue;
                     }
+                    let channel = task.group * g.inputs + input;
+                    let source = x.slice(g, task.image, channel, depth as usize);
+                    add_magnitudes(g, source, rows.clone(), magnitudes);
+                    take_apart::<M>(g, layout, source, rows.clone(), phases);
+                    transform_input::<S, M, N>(simd, layout, phases, tiles, to);
                 }
             }
-            for (row, out) in rows.iter_mut().enumerate() {
-                let bias = bias(index * CHANNELS + row);
-                let products = &products[row * layout.tiles..];
-                transform_output::<S, M, N>(simd, layout, products, tiles, bias, patch);
-                for (y, line) in out.chunks_mut(width).enumerate() {
-                    let lines = &patch[y % M * M * layout.tiles..][..M * layout.tiles];
-                    interleave::<M>(lines, layout.tiles, y / M * layout.columns, line);
+
+            let count = (lines - remainder).div_ceil(down) * width;
+            let unreached = unreached(g, rows, magnitudes, count);
+            if unreached.len() == count {
+                for (row, out) in task.out.iter_mut().enumerate() {
+                    let lines = out.chunks_mut(width).skip(remainder).step_by(down);
+                    lines.for_each(|line| line.fill(bias(row)));
                 }
-                unreached.iter().for_each(|cell| out[*cell] = bias);
+                continue;
+            }
+            let taps = g.inputs * g.kernel[0];
+            for (index, rows) in task.out.chunks_mut(CHANNELS).enumerate() {
+                let channel = task.channel + index * CHANNELS;
+                for product in 0..N * N {
+                    let data = &inputs[product * layout.inputs..][..taps * layout.tiles];
+                    let out = &mut products[product * layout.products..];
+                    for panel in (0..rows.len()).step_by(PANEL) {
+                        let weights = weights.0.of(g, task.group, channel + panel, product);
+                        let out = &mut out[panel * layout.tiles..];
+                        if many_registers::<S>() {
+                            multiply::<S, 8>(simd, layout, weights, 0, data, tiles, out);
+                        } else {
+                            multiply::<S, 4>(simd, layout, weights, 0, data, tiles, out);
+                            multiply::<S, 4>(simd, layout, weights, 4, data, tiles, out);
+                        }
+                    }
+                }
+                for (row, out) in rows.iter_mut().enumerate() {
+                    let bias = bias(index * CHANNELS + row);
+                    let products = &products[row * layout.tiles..];
+                    transform_output::<S, M, N>(simd, layout, products, tiles, bias, patch);
+                    let lines = out.chunks_mut(width).skip(remainder).step_by(down);
+                    for (y, line) in lines.enumerate() {
+                        let from = &patch[y % M * M * layout.tiles..][..M * layout.tiles];
+                        interleave::<M>(layout, from, y / M * layout.columns, line);
+                    }
+                    for cell in &unreached {
+                        out[(cell / width * down + remainder) * width + cell % width] = bias;
+                    }
+                }
             }
         }
     }
@@ -242,10 +272,14 @@ impl<const M: usize, const N: usize> WithSimd for Winograd<'_, '_, M, N> {
 
 /// Adds a slice's absolute values, those of the rows that a task reads.
 #[inline(always)]
-fn add_magnitudes(g: &Geometry, source: &[f32], first_row: isize, magnitudes: &mut [f32]) {
+fn add_magnitudes(
+    g: &Geometry,
+    source: &[f32],
+    rows: impl Iterator<Item = isize>,
+    magnitudes: &mut [f32],
+) {
     let [_, height, width] = g.input;
-    for (row, line) in magnitudes.chunks_mut(width).enumerate() {
-        let y = first_row + row as isize;
+    for (y, line) in rows.zip(magnitudes.chunks_mut(width)) {
         if (0..height as isize).contains(&y) {
             let from = &source[y as usize * width..][..width];
             line.iter_mut().zip(from).for_each(|(sum, value)| *sum += value.abs());
@@ -254,19 +288,27 @@ fn add_magnitudes(g: &Geometry, source: &[f32], first_row: isize, magnitudes: &m
 }
 
 /// The cells of the output, of the first `count`, under whose kernel every input is zero.
-fn unreached(g: &Geometry, first_row: isize, magnitudes: &[f32], count: usize) -> Vec<usize> {
+fn unreached(
+    g: &Geometry,
+    rows: impl Iterator<Item = isize>,
+    magnitudes: &[f32],
+    count: usize,
+) -> Vec<usize> {
     let [_, height, width] = g.input;
-    let (first, last) = (-first_row.min(0), height as isize - first_row);
-    let rows = magnitudes.chunks(width).take(last as usize).skip(first as usize);
-    if rows.flatten().all(|sum| *sum != 0.0) {
+    let inside = rows.map(|y| (0..height as isize).contains(&y));
+    let mut given = magnitudes.chunks(width).zip(inside).filter(|(_, inside)| *inside);
+    if given.all(|(row, _)| row.iter().all(|sum| *sum != 0.0)) {
         return vec![];
     }
-    let before = g.padding[2] as usize;
+    let (before, step) = (g.padding[2] as usize, g.dilation[2]);
     let zero = |cell: &usize| {
         let (y, x) = (cell / g.output[2], cell % g.output[2]);
-        let [from, to] = [x, x + 3].map(|x| x.saturating_sub(before).min(width));
+        let taps = [x, x + step, x + 2 * step].map(|x| x.checked_sub(before));
         let mut rows = magnitudes.chunks(width).skip(y).take(3);
-        rows.all(|row| row[from..to].iter().all(|sum| *sum == 0.0))
+        rows.all(|row| {
+            let mut under = taps.iter().flatten().filter_map(|x| row.get(*x));
+            under.all(|sum| *sum == 0.0)
+        })
     };
     (0..count).filter(zero).collect()
 }
@@ -318,22 +360,21 @@ fn multiply<S: Simd, const MR: usize>(
 }
 
 /// Cuts rows of a slice into phases: cell `(r, c)` of the padded input goes to phase
-/// `(r % M, c % M)`, at tile `(r / M, c / M)`, so that equal cells of neighbouring tiles are a vector.
+/// `(r % M, c % M)`, at tile `(r / M, c / M)`, so that equal cells of neighbouring tiles are a vector. Where
+/// the kernel skips cells, `across` neighbours are one `c`.
 #[inline(always)]
 fn take_apart<const M: usize>(
     g: &Geometry,
     layout: Layout,
     source: &[f32],
-    first_row: isize,
-    tall: usize,
+    rows: impl Iterator<Item = isize>,
     phases: &mut [f32],
 ) {
     let [_, height, width] = g.input;
-    let before = g.padding[2] as usize;
-    // Cells of a padded row that tiles read.
-    let wanted = (layout.columns - 1) * M + 2;
-    for row in 0..M * tall + 2 {
-        let y = first_row + row as isize;
+    let (before, across) = (g.padding[2] as usize, layout.across);
+    // Cells of a padded row that tiles read, counted in neighbours.
+    let wanted = (layout.columns / across - 1) * M + 2;
+    for (row, y) in rows.enumerate() {
         let to = &mut phases[row % M * M * layout.phase..][..M * layout.phase];
         let at = row / M * layout.columns;
         if y < 0 || y >= height as isize {
@@ -342,25 +383,52 @@ fn take_apart<const M: usize>(
             }
             continue;
         }
-        let width = width.min(wanted.saturating_sub(before));
-        let from = &source[y as usize * g.input[2]..][..width];
-        let mut put = |cell: usize, value: f32| to[cell % M * layout.phase + at + cell / M] = value;
-        (0..before.min(wanted)).for_each(|cell| put(cell, 0.0));
-        (before + width..wanted).for_each(|cell| put(cell, 0.0));
-        let blocks = from.as_chunks::<M>().0.as_chunks::<WIDEST>().0;
-        for (index, block) in blocks.iter().enumerate() {
-            for cell in 0..M {
-                let place = before + cell;
-                let line: [f32; WIDEST] = std::array::from_fn(|tile| block[tile][cell]);
-                let start = place % M * layout.phase + at + index * WIDEST + place / M;
-                to[start..][..WIDEST].copy_from_slice(&line);
-            }
+        let from = &source[y as usize * width..][..width];
+        if across == 1 {
+            one_by_one::<M>(layout.phase, from, before, wanted, at, to);
+            continue;
         }
-        let done = blocks.len() * WIDEST * M;
-        for (cell, value) in from.iter().enumerate().skip(done) {
-            let cell = before + cell;
-            to[cell % M * layout.phase + at + cell / M] = *value;
+        for cell in 0..wanted {
+            let start = cell % M * layout.phase + at + cell / M * across;
+            let to = &mut to[start..][..across];
+            let first = cell * across;
+            let zeros = before.saturating_sub(first).min(across);
+            let from = from.get((first + zeros).saturating_sub(before)..).unwrap_or_default();
+            let from = &from[..from.len().min(across - zeros)];
+            to[..zeros].fill(0.0);
+            to[zeros..][..from.len()].copy_from_slice(from);
+            to[zeros + from.len()..].fill(0.0);
         }
+    }
+}
+
+/// A row of a slice whose cells are `M` phases in turn.
+#[inline(always)]
+fn one_by_one<const M: usize>(
+    phase: usize,
+    from: &[f32],
+    before: usize,
+    wanted: usize,
+    at: usize,
+    to: &mut [f32],
+) {
+    let from = &from[..from.len().min(wanted.saturating_sub(before))];
+    let mut put = |cell: usize, value: f32| to[cell % M * phase + at + cell / M] = value;
+    (0..before.min(wanted)).for_each(|cell| put(cell, 0.0));
+    (before + from.len()..wanted).for_each(|cell| put(cell, 0.0));
+    let blocks = from.as_chunks::<M>().0.as_chunks::<WIDEST>().0;
+    for (index, block) in blocks.iter().enumerate() {
+        for cell in 0..M {
+            let place = before + cell;
+            let line: [f32; WIDEST] = std::array::from_fn(|tile| block[tile][cell]);
+            let start = place % M * phase + at + index * WIDEST + place / M;
+            to[start..][..WIDEST].copy_from_slice(&line);
+        }
+    }
+    let done = blocks.len() * WIDEST * M;
+    for (cell, value) in from.iter().enumerate().skip(done) {
+        let cell = before + cell;
+        to[cell % M * phase + at + cell / M] = *value;
     }
 }
 
@@ -380,7 +448,7 @@ fn transform_input<S: Simd, const M: usize, const N: usize>(
             let mut cells = [zero; N];
             for (row, cell) in cells.iter_mut().enumerate() {
                 let phase = row % M * M + column % M;
-                let at = tile + row / M * layout.columns + column / M;
+                let at = tile + row / M * layout.columns + column / M * layout.across;
                 *cell = load::<S>(phases, phase * layout.phase + at);
             }
             let cells = input_side::<S, N>(simd, cells);
@@ -433,8 +501,15 @@ fn transform_output<S: Simd, const M: usize, const N: usize>(
 
 /// One row of the output from the lines of its `M` columns.
 #[inline(always)]
-fn interleave<const M: usize>(lines: &[f32], stride: usize, at: usize, out: &mut [f32]) {
-    let lines: [&[f32]; M] = std::array::from_fn(|column| &lines[column * stride + at..]);
+fn interleave<const M: usize>(layout: Layout, lines: &[f32], at: usize, out: &mut [f32]) {
+    let across = layout.across;
+    let lines: [&[f32]; M] = std::array::from_fn(|column| &lines[column * layout.tiles + at..]);
+    if across > 1 {
+        for (cell, out) in out.chunks_mut(across).enumerate() {
+            out.copy_from_slice(&lines[cell % M][cell / M * across..][..out.len()]);
+        }
+        return;
+    }
     let (groups, rest) = out.as_chunks_mut::<M>();
     let count = groups.len();
     let whole = lines.map(|line| &line[..count]);

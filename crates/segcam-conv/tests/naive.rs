@@ -207,8 +207,28 @@ fn agree(case: &Case) -> Result<(), TestCaseError> {
     prop_assert!(worst(&out, &wanted) <= 2e-5 * scale);
     let rectified = convolution.run_rectified(&shape, &x).expect("it has an output");
     out.iter_mut().for_each(|value| *value = value.max(0.0));
-    prop_assert_eq!(rectified, out);
+    prop_assert_eq!(rectified, &out[..]);
+    joined_agrees(case, &convolution)?;
     within_agrees(case, &convolution, &output)
+}
+
+/// An input that comes as three tensors is what it is as one.
+fn joined_agrees(case: &Case, convolution: &Convolution) -> Result<(), TestCaseError> {
+    let (shape, x) = (case.input_shape(), case.numbers().2);
+    let cells: usize = shape[2..].iter().product();
+    let mut cuts = [case.seed as usize, (case.seed >> 32) as usize].map(|cut| cut % (shape[1] + 1));
+    cuts.sort_unstable();
+    let parts = [0..cuts[0], cuts[0]..cuts[1], cuts[1]..shape[1]].map(|channels| {
+        let mut part = shape.clone();
+        part[1] = channels.len();
+        let images = x.chunks(shape[1] * cells);
+        let numbers = images.flat_map(|image| &image[channels.start * cells..channels.end * cells]);
+        (part, numbers.copied().collect::<Vec<f32>>())
+    });
+    let parts: Vec<_> = parts.iter().map(|(shape, x)| (&shape[..], &x[..])).collect();
+    let given = convolution.run_joined(&parts, true).expect("parts that fit");
+    prop_assert_eq!(given, convolution.run_rectified(&shape, &x).expect("an output"));
+    Ok(())
 }
 
 /// What a region of the input reaches is what the whole output is where all else is zero.
@@ -312,6 +332,9 @@ fn errors_of_the_algorithms_stay_within_their_bounds() {
 fn large_shapes_are_cut_and_joined() {
     for case in [
         Case { dilation: vec![30, 30], padding: vec![(30, 30); 2], ..plain(300, 9, 70) },
+        Case { dilation: vec![6, 4], padding: vec![(6, 6), (4, 4)], ..plain(40, 17, 65) },
+        Case { dilation: vec![1, 3], padding: vec![(1, 1), (3, 3)], ..plain(17, 40, 70) },
+        Case { dilation: vec![5, 1], padding: vec![(5, 5), (1, 1)], ..plain(17, 40, 70) },
         Case { stride: vec![2, 2], ..plain(150, 17, 61) },
         Case { kernel: vec![1, 1], padding: vec![(0, 0); 2], ..plain(700, 3, 67) },
         Case { batch: 3, groups: 40, ..plain(1, 1, 67) },
@@ -351,11 +374,13 @@ fn what_is_not_finite_is_not_hidden() {
 /// A gradient ends where nothing depends on its pixels, not at the edge of a tile.
 #[test]
 fn zeros_stay_zeros() {
-    for padding in [(1, 1), (0, 2), (2, 5)] {
-        let case = Case { padding: vec![padding; 2], ..plain(18, 20, 30) };
+    for (padding, dilation) in [((1, 1), 1), ((0, 2), 1), ((2, 5), 1), ((3, 2), 3)] {
+        let (padding, dilation) = (vec![padding; 2], vec![dilation; 2]);
+        let case = Case { padding, dilation, ..plain(18, 20, 30) };
         let weights = case.numbers().0;
         let convolution = Convolution::new(&case.weight_shape(), weights).expect("weights");
         let convolution = convolution.padding(&case.padding).expect("sides");
+        let convolution = convolution.dilation(&case.dilation).expect("sides");
         let shape = case.input_shape();
         let mut x = vec![0.0; 18 * 900];
         for (channel, cell) in [(0, 0), (3, 29), (7, 14 * 30 + 11), (17, 899)] {
@@ -366,7 +391,7 @@ fn zeros_stay_zeros() {
         assert!(reached(&direct).contains(&true));
         for algorithm in [Algorithm::Winograd2, Algorithm::Winograd4] {
             let given = convolution.run_by(algorithm, &shape, &x).expect("runs");
-            assert!(reached(&given) == reached(&direct), "{algorithm:?}, {padding:?}");
+            assert!(reached(&given) == reached(&direct), "{algorithm:?}, {case:?}");
             let (bias, plane) = (case.numbers().1, direct.len() / 20);
             let biased = case.convolution().expect("options");
             let biased = biased.run_by(algorithm, &shape, &x).expect("runs");
@@ -379,22 +404,34 @@ fn zeros_stay_zeros() {
 
 #[test]
 fn winograd_is_refused_where_it_would_be_wrong_or_too_large() {
-    let case = plain(32, 32, 64);
+    let case = plain(64, 64, 64);
     let algorithm =
         |convolution: Convolution| convolution.plan(&case.input_shape()).expect("a plan").algorithm;
     let convolution = || case.convolution().expect("options");
     assert_eq!(algorithm(convolution()), Algorithm::Winograd4);
     assert_eq!(algorithm(convolution().precision(Precision::Accurate)), Algorithm::Winograd2);
     assert_eq!(algorithm(convolution().precision(Precision::Exact)), Algorithm::Direct);
-    assert_eq!(algorithm(convolution().weight_limit(32 * 32 * 16 * 4)), Algorithm::Winograd2);
-    assert_eq!(algorithm(convolution().weight_limit(32 * 32 * 9 * 4)), Algorithm::Direct);
-    assert_eq!(algorithm(convolution().dilation(&[2, 2]).expect("sides")), Algorithm::Direct);
+    assert_eq!(algorithm(convolution().weight_limit(64 * 64 * 16 * 4)), Algorithm::Winograd2);
+    assert_eq!(algorithm(convolution().weight_limit(64 * 64 * 9 * 4)), Algorithm::Direct);
+    // Few channels are sooner multiplied than transformed.
+    let few = plain(16, 16, 64);
+    let plan = few.convolution().expect("options").plan(&few.input_shape()).expect("a plan");
+    assert_eq!(plan.algorithm, Algorithm::Direct);
+    // Cells of one remainder are an image by themselves, which can be too small for tiles.
+    let dilated = |by: usize| {
+        let case =
+            Case { dilation: vec![by; 2], padding: vec![(by, by); 2], ..plain(256, 256, 65) };
+        let convolution = case.convolution().expect("options");
+        convolution.plan(&case.input_shape()).expect("a plan").algorithm
+    };
+    assert_eq!([2, 6].map(dilated), [Algorithm::Winograd4; 2]);
+    assert_eq!([40, 80].map(dilated), [Algorithm::Direct; 2]);
     let wide = plain(512, 512, 64);
     let plan = wide.convolution().expect("options").plan(&wide.input_shape()).expect("a plan");
     assert_eq!(plan.algorithm, Algorithm::Winograd2, "weights of 38 MB");
     let plan = convolution().plan(&case.input_shape()).expect("a plan");
-    assert_eq!(plan.flops, 2.0 * 32.0 * 32.0 * 9.0 * 4096.0);
-    assert_eq!(plan.weight_bytes, 32 * 32 * 36 * 4);
+    assert_eq!(plan.flops, 2.0 * 64.0 * 64.0 * 9.0 * 4096.0);
+    assert_eq!(plan.weight_bytes, 64 * 64 * 36 * 4);
     assert!(plan.scratch_bytes > 0);
 }
 
@@ -476,6 +513,25 @@ fn wrong_arguments_are_typed_errors() {
         let refused = good().run_within(&[1, 2, 8, 8], &wrong, &[]).expect_err("refused");
         assert_eq!(refused, ConvError::Region { given: wrong, sides: vec![8, 8] });
     }
+    let channel: (&[usize], &[f32]) = (&[1, 1, 8, 8], &[0.0; 64]);
+    for wrong in [&[1, 1, 8, 9][..], &[2, 1, 8, 8], &[1, 1, 64], &[], &[1]] {
+        let parts = [channel, (wrong, &[])];
+        let shapes = parts.iter().map(|(shape, _)| shape.to_vec()).collect();
+        let refused = good().run_joined(&parts, false).expect_err("refused");
+        assert_eq!(refused, ConvError::Parts { shapes });
+    }
+    assert_eq!(
+        good().run_joined(&[], false).expect_err("refused"),
+        ConvError::Parts { shapes: vec![] }
+    );
+    assert!(matches!(
+        good().run_joined(&[channel], false),
+        Err(ConvError::InputShape { channels: 2, sides: 2, .. })
+    ));
+    assert!(matches!(
+        good().run_joined(&[channel, (&[1, 1, 8, 8], &[0.0; 63])], false),
+        Err(ConvError::Length { what: "a part of an input", given: 63, wanted: 64 })
+    ));
     assert_eq!(
         good().dilation(&[1, 5]).expect("sides").output_shape(&[1, 2, 8, 8]).expect_err("refused"),
         ConvError::NoOutput { side: 1, input: 8, padding: 0, kernel: 11 }

@@ -9,6 +9,7 @@ use crate::constants::{Constant, Constants, Recipe, Shared};
 use crate::cotangent::Cotangent;
 use crate::host::{Holding, HostConvolution, Options, Way};
 use crate::names::kind;
+use crate::ops::side_by_side;
 use crate::{Convolutions, GraphError};
 
 /// Weights as a network's convolutions need them.
@@ -90,6 +91,8 @@ pub(crate) struct Env<'a, B: Backend> {
     before_relu: &'a HashSet<TensorId>,
     /// Those of them that are rectified already.
     rectified: HashSet<TensorId>,
+    /// Values that nobody has put together yet: their parts along the channels.
+    apart: HashMap<TensorId, Vec<FloatTensor<B>>>,
     /// What values were joined from along the channels, and where each part starts.
     joined: HashMap<TensorId, Vec<(TensorIr, usize)>>,
     recording: bool,
@@ -119,6 +122,7 @@ impl<'a, B: Backend> Env<'a, B> {
             split: None,
             before_relu,
             rectified: HashSet::new(),
+            apart: HashMap::new(),
             joined: HashMap::new(),
             recording: false,
             step: None,
@@ -184,10 +188,26 @@ impl<'a, B: Backend> Env<'a, B> {
 
     /// The value of a floating-point input; moved out if nothing reads it later.
     pub(crate) fn float(&mut self, tensor: &TensorIr) -> Result<FloatTensor<B>, Unsupported> {
+        if let Some(parts) = self.apart.remove(&tensor.id) {
+            self.set_float(tensor, side_by_side::<B>(parts))?;
+        }
         match self.take(tensor) {
             Some(HandleKind::Float(value)) => Ok(value),
             _ => Err(Unsupported),
         }
+    }
+
+    /// The same as what it is a concatenation of along the channels, for an operation that needs no more:
+    /// often the value alone.
+    pub(crate) fn parts(&mut self, tensor: &TensorIr) -> Result<Vec<FloatTensor<B>>, Unsupported> {
+        if self.last_use.get(&tensor.id) == Some(&self.index) && !self.twice.contains(&tensor.id) {
+            if let Some(parts) = self.apart.remove(&tensor.id) {
+                return Ok(parts);
+            }
+        } else if let Some(parts) = self.apart.get(&tensor.id) {
+            return Ok(parts.clone());
+        }
+        Ok(vec![self.float(tensor)?])
     }
 
     pub(crate) fn int(&mut self, tensor: &TensorIr) -> Result<IntTensor<B>, Unsupported> {
@@ -206,6 +226,16 @@ impl<'a, B: Backend> Env<'a, B> {
 
     pub(crate) fn set_float(&mut self, tensor: &TensorIr, value: FloatTensor<B>) -> Done {
         self.values.insert(tensor.id, HandleKind::Float(value));
+        Ok(())
+    }
+
+    /// Sets the concatenation of `parts` along the channels, which is made when it is asked for. A value that is
+    /// kept is made at once.
+    pub(crate) fn set_parts(&mut self, tensor: &TensorIr, parts: Vec<FloatTensor<B>>) -> Done {
+        if !self.last_use.contains_key(&tensor.id) {
+            return self.set_float(tensor, side_by_side::<B>(parts));
+        }
+        self.apart.insert(tensor.id, parts);
         Ok(())
     }
 

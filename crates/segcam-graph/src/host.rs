@@ -192,20 +192,21 @@ impl HostConvolution {
         Some(Self(made.precision(precision)))
     }
 
-    /// The output; `None` if the input is not in host memory or does not fit.
+    /// The output for an input whose channels are those of `parts`; `None` if they are not in host memory
+    /// or do not fit.
     pub(crate) fn run<B: Backend>(
         &self,
-        x: &FloatTensor<B>,
+        parts: &[FloatTensor<B>],
         rectified: bool,
     ) -> Option<FloatTensor<B>> {
-        let (shape, numbers) = (x.shape().to_vec(), Numbers::of::<B>(x)?);
-        let out = match rectified {
-            true => self.0.run_rectified(&shape, numbers.as_ref()),
-            false => self.0.run(&shape, numbers.as_ref()),
-        };
-        let out = out.ok()?;
+        let numbers = parts.iter().map(Numbers::of::<B>).collect::<Option<Vec<_>>>()?;
+        let shapes: Vec<Vec<usize>> = parts.iter().map(|part| part.shape().to_vec()).collect();
+        let lists = shapes.iter().map(Vec::as_slice).zip(numbers.iter().map(Numbers::as_ref));
+        let out = self.0.run_joined(&lists.collect::<Vec<_>>(), rectified).ok()?;
+        let mut shape = shapes.first()?.clone();
+        shape[1] = shapes.iter().map(|shape| shape[1]).sum();
         let shape = self.0.output_shape(&shape).ok()?;
-        Some(B::float_from_data(TensorData::new(out, shape), &x.device()))
+        Some(B::float_from_data(TensorData::new(out, shape), &parts.first()?.device()))
     }
 }
 
@@ -213,7 +214,8 @@ impl HostConvolution {
     /// The same of a cotangent, of its region alone.
     pub(crate) fn back<B: Backend>(&self, g: &Cotangent<B>) -> Option<Cotangent<B>> {
         let Some((region, sides)) = g.region() else {
-            return self.run::<B>(&g.values, false).map(Cotangent::whole);
+            let values = std::slice::from_ref(&g.values);
+            return self.run::<B>(values, false).map(Cotangent::whole);
         };
         let mut shape = g.values.shape().to_vec();
         shape[2..].copy_from_slice(sides);

@@ -108,8 +108,8 @@ impl UNetConfig {
 
 /// A U-Net, made by [`UNetConfig::init`].
 ///
-/// Its layers are `enc1 … encN mid decN … dec1 out`, each with its convolutions below it:
-/// `enc1.conv1`, `dec1.up`.
+/// Its layers are `enc1 … encN mid decN … dec1 out`. Their convolutions are details below them, `enc1.conv1`,
+/// `dec1.up`: they can be asked, too, but are not kept.
 #[derive(Module, Debug)]
 pub struct UNet {
     encoder: Vec<Block>,
@@ -139,7 +139,7 @@ impl SegmentationModel for UNet {
                 Some(up) => up.forward(x),
                 None => self.nearest.forward(x),
             };
-            let up = layers.name(&format!("{name}.up"), pad_to(up, skip.dims()));
+            let up = layers.detail(&format!("{name}.up"), pad_to(up, skip.dims()));
             let both = if self.skip_first { vec![skip, up] } else { vec![up, skip] };
             x = decoder.block.forward(Tensor::cat(both, 1), &name, layers);
         }
@@ -204,9 +204,9 @@ impl Block {
             })
         };
         let x = layers.scope(name, |layers| {
-            let x = layers.name("conv1", step(&self.conv1, &self.norm1, x));
+            let x = layers.detail("conv1", step(&self.conv1, &self.norm1, x));
             match &self.conv2 {
-                Some(conv2) => layers.name("conv2", step(conv2, &self.norm2, x)),
+                Some(conv2) => layers.detail("conv2", step(conv2, &self.norm2, x)),
                 None => x,
             }
         });

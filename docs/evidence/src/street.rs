@@ -9,7 +9,7 @@ use indicatif::ProgressIterator;
 use segcam::metrics::{Metric, Noise, Protocol, Removal, Study};
 use segcam::models::Pretrained;
 use segcam::render::{Colormap, Panel, Plane, figure, overlay};
-use segcam::{CamMethod, Explainer, GradCam, HiResCam, Normalize, PredictedClass, Request};
+use segcam::{CamMethod, Explainer, GradCam, HiResCam, PredictedClass, Request};
 
 use crate::measure::{input, network, rows, table};
 
@@ -76,10 +76,9 @@ fn picture_of(
             let mut row = vec![];
             for layer in LAYERS {
                 let map = seen.answer(&Request::new(*method, layer, &target))?;
-                let heat = map.heat_map(Normalize::Max);
-                let heat = Plane::from_tensor(&heat, 0, [HEIGHT, WIDTH]);
+                let heat = Plane::from_tensor(&map.signed_map(), 0, [HEIGHT, WIDTH]);
                 row.push(Panel {
-                    image: overlay(&small, &heat, Colormap::Viridis),
+                    image: overlay(&small, &heat, Colormap::BlueOrange),
                     caption: format!("{name}, {}\nat {layer}", map.method()),
                     bar: None,
                 });
@@ -87,5 +86,8 @@ fn picture_of(
             panels.push(row);
         }
     }
-    Ok(figure("ESPNet on a street: averaged and raw gradients at every level", &panels))
+    Ok(figure(
+        "ESPNet on a street: averaged and raw gradients at every level; orange for, blue against",
+        &panels,
+    ))
 }

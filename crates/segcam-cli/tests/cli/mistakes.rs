@@ -14,7 +14,8 @@ fn wrong_words_get_one_line() {
     for (arguments, says) in [
         (
             "explain --input spots.png --layer midd",
-            &["midd", "`mid`", "25 known layers", "`segcam layers`", "auto takes mid and dec1"][..],
+            &["midd", "`mid`", "enc1 enc2 enc3 mid", "`segcam layers`", "auto takes mid and dec1"]
+                [..],
         ),
         ("studio missing --no-open", &["missing"]),
         ("studio --no-open --model espnet", &["--weights"]),

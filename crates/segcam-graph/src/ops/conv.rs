@@ -7,7 +7,7 @@ use burn::backend::{Backend, Shape, TensorMetadata};
 
 use segcam_conv::Precision;
 
-use super::{Rule, narrow, placeholder, rule, spatial, under_window, window};
+use super::{Rule, narrow, placeholder, rule, side_by_side, spatial, under_window, window};
 use crate::cotangent::Cotangent;
 use crate::env::{Env, Head, Unsupported};
 use crate::host::{HostConvolution, Options, Way};
@@ -56,7 +56,7 @@ macro_rules! forward {
             window(kernel[axis + 2], stride[axis], padding, dilation[axis], length)
         };
         rule::<B>(spatial(&$d.x, under), move |env| {
-            let (x, weight) = (env.float(&$d.x)?, env.float(&$d.weight)?);
+            let (x, weight) = (env.parts(&$d.x)?, env.float(&$d.weight)?);
             let bias = bias(env, $d.bias.as_ref())?;
             let host = HostPaths::<B>::new(&$d.weight, &weight, Options::from(&options));
             if env.follows(&$d.x) {
@@ -113,7 +113,7 @@ macro_rules! forward {
             }
             let value = match host.forward(env, $d.bias.as_ref().zip(bias.as_ref()), &x, &$d.out) {
                 Some(value) => value,
-                None => $conv(x, weight, bias, options),
+                None => $conv(side_by_side::<B>(x), weight, bias, options),
             };
             env.set_float(&$d.out, value)
         })
@@ -130,7 +130,7 @@ macro_rules! transposed {
             under_window(kernel[axis + 2], stride[axis], padding, dilation[axis], length)
         };
         rule::<B>(spatial(&$d.x, under), move |env| {
-            let (x, weight) = (env.float(&$d.x)?, env.float(&$d.weight)?);
+            let (x, weight) = (env.parts(&$d.x)?, env.float(&$d.weight)?);
             let bias = bias(env, $d.bias.as_ref())?;
             let host = HostPaths::<B>::new(&$d.weight, &weight, Options::from(&options));
             if env.follows(&$d.x) {
@@ -160,7 +160,7 @@ macro_rules! transposed {
             }
             let value = match host.forward(env, $d.bias.as_ref().zip(bias.as_ref()), &x, &$d.out) {
                 Some(value) => value,
-                None => $conv(x, weight, bias, options),
+                None => $conv(side_by_side::<B>(x), weight, bias, options),
             };
             env.set_float(&$d.out, value)
         })
@@ -217,7 +217,7 @@ impl<'a, B: Backend> HostPaths<'a, B> {
         &self,
         env: &mut Env<B>,
         bias: Option<(&TensorIr, &FloatTensor<B>)>,
-        x: &FloatTensor<B>,
+        x: &[FloatTensor<B>],
         out: &TensorIr,
     ) -> Option<FloatTensor<B>> {
         let rows = (0, self.weights.shape[1]);

@@ -79,6 +79,11 @@ fn unbroadcast<B: Backend>(
     cotangent
 }
 
+/// Tensors joined along their channels.
+pub(crate) fn side_by_side<B: Backend>(mut parts: Vec<FloatTensor<B>>) -> FloatTensor<B> {
+    if parts.len() == 1 { parts.remove(0) } else { B::float_cat(parts, 1) }
+}
+
 /// `count` cells of one dimension, from `start` on.
 pub(crate) fn narrow<B: Backend>(
     tensor: FloatTensor<B>,

@@ -128,7 +128,10 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
                     B::float_cat(only.collect(), dim)
                 });
             }
-            env.set_float(&d.out, B::float_cat(parts, dim))
+            match dim {
+                1 => env.set_parts(&d.out, parts),
+                _ => env.set_float(&d.out, B::float_cat(parts, dim)),
+            }
         }),
         Op::Cast(d) => rule::<B>(same, |env| {
             let (x, dtype) = (env.float(&d.input)?, d.input.dtype);

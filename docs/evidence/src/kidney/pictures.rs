@@ -6,9 +6,7 @@ use anyhow::Result;
 use image::{Rgb, RgbImage};
 use segcam::metrics::Metric;
 use segcam::render::{Bar, Chart, Colormap, Panel, Plane, charts, figure, outline, overlay};
-use segcam::{
-    CamError, CamMethod, GradCam, HiResCam, Normalize, Observation, Request, metric_charts,
-};
+use segcam::{CamError, CamMethod, GradCam, HiResCam, Observation, Request, metric_charts};
 
 use super::data::{SIDE, Slice};
 use super::folds::Fold;
@@ -52,14 +50,14 @@ pub(crate) fn maps(fold: &Fold, slice: &Slice, path: &Path) -> Result<()> {
         for layer in ["mid", "dec1"] {
             for (title, method) in methods {
                 let map = seen.answer(&Request::new(method, layer, &target))?;
-                let heat = map.heat_map(Normalize::Max);
-                let heat = Plane::from_tensor(&heat, 0, [SHOWN, SHOWN]);
-                let mut image = overlay(&picture(slice), &heat, Colormap::Inferno);
+                let heat = Plane::from_tensor(&map.signed_map(), 0, [SHOWN, SHOWN]);
+                let mut image = overlay(&picture(slice), &heat, Colormap::BlueOrange);
                 if !mask.is_thin() {
                     outline(&mut image, &mask, Rgb([0, 255, 120]));
                 }
-                let high = map.range()[0].1.max(0.0);
-                let bar = Bar { colormap: Colormap::Inferno, low: 0.0, high };
+                let (low, high) = map.range()[0];
+                let most = high.max(-low);
+                let bar = Bar { colormap: Colormap::BlueOrange, low: -most, high: most };
                 let none = if high > 0.0 { "" } else { ": nothing speaks for it" };
                 let caption = format!("{}: {title}, {layer}{none}", name.to_uppercase());
                 row.push(Panel { image, caption, bar: Some(bar) });
@@ -69,7 +67,7 @@ pub(crate) fn maps(fold: &Fold, slice: &Slice, path: &Path) -> Result<()> {
     }
     let title = format!(
         "Why tumour? CT slice {} of a patient the network has never seen; outlined in green: the \
-         explained pixels",
+         explained pixels; orange speaks for it, blue against",
         slice.name
     );
     figure(&title, &rows).save(path)?;
