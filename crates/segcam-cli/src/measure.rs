@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::annotations::{AnnotationFiles, Annotations, Place};
 use crate::ask::{Asked, Question, ask};
 use crate::draw::File;
-use crate::explain::{Answer, How, Map, explain, is_lost};
+use crate::explain::{Answer, How, Map, explain, in_words, is_lost};
 use crate::network::{Model, Source};
 use crate::read::{Input, bytes_of};
 use crate::write::Folder;
@@ -120,7 +120,7 @@ pub fn judge<'a, const D: usize>(
                 let maps = (&maps[..], &requests[..]);
                 result.rows = image.judge(&targets.pixels, maps, region, &mut steps)?;
             }
-            Err(error @ CamError::EmptyPixelSet { .. }) => result.error = Some(error.to_string()),
+            Err(error @ CamError::EmptyPixelSet { .. }) => result.error = Some(in_words(&error)),
             Err(error) => return Err(error.into()),
         }
         Ok(result)
@@ -146,7 +146,7 @@ fn good<const D: usize>(
             Err(error) => failures.push(MissingMap {
                 method: request.name(),
                 layer: request.layer().to_string(),
-                error: error.to_string(),
+                error: in_words(&error),
             }),
         }
     }

@@ -164,6 +164,7 @@ impl Run {
         if let Some(error) = stopped {
             let kept = self.out.path("");
             failures.pop();
+            let error = segcam_cli::explain::in_words(&error);
             failures.push(format!("{error}; what was finished before is in {}", kept.display()));
             return Ok(Finished { failures, ..Finished::default() });
         }
