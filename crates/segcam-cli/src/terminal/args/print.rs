@@ -49,6 +49,7 @@ pub fn command_line(program: &str) -> String {
 
 fn millimetres(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("mm").unwrap_or(text).trim().parse().ok();
-    let fits = |width: &f64| (20.0..=2000.0).contains(width);
-    number.filter(fits).ok_or_else(|| "give millimetres from 20 to 2000: 85mm, 170mm".into())
+    // Letters of 7 points need so much.
+    let fits = |width: &f64| (35.0..=2000.0).contains(width);
+    number.filter(fits).ok_or_else(|| "give millimetres from 35 to 2000: 85mm, 170mm".into())
 }
