@@ -165,6 +165,7 @@ pub fn region<const D: usize>(path: &Path, resize: bool, input: &Input<D>) -> Re
     let place = Place {
         placement: input.placement(),
         size: &input.tensor.dims()[2..],
+        input: &input.tensor.dims()[2..],
         what: "the network's input",
         resize,
         option: "--region-resize",
