@@ -118,6 +118,7 @@ pub fn judge<'a, const D: usize>(
                 let (maps, requests, failures) = good(maps, requests)?;
                 result.failures = failures;
                 let maps = (&maps[..], &requests[..]);
+                steps(0, 1);
                 result.rows = image.judge(&targets.pixels, maps, region, &mut steps)?;
             }
             Err(error @ CamError::EmptyPixelSet { .. }) => result.error = Some(in_words(&error)),
@@ -164,8 +165,8 @@ pub fn region<const D: usize>(path: &Path, resize: bool, input: &Input<D>) -> Re
     let mask = GroundTruth::from_image(path).with_context(name)?;
     let place = Place {
         placement: input.placement(),
-        size: &input.tensor.dims()[2..],
         input: &input.tensor.dims()[2..],
+        size: &input.tensor.dims()[2..],
         what: "the network's input",
         resize,
         option: "--region-resize",
