@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
     let passes = talk.wait("forward pass");
     let (model, network) =
         args.network.source()?.open_with_progress(&device, of_windows(&passes))?;
-    let style = args.draw.style(&args.input.display().to_string())?;
+    let style = args.draw.style(&args.input.display().to_string(), &model)?;
     with_explainer!(network, explainer => {
         let input: Input<_> = read::open(&args.input, args.slice, &model, &device)?;
         let seen = explainer.observe(input.tensor.clone()).with_context(|| input.name.clone())?;
