@@ -3,8 +3,8 @@
 
 use crate::program::{Node, Program};
 
-/// Operators after which the mean over all pixels still counts for nothing: each gradient goes to pixels
-/// before it with the same weights, wherever it comes from.
+/// Operators that share each gradient out among the pixels before it and lose none: gradients that add up
+/// to zero behind them do so before them.
 const EVEN: [&str; 6] = ["Identity", "Dropout", "Cast", "Resize", "Upsample", "MaxPool"];
 
 const ACTIVATIONS: [&str; 14] = [
@@ -25,7 +25,7 @@ const ACTIVATIONS: [&str; 14] = [
 ];
 
 impl Program {
-    /// The map behind the normalisation, and behind its activation, where nothing else reads `value`.
+    /// The map behind the normalisation, and behind its activation, that alone reads what becomes of `value`.
     pub(crate) fn behind_norm(&self, value: usize) -> Option<usize> {
         let mut at = value;
         let norm = loop {
@@ -98,7 +98,7 @@ fn output(node: &Node) -> Option<usize> {
     node.outputs.first().copied().flatten()
 }
 
-/// See [`EVEN`]; so is what meets no padding.
+/// See [`EVEN`]. Where nothing meets padding, each tap of a kernel hands on all gradients, too.
 fn is_even(node: &Node) -> bool {
     let padded = || {
         let pads =
