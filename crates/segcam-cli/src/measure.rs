@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use segcam::annotations::GroundTruth;
 use segcam::metrics::{Protocol, Row};
+use segcam::scans::ScanError;
 use segcam::{CamError, Explanation, Observation, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +19,7 @@ use crate::draw::File;
 use crate::explain::{Answer, How, Map, explain, in_words, is_lost};
 use crate::network::{Model, Source};
 use crate::read::{Input, bytes_of};
+use crate::scan::is_scan;
 use crate::write::Folder;
 
 /// Everything that decides what is measured, beside the contents of files, by name.
@@ -162,14 +164,25 @@ fn good<const D: usize>(
 /// A file that cannot be read or has another size.
 pub fn region<const D: usize>(path: &Path, resize: bool, input: &Input<D>) -> Result<Vec<bool>> {
     let name = || format!("cannot use {}", path.display());
-    let mask = GroundTruth::from_image(path).with_context(name)?;
+    let size = &input.tensor.dims()[2..];
+    const OPTION: &str = "--region-resize";
+    let mask = match &input.scan {
+        Some(scan) if is_scan(path) => {
+            scan.annotation(path, size, resize).map_err(|error| match error.downcast_ref() {
+                Some(ScanError::OtherGrid { .. }) => anyhow!("{error} (give {OPTION} for that)"),
+                _ => error,
+            })
+        }
+        _ => GroundTruth::from_image(path).map_err(Into::into),
+    };
+    let mask = mask.with_context(name)?;
     let place = Place {
         placement: input.placement(),
-        input: &input.tensor.dims()[2..],
-        size: &input.tensor.dims()[2..],
+        input: size,
+        size,
         what: "the network's input",
         resize,
-        option: "--region-resize",
+        option: OPTION,
     };
     let mask = place.put(mask, 0).with_context(name)?;
     Ok(mask.labels().iter().map(|&label| label != 0).collect())
