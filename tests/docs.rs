@@ -31,6 +31,23 @@ fn prose(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Lines that rustdoc hides in code, and GitHub shows.
+fn hidden(text: &str) -> Vec<&str> {
+    let mut language = None;
+    let lines = text.lines().filter(|line| {
+        if let Some(fence) = line.trim_start().strip_prefix("```") {
+            language = if language.is_some() { None } else { Some(fence) };
+            return false;
+        }
+        // Without a language, and with words of rustdoc's, code is Rust.
+        let rust = language.is_some_and(|words: &str| {
+            words.split(',').any(|word| ["", "rust", "no_run", "ignore"].contains(&word.trim()))
+        });
+        rust && (line.trim() == "#" || line.trim_start().starts_with("# "))
+    });
+    lines.collect()
+}
+
 /// What a heading is called in links, on GitHub and by rustdoc.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
@@ -93,6 +110,41 @@ fn every_link_leads_somewhere() {
         all.extend(wrong.into_iter().map(|what| format!("{}: {what}", page.display())));
     }
     assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+/// Pages that rustdoc takes are read on GitHub, too.
+#[test]
+fn no_code_has_hidden_lines() {
+    let found = |text: &str| hidden(text).len();
+    assert_eq!(found("# A heading\n```sh\n# a comment\n```\n```rust\n#[test]\nlet a = 1;\n```"), 0);
+    assert_eq!(found("```rust\nfirst()?;\n# Ok::<(), Error>(())\n```\n# A heading"), 1);
+    assert_eq!(found("```no_run\n    # use a::b;\n#\n```"), 2);
+    let others = ["segcam-conv/README.md"];
+    for page in pages(root()) {
+        let text = read(&page);
+        let excused = others.iter().any(|other| page.ends_with(other));
+        assert!(excused || hidden(&text).is_empty(), "{}: {:?}", page.display(), hidden(&text));
+    }
+}
+
+/// What people copy names devices and features that there are.
+#[test]
+fn lines_to_type_name_devices_that_there_are() {
+    let guide = read(&root().join("crates/segcam/GUIDE.md"));
+    let after = |option: &str| -> Vec<String> {
+        let words = guide.split(option).skip(1).filter_map(|rest| rest.split_whitespace().next());
+        words.map(|word| word.trim_end_matches(['`', ')', ',']).to_string()).collect()
+    };
+    let devices = after("--device ");
+    for device in devices.iter().filter(|name| !name.starts_with("remote:")) {
+        let found = segcam::device(device);
+        assert!(!matches!(found, Err(segcam::DeviceError::Unknown(_))), "{device}");
+    }
+    assert!(devices.len() >= 7, "Linux, macOS, Windows, remote: {devices:?}");
+    let manifest = read(&root().join("crates/segcam-cli/Cargo.toml"));
+    for feature in after("--features ") {
+        assert!(manifest.contains(&format!("\n{feature} = [")), "{feature}");
+    }
 }
 
 #[test]

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::Tensor;
 use segcam::engine::{GraphEngine, TapeEngine};
 use segcam::pixels::{Pixel, Region};
+use segcam::windows::Windows;
 use segcam::{
-    AllPixels, CamError, CamMethod, Cancel, EigenCam, Explainer, GradCam, HiResCam, Observation,
-    PredictedClass, Request, ScoreCam, SegGradCam, SegHiResGradCam,
+    AllPixels, CamError, CamMethod, Cancel, EigenCam, Explainer, GradCam, HiResCam, Layers,
+    Observation, Perturbation, PerturbationWeights, PredictedClass, Prediction, Request, ScoreCam,
+    SegGradCam, SegHiResGradCam, SegmentationModel, Uses,
 };
 use segcam_tests::{Counts, SmallNetConfig, Watched, host, noise, relative_error, seeded_net};
 
@@ -216,7 +220,7 @@ fn a_panic_inside_is_an_error_and_other_maps_are_kept() {
     struct Broken;
     impl CamMethod for Broken {
         fn combine(&self, a: Tensor<4>, _: Tensor<4>) -> Tensor<4> {
-            a.reshape([1, 1, 1, 1]) // as a backend that lost its memory or its server
+            a.reshape([1, 1, 1, 1])
         }
     }
     let seen = seen();
@@ -230,5 +234,77 @@ fn a_panic_inside_is_an_error_and_other_maps_are_kept() {
     let found: Vec<_> = seen.explain_all(requests).collect();
     assert!(found[1].is_ok() && found[2].is_ok(), "the last shares its target with the broken one");
     let error = found[0].as_ref().expect_err("a panic").to_string();
-    assert!(error.starts_with("the backend failed:") && error.contains("with_chunk"), "{error}");
+    assert!(error.starts_with("method `Broken` panicked: "), "{error}");
+    // burn's banner, its reason, and nothing of ours.
+    for words in ["Tensor Operation Error", "Reshape", "[1, 1, 1, 1]"] {
+        assert!(error.contains(words), "{error} does not say {words}");
+    }
+    assert!(!error.contains("backend") && !error.contains("memory"), "{error}");
+}
+
+/// A user's own mistake is told in his own words, all of them, and is not the device's.
+#[test]
+fn what_is_not_ours_panics_in_its_own_words() {
+    const WORDS: &str = "no atlas is loaded\nCaused by:\n  atlas.nii is missing\nload it first";
+    const SAID: &str = "no atlas is loaded Caused by: atlas.nii is missing load it first";
+    struct Mine;
+    impl CamMethod for Mine {
+        fn combine(&self, _: Tensor<4>, _: Tensor<4>) -> Tensor<4> {
+            panic!("{WORDS}")
+        }
+        fn averages_gradients(&self) -> bool {
+            true
+        }
+    }
+    struct Weights;
+    impl PerturbationWeights<4> for Weights {
+        fn weights(&self, _: &Perturbation<4>) -> Result<Tensor<4>, CamError> {
+            panic!("{WORDS}")
+        }
+    }
+    impl CamMethod for Weights {
+        fn combine(&self, a: Tensor<4>, _: Tensor<4>) -> Tensor<4> {
+            a
+        }
+        fn uses(&self) -> Uses<'_, 4> {
+            Uses::Perturbation(self)
+        }
+    }
+    #[derive(Module, Debug)]
+    struct Net {
+        head: Conv2d,
+    }
+    impl SegmentationModel for Net {
+        fn forward(&self, _: Tensor<4>, _: &mut Layers) -> Tensor<4> {
+            panic!("{WORDS}")
+        }
+    }
+    let seen = seen();
+    let panics = |_: &Prediction, _: usize| -> Tensor<4> { panic!("{WORDS}") };
+    let whole = seen.target(&AllPixels, 0).expect("a target");
+    let windows = Windows::monai([8, 8]).explainer(&Explainer::with_engine(explainer()));
+    let wide = windows.expect("windows").observe(noise(72, [1, 2, 8, 16])).expect("a pass");
+    let wide_whole = wide.target(&AllPixels, 0).expect("a target");
+    for (error, what) in [
+        (seen.target(&panics, 0).map(|_| ()), "pixel set `custom` panicked"),
+        (seen.answer(&Request::new(&Mine, "mid", &whole)).map(|_| ()), "method `Mine` panicked"),
+        (
+            wide.answer(&Request::new(&Mine, "mid", &wide_whole)).map(|_| ()),
+            "method `Mine` panicked",
+        ),
+        (
+            seen.answer(&Request::new(&Weights, "mid", &whole)).map(|_| ()),
+            "method `Weights` panicked",
+        ),
+    ] {
+        let error = error.expect_err("a panic");
+        assert!(matches!(error, CamError::Panicked { .. }), "{error}");
+        assert_eq!(error.to_string(), format!("{what}: {SAID}"));
+    }
+    let net = seeded_net(1, |device| Net { head: Conv2dConfig::new([2, 2], [1, 1]).init(device) });
+    let error = Explainer::new(net).observe(noise(1, [1, 2, 4, 4])).expect_err("a panic");
+    assert_eq!(
+        error.to_string(),
+        format!("the network fails on an input of shape [1, 2, 4, 4]: {SAID}")
+    );
 }

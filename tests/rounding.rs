@@ -6,9 +6,10 @@ use burn::nn::{GroupNorm, GroupNormConfig, InstanceNorm, InstanceNormConfig, Pad
 use burn::tensor::activation::relu;
 use burn::tensor::{FloatDType, Tensor};
 use segcam::engine::TapeEngine;
+use segcam::metrics::{Metric, Protocol};
 use segcam::{
-    AllPixels, AnyMethod, Explainer, Explanation, GradCam, HiResCam, Layers, MapStatus, Normalize,
-    Request, SegmentationModel, Uses, methods,
+    AllPixels, AnyMethod, CamMethod, Explainer, Explanation, GradCam, HiResCam, Layers, MapStatus,
+    Normalize, Request, SegmentationModel, Uses, methods,
 };
 use segcam_tests::{SmallNetConfig, double, host, noise, seeded_net};
 
@@ -74,6 +75,38 @@ fn what_cancels_in_front_of_a_norm_is_rounding() {
         }
         let map = seen.explain(&GradCam, "last", 1).expect("a map");
         assert_eq!(map.status(), [MapStatus::Positive; 2]);
+    }
+}
+
+/// Whoever measures a map of nothing but rounding measures a map of zeros.
+#[test]
+fn metrics_take_rounding_for_nothing() {
+    let seen = Explainer::new(normed(1, 4)).observe(noise(1, [1, 2, 16, 16])).expect("a pass");
+    let target = seen.target(&AllPixels, 1).expect("a target");
+    let metrics = [
+        Metric::Leak,
+        Metric::FidelityRank,
+        Metric::Randomization,
+        Metric::Stability,
+        Metric::Pointing,
+        Metric::Mass,
+        Metric::Rank,
+    ];
+    let protocol = Protocol::new().with_metrics(metrics.into()).with_controls(false);
+    let requests = [(&GradCam as &dyn CamMethod, "in"), (&HiResCam, "in"), (&GradCam, "last")];
+    let requests = requests.map(|(method, layer)| Request::new(method, layer, &target));
+    let region: Vec<bool> = (0..256).map(|pixel| pixel % 16 < 8).collect();
+    let image = protocol.prepare(&seen).expect("one image");
+    let rows = image.run(&target, &requests, Some(&region), &mut |_, _| {}).expect("rows");
+    for metric in metrics {
+        match metric {
+            // Half of the image is the region: what chance gives.
+            Metric::Pointing | Metric::Rank => assert_eq!(rows[0].values[&metric], 0.5),
+            _ => assert!(rows[0].missing.contains_key(&metric), "{metric}: {:?}", rows[0]),
+        }
+        for row in &rows[1..] {
+            assert!(row.values.contains_key(&metric), "{metric}: {row:?}");
+        }
     }
 }
 

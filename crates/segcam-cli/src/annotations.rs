@@ -103,6 +103,7 @@ impl AnnotationFiles {
         let size = prediction.size();
         let place = Place {
             placement: input.placement(),
+            input: &input.tensor.dims()[2..],
             size: &size,
             what: "the network's output",
             resize: self.truth_resize,
@@ -232,6 +233,8 @@ impl Annotations {
 pub(crate) struct Place<'a> {
     /// Where the image's pixels went.
     pub(crate) placement: Option<Placement>,
+    /// The size of the network's input.
+    pub(crate) input: &'a [usize],
     /// The size that is wanted.
     pub(crate) size: &'a [usize],
     /// What has it.
@@ -245,7 +248,7 @@ pub(crate) struct Place<'a> {
 impl Place<'_> {
     /// An annotation of the image goes where the image went; `outside` is the label of padding.
     pub(crate) fn put(&self, annotation: GroundTruth, outside: u32) -> Result<GroundTruth> {
-        let Self { placement, size, what, resize, option } = self;
+        let Self { placement, input: seen, size, what, resize, option } = self;
         let given = annotation.size().to_vec();
         let mut annotation = annotation;
         if let Some(Placement { image, resized, input }) = placement.filter(|_| given != *size) {
@@ -256,7 +259,8 @@ impl Place<'_> {
                 annotation = annotation.resized(resized)?.fitted(input, outside)?;
             }
         }
-        if *resize {
+        // A network may say less than it sees.
+        if *resize || annotation.size() == *seen {
             annotation = annotation.resized(*size)?;
         }
         let image = match placement {

@@ -419,3 +419,53 @@ pub(crate) fn draw(tensor: &Tensor<4>, window: Option<(f32, f32)>) -> RgbImage {
         Rgb([byte(&planes[0]), byte(&planes[1]), byte(&planes[2])])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use segcam::burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    const SIDE: usize = 512;
+
+    fn mask(member: impl Fn(usize, usize) -> bool) -> Tensor<4> {
+        let values = (0..SIDE * SIDE).map(|at| f32::from(u8::from(member(at / SIDE, at % SIDE))));
+        let data = TensorData::new(values.collect::<Vec<_>>(), [1, 1, SIDE, SIDE]);
+        Tensor::from_data(data, &Device::flex())
+    }
+
+    fn canvas(predicted: &Tensor<4>, explained: &Tensor<4>) -> Canvas<4> {
+        let picture = RgbImage::from_pixel(SIDE as u32, SIDE as u32, Rgb([120; 3]));
+        Canvas::of_page(picture, predicted.clone(), explained.clone())
+    }
+
+    /// How much of the picture is neither what was there nor what lies under paint.
+    fn changed(panel: &Panel) -> usize {
+        let grey = |Rgb([r, g, b]): &&Rgb<u8>| r != g || g != b;
+        panel.image.pixels().filter(grey).count()
+    }
+
+    /// An outline would hide a net of vessels: it is painted.
+    #[test]
+    fn thin_sets_are_shown() {
+        let lines = |every: usize| mask(move |_, x| x % every == 0);
+        let square = mask(|y, x| (100..300).contains(&y) && (100..300).contains(&x));
+        let thin = canvas(&lines(4), &lines(8));
+        assert_eq!(changed(&thin.prediction()), SIDE * SIDE / 4);
+        let explained = thin.thin().expect("a panel of their own");
+        assert_eq!(explained.caption, "explained pixels");
+        let white = |pixel: &&Rgb<u8>| pixel.0[0] > 200;
+        assert_eq!(explained.image.pixels().filter(white).count(), SIDE * SIDE / 8);
+        let words = |canvas: &Canvas<4>| {
+            let legend = canvas.legend_of_all(Show::Signed);
+            legend.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join(", ")
+        };
+        assert!(!words(&thin).contains("outline") && words(&thin).contains("predicted"));
+
+        // All that is predicted needs no panel of its own, and what is wide has outlines.
+        assert!(canvas(&lines(4), &lines(4)).thin().is_none());
+        let wide = canvas(&square, &square);
+        assert!(wide.thin().is_none() && words(&wide).contains("outline: predicted"));
+        assert!(changed(&wide.prediction()) < 5 * 200);
+    }
+}

@@ -13,7 +13,7 @@ use segcam::{CamError, Fusion, Normalize, Observation, guarded};
 use crate::ask::{Figure, Question, file_name};
 use crate::canvas::{Canvas, Judged, Size};
 use crate::drawing::{Drawing, here, short_layer, title};
-use crate::explain::{Answer, Map, is_lost};
+use crate::explain::{Answer, Map, in_words, is_lost};
 use crate::legend::{Legend, set_in_words};
 use crate::network::Model;
 use crate::overview::Overview;
@@ -313,7 +313,7 @@ pub fn failure<const D: usize>(
     let (method, layer) = map.map(|(method, layer)| (method.into(), layer.into())).unzip();
     let empty = matches!(error, CamError::EmptyPixelSet { .. });
     let optional = figure.optional && empty;
-    let (class, pixel_set, error) = (figure.class, figure.pixels.name(), error.to_string());
+    let (class, pixel_set, error) = (figure.class, figure.pixels.name(), in_words(error));
     Failure { class, pixel_set, method, layer, error, optional, empty }
 }
 

@@ -59,6 +59,21 @@ pub fn is_lost(error: &CamError) -> bool {
     matches!(error, CamError::Backend { .. })
 }
 
+/// An error for those who type: the library's own words tell programmers which functions to call.
+pub fn in_words(error: &CamError) -> String {
+    match error {
+        CamError::Backend { reason } => format!(
+            "the backend failed: {reason}. If memory ran out, ask for fewer layers at a time or give \
+             --window; if another machine computes, see that `segcam serve` runs there"
+        ),
+        CamError::NoPath { layer } => format!(
+            "layer `{layer}` does not influence the score: it must lie before the class scores"
+        ),
+        CamError::DuplicateLayer { name } => format!("two layers are named `{name}`"),
+        other => other.to_string(),
+    }
+}
+
 /// Whether the device does not even answer what is simple.
 pub fn is_gone(device: &Device) -> bool {
     guarded(|| Ok::<_, CamError>(Tensor::<1>::zeros([1], device).into_data())).is_err()
@@ -106,4 +121,31 @@ pub fn explain<'a, const D: usize>(
         let maps = targets.map(|targets| (targets, maps.by_ref().take(each).collect()));
         Answer { figure, maps }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who types knows options, and no functions.
+    #[test]
+    fn the_program_names_no_function() {
+        let name = || "mid".to_string();
+        for (error, option) in [
+            (CamError::Backend { reason: "out of memory".into() }, "--window"),
+            (CamError::FixedWeights, "random"),
+            (CamError::NoPath { layer: name() }, "mid"),
+            (CamError::DuplicateLayer { name: name() }, "mid"),
+        ] {
+            let words = in_words(&error);
+            assert!(!words.contains("::") && words.contains(option), "{words}");
+        }
+        let panicked = CamError::Panicked { what: "method `x`".into(), reason: "no atlas".into() };
+        assert_eq!(in_words(&panicked), "method `x` panicked: no atlas");
+        assert!(!is_lost(&panicked), "other maps can be made");
+        assert!(
+            in_words(&CamError::Backend { reason: "out of memory".into() })
+                .contains("out of memory")
+        );
+    }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use segcam::annotations::GroundTruth;
 use segcam::metrics::{Protocol, Row};
+use segcam::scans::ScanError;
 use segcam::{CamError, Explanation, Observation, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,9 +16,10 @@ use sha2::{Digest, Sha256};
 use crate::annotations::{AnnotationFiles, Annotations, Place};
 use crate::ask::{Asked, Question, ask};
 use crate::draw::File;
-use crate::explain::{Answer, How, Map, explain, is_lost};
+use crate::explain::{Answer, How, Map, explain, in_words, is_lost};
 use crate::network::{Model, Source};
 use crate::read::{Input, bytes_of};
+use crate::scan::is_scan;
 use crate::write::Folder;
 
 /// Everything that decides what is measured, beside the contents of files, by name.
@@ -118,9 +120,10 @@ pub fn judge<'a, const D: usize>(
                 let (maps, requests, failures) = good(maps, requests)?;
                 result.failures = failures;
                 let maps = (&maps[..], &requests[..]);
+                steps(0, 1);
                 result.rows = image.judge(&targets.pixels, maps, region, &mut steps)?;
             }
-            Err(error @ CamError::EmptyPixelSet { .. }) => result.error = Some(error.to_string()),
+            Err(error @ CamError::EmptyPixelSet { .. }) => result.error = Some(in_words(&error)),
             Err(error) => return Err(error.into()),
         }
         Ok(result)
@@ -146,7 +149,7 @@ fn good<const D: usize>(
             Err(error) => failures.push(MissingMap {
                 method: request.name(),
                 layer: request.layer().to_string(),
-                error: error.to_string(),
+                error: in_words(&error),
             }),
         }
     }
@@ -161,13 +164,25 @@ fn good<const D: usize>(
 /// A file that cannot be read or has another size.
 pub fn region<const D: usize>(path: &Path, resize: bool, input: &Input<D>) -> Result<Vec<bool>> {
     let name = || format!("cannot use {}", path.display());
-    let mask = GroundTruth::from_image(path).with_context(name)?;
+    let size = &input.tensor.dims()[2..];
+    const OPTION: &str = "--region-resize";
+    let mask = match &input.scan {
+        Some(scan) if is_scan(path) => {
+            scan.annotation(path, size, resize).map_err(|error| match error.downcast_ref() {
+                Some(ScanError::OtherGrid { .. }) => anyhow!("{error} (give {OPTION} for that)"),
+                _ => error,
+            })
+        }
+        _ => GroundTruth::from_image(path).map_err(Into::into),
+    };
+    let mask = mask.with_context(name)?;
     let place = Place {
         placement: input.placement(),
-        size: &input.tensor.dims()[2..],
+        input: size,
+        size,
         what: "the network's input",
         resize,
-        option: "--region-resize",
+        option: OPTION,
     };
     let mask = place.put(mask, 0).with_context(name)?;
     Ok(mask.labels().iter().map(|&label| label != 0).collect())

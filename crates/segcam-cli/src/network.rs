@@ -1,5 +1,7 @@
 //! Networks: by name or from an ONNX file, and what the program knows of them beside their weights.
 
+mod preparation;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,7 +16,8 @@ use segcam::onnx::{OnnxFile, OnnxModel, auto_layers, find_layer};
 use segcam::scans::{Grid, NnUnetConfiguration};
 use segcam::windows::Windows;
 use segcam::{CamError, Explainer, Layer, Observation, UnknownName, scans};
-use serde::Serialize;
+
+pub use preparation::Preparation;
 
 use crate::sidecars::{external_files, nnunet};
 use crate::windows::{seams, windows};
@@ -80,50 +83,6 @@ pub struct Source {
     pub windows: WindowRecipe,
 }
 
-/// How an image becomes the input of an ONNX network, where the card beside the file says otherwise
-/// or there is none.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Preparation {
-    /// Tensor that holds the class scores.
-    pub output: Option<String>,
-    /// Order of the channels.
-    pub channels: Option<Channels>,
-    /// Factor of pixel values from 0 to 255.
-    pub scale: Option<f32>,
-    /// Mean of each channel, or one for all.
-    pub mean: Vec<f32>,
-    /// Standard deviation of each channel, or one for all.
-    pub std: Vec<f32>,
-    /// Size that images are resized to.
-    pub size: Option<[usize; 2]>,
-}
-
-impl Preparation {
-    /// An option that was given and is for image files only.
-    pub fn image_option(&self) -> Option<&'static str> {
-        let given = [
-            (self.channels.is_some(), "--channels"),
-            (self.scale.is_some(), "--scale"),
-            (!self.mean.is_empty(), "--mean"),
-            (!self.std.is_empty(), "--std"),
-            (self.size.is_some(), "--size"),
-        ];
-        given.into_iter().find_map(|(given, option)| given.then_some(option))
-    }
-
-    fn change(&self, recipe: &mut Recipe) {
-        recipe.channels = self.channels.or(recipe.channels);
-        recipe.scale = self.scale.unwrap_or(recipe.scale);
-        recipe.size = self.size.or(recipe.size);
-        if !self.mean.is_empty() {
-            recipe.mean.clone_from(&self.mean);
-        }
-        if !self.std.is_empty() {
-            recipe.std.clone_from(&self.std);
-        }
-    }
-}
-
 /// What the program knows of a network beside its weights.
 #[derive(Debug)]
 pub struct Model {
@@ -139,6 +98,8 @@ pub struct Model {
     pub(crate) image_note: Option<String>,
     /// An option that was given and is for image files only.
     pub(crate) image_option: Option<&'static str>,
+    /// Channels of its input, if that is known.
+    channels: Option<usize>,
     kind: Kind,
 }
 
@@ -200,7 +161,7 @@ impl Source {
             Name::Known(known) => {
                 let network = known.load(self.weights.as_deref(), device);
                 let network = network.map_err(|error| self.of_another(*known, error, device))?;
-                Ok((self.known(*known), network))
+                Ok((Model { channels: network.channels(), ..self.known(*known) }, network))
             }
             Name::Onnx(path) => {
                 let name = || format!("cannot use {}", path.display());
@@ -245,6 +206,7 @@ impl Source {
             notes: vec![],
             image_note: None,
             image_option: None,
+            channels: None,
             kind: Kind::Known(known),
         }
     }
@@ -306,6 +268,7 @@ impl Source {
             notes,
             image_note,
             image_option: self.onnx.image_option(),
+            channels,
             kind: Kind::Onnx { card: Box::new(card), plans: plans.map(Box::new), operators, input },
         };
         Ok((model, network))
@@ -347,10 +310,11 @@ impl Model {
     /// # Errors
     /// Colours the network cannot use, and a network that takes no images.
     pub fn prepare(&self, image: &DynamicImage, device: &Device) -> Result<Prepared> {
-        Ok(match &self.kind {
+        let prepared = match &self.kind {
             Kind::Known(known) => known.preprocess().apply(image, device)?,
-            Kind::Onnx { card, .. } => card.input.apply(image, device)?,
-        })
+            Kind::Onnx { card, .. } => return Ok(card.input.apply(image, device)?),
+        };
+        Ok(prepared.for_channels(self.channels.unwrap_or(1)))
     }
 
     /// How images become the input of an ONNX network.
@@ -394,7 +358,8 @@ impl Model {
                 Ok(Recipe { channels: gray, mean, std, ..Recipe::default() })
             }
             Preprocess::Plain => {
-                Ok(Recipe { channels: if colour { rgb } else { gray }, ..Recipe::default() })
+                let rgb = if colour || self.channels == Some(3) { rgb } else { gray };
+                Ok(Recipe { channels: rgb, ..Recipe::default() })
             }
             _ => bail!(
                 "{known} must see a picture as a whole before it can be prepared, and this one is read by \

@@ -1,8 +1,10 @@
 //! Figures as files: PNG that says what it shows, and SVG and PDF for print.
 
+use std::io::Cursor;
+
 use anyhow::{Context, Result};
 use image::DynamicImage;
-use png::{BitDepth, ColorType, Compression, Encoder, Filter, PixelDimensions, Unit};
+use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Filter, PixelDimensions, Unit};
 use segcam::render::Figure;
 
 use crate::draw::File;
@@ -22,6 +24,10 @@ pub struct Print {
 
 /// The keyword of [`Print::about`] for what a picture is of.
 pub const SOURCE: &str = "Source";
+/// The keyword of [`Print::about`] for what made a picture: `segcam` and its version.
+pub const SOFTWARE: &str = "Software";
+/// The keyword of [`Print::about`] for the network.
+pub const MODEL: &str = "Model";
 
 impl Print {
     /// The same for pictures of another input.
@@ -62,6 +68,14 @@ impl Print {
         let image = DynamicImage::ImageRgb8(figure.to_image());
         encoded(image, &about.collect::<Vec<_>>(), figure.pixels_per_metre())
     }
+}
+
+/// Whether a PNG file says that segcam made it.
+pub(crate) fn is_ours(png: &[u8]) -> bool {
+    let Ok(reader) = Decoder::new(Cursor::new(png)).read_info() else { return false };
+    reader.info().utf8_text.iter().any(|text| {
+        text.keyword == SOFTWARE && text.get_text().is_ok_and(|text| text.starts_with("segcam "))
+    })
 }
 
 /// A picture as a file that says nothing of itself.

@@ -66,6 +66,12 @@ pub fn open<const D: usize>(
         ensure!(slice.is_none(), "--slice is for scans, and {name} is none");
         return read(&name, &bytes_of(path)?, model, device);
     }
+    if let Some(option) = model.image_option {
+        bail!(
+            "cannot use {name}: {option} is for image files, and a scan is prepared as `[scan]` in the \
+             card beside the network says: drop it"
+        );
+    }
     let mut notes = vec![];
     let scan = ScanInput::open(path, slice, model, device, &mut notes);
     let (scan, tensor) = scan.with_context(|| format!("cannot use {name}"))?;

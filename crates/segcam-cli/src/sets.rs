@@ -12,6 +12,9 @@ use crate::drawing::here;
 use crate::legend::{ANNOTATED, PREDICTED, cells};
 use crate::print::Print;
 
+/// What the files of the picture are called.
+pub const PIXELS: &str = "pixels";
+
 /// A pixel set in numbers.
 #[derive(Debug, Serialize)]
 pub struct SetReport {
@@ -49,12 +52,13 @@ pub fn draw_sets<const D: usize>(
         rows.push(SetReport { set: set.name(), class: *class, pixels });
     }
     let first = sets.figures.first().map_or(0, |figure| figure.class);
-    let title = match sets.figures.iter().all(|figure| figure.class == first) {
+    let class = match sets.figures.iter().all(|figure| figure.class == first) {
         true => model.class_title(first),
         false => "pixel sets".into(),
     };
+    let title = format!("{}: {class}", scene.input.short_name());
     let annotated = scene.truth.map(|_| (ANNOTATED, "outline: annotated"));
     let legend = [(PREDICTED, "outline: predicted")].into_iter().chain(annotated);
     let panels: Vec<Vec<Panel>> = panels.chunks(COLUMNS).map(<[Panel]>::to_vec).collect();
-    Ok((rows, print.files("pixels", render::Figure::new(title, panels).with_legend(legend))?))
+    Ok((rows, print.files(PIXELS, render::Figure::new(title, panels).with_legend(legend))?))
 }

@@ -6,11 +6,12 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use tempfile::{Builder, NamedTempFile};
 
 use crate::draw::File;
+use crate::print::is_ours;
 
 /// The folder that receives the results.
 #[derive(Debug)]
@@ -84,13 +85,39 @@ impl Folder {
             if Path::new(&name).file_name().is_none_or(|file| file != name.as_str()) {
                 continue;
             }
-            match fs::remove_file(self.path(&name)) {
-                Ok(()) => self.replaced += usize::from(name != UNFINISHED),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot replace {name}")),
-            }
+            let removed = self.remove(&name)?;
+            self.replaced += usize::from(removed && name != UNFINISHED);
         }
         Ok(())
+    }
+
+    /// Writes the files of a figure in place of those of an earlier run, which its PNG file tells from
+    /// what others made.
+    ///
+    /// # Errors
+    /// What the system says, and a file of someone else's that would be replaced.
+    pub fn replace_figure(&mut self, name: &str, files: &[File]) -> Result<()> {
+        let png = fs::read(self.path(&format!("{name}.png"))).unwrap_or_default();
+        for ending in ["png", "svg", "pdf"].iter().filter(|_| is_ours(&png)) {
+            self.replaced += usize::from(self.remove(&format!("{name}.{ending}"))?);
+        }
+        let taken = files.iter().map(|file| self.path(&file.name)).find(|path| path.exists());
+        if let Some(path) = taken {
+            bail!(
+                "{} is there, and segcam did not make it: choose another --out, or move it away",
+                path.display()
+            );
+        }
+        files.iter().try_for_each(|file| self.write(file))
+    }
+
+    /// Whether there was such a file.
+    fn remove(&self, name: &str) -> Result<bool> {
+        match fs::remove_file(self.path(name)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("cannot replace {name}")),
+        }
     }
 
     /// How many files of an earlier run were removed.

@@ -135,7 +135,8 @@ fn a_server_that_is_killed() {
     server.kill();
 
     let error = error_of(client);
-    assert!(error.starts_with("error: the backend failed: Failed to read tensor"), "{error}");
+    assert!(error.starts_with("error: the backend failed: "), "{error}");
+    assert!(error.contains("Failed to read tensor") && error.contains("`segcam serve`"), "{error}");
     assert!(error.contains("segcam-out"), "{error}");
     let report = report(&out);
     let maps = report["maps"].as_array().expect("maps");

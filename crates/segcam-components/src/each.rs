@@ -92,8 +92,7 @@ impl<S> Each<S> {
         let numbers = self.0.choice.numbers(&labels, &size);
         if numbers.len() > MOST {
             return Err(fault(format!(
-                "there are {} components, more than {MOST}: leave out small ones (`each:50`, \
-                 `Each::at_least`)",
+                "there are {} components, more than {MOST}: leave out small ones, as `each:50` does",
                 numbers.len()
             )));
         }

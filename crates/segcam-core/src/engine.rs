@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use segcam_graph::{Graph, Shares};
 
 use crate::checks::expect_shape;
+use crate::error::asked;
 use crate::{CamError, CamMethod, Layer, Request, Target, Uses};
 
 /// Runs a network and computes gradients at its layers. Users meet it only in
@@ -196,7 +197,7 @@ impl<const D: usize> Gradients<D> {
     /// absolute values, to know how large rounding can be.
     ///
     /// # Errors
-    /// [`CamError::ShapeMismatch`] of a method that makes something else.
+    /// [`CamError::ShapeMismatch`] of a method that makes something else, [`CamError::Panicked`].
     pub fn combined(
         &self,
         method: &dyn CamMethod<D>,
@@ -205,9 +206,22 @@ impl<const D: usize> Gradients<D> {
         let mut shape = activations.dims();
         shape[1] = 1;
         let magnitudes = matches!(method.uses(), Uses::Gradients)
-            .then(|| method.combine(activations.clone().abs(), gradients.clone().abs()));
-        let raw = method.combine(activations.clone(), gradients.clone());
+            .then(|| combine(method, activations.clone().abs(), gradients.clone().abs()));
+        let raw = combine(method, activations.clone(), gradients.clone())?;
         expect_shape("the method's map", &raw, shape)?;
-        Ok((raw, magnitudes))
+        Ok((raw, magnitudes.transpose()?))
     }
+}
+
+/// [`CamMethod::combine`], whose panic is an error with its own words.
+///
+/// # Errors
+/// [`CamError::Panicked`], or [`CamError::Backend`] if the device is lost.
+pub fn combine<const D: usize>(
+    method: &dyn CamMethod<D>,
+    activations: Tensor<D>,
+    weights: Tensor<D>,
+) -> Result<Tensor<D>, CamError> {
+    let (what, device) = (|| format!("method `{}`", method.name()), activations.device());
+    asked(what, &device, || Ok(method.combine(activations, weights)))
 }

@@ -2,6 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use burn::tensor::{Device, Tensor};
 use segcam_graph::GraphError;
 
 /// What can go wrong while explaining a network.
@@ -72,7 +73,7 @@ pub enum CamError {
     },
 
     /// The engine cannot change the network's weights.
-    #[error("this engine cannot make weights random: take the graph engine, `GraphEngine::new`")]
+    #[error("this engine cannot make weights random: the graph engine can")]
     FixedWeights,
 
     /// The set M has no pixel in at least one image of the batch.
@@ -230,6 +231,15 @@ pub enum CamError {
         reason: String,
     },
 
+    /// A pixel set or a method panicked, and the device still answers.
+    #[error("{what} panicked: {reason}")]
+    Panicked {
+        /// Which pixel set or method.
+        what: String,
+        /// What the panic said.
+        reason: String,
+    },
+
     /// Something inside burn panicked.
     #[error(
         "the backend failed: {reason}. If memory ran out, take fewer targets at a time \
@@ -291,6 +301,22 @@ impl CamError {
     pub fn model(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Model { source: ModelError(Arc::new(error)) }
     }
+}
+
+/// Runs what may be a user's own. If it panics, its own words are told, unless the device does not answer
+/// any more: then that is what happened.
+pub(crate) fn asked<T>(
+    what: impl FnOnce() -> String,
+    device: &Device,
+    work: impl FnOnce() -> Result<T, CamError>,
+) -> Result<T, CamError> {
+    segcam_graph::guarded(work).unwrap_or_else(|reason| {
+        let answers = segcam_graph::guarded(|| Tensor::<1>::zeros([1], device).into_data());
+        Err(match answers {
+            Ok(_) => CamError::Panicked { what: what(), reason },
+            Err(_) => CamError::Backend { reason },
+        })
+    })
 }
 
 /// Runs `work`, and turns a panic inside burn into [`CamError::Backend`]: reading a tensor panics if

@@ -49,6 +49,7 @@ pub use certificate::Certificate;
 pub use data::ExplanationData;
 pub use engine::{
     AsGraph, Certifier, Engine, EngineKind, Forward, Gradients, Mapped, Mapper, Pass, Wanted,
+    combine,
 };
 pub use error::{CamError, ModelError, Quantity, UnknownName, guarded};
 pub use explainer::Explainer;

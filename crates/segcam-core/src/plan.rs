@@ -2,6 +2,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
 use crate::checks::finite;
+use crate::error::asked;
 use crate::{
     CamError, CamMethod, Explanation, Gradients, Mapper, Observation, Quantity, Target, Uses,
     Walks, guarded, seg_name,
@@ -159,7 +160,9 @@ impl<'a, const D: usize> Block<'a, D> {
                 return Err(CamError::NoPath { layer: layer.to_string() });
             };
             let network = self.seen.perturb(target, layer)?;
-            let gradients = method.weights(&network)?;
+            let what = || format!("method `{}`", self.requests[at].name());
+            let gradients =
+                asked(what, &self.seen.prediction().device(), || method.weights(&network))?;
             let found = Gradients { activations: network.activations()?, gradients };
             self.seen.map(&self.requests[at], found, score)
         })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use crate::checks::{expect_shape, finite, per_sample_sum};
+use crate::error::asked;
 use crate::{CamError, Observation, PixelSet, Prediction, Quantity, guarded};
 
 /// The question that a map answers: where does this score come from?
@@ -177,6 +178,10 @@ impl<const D: usize> Target<D> {
     }
 }
 
+fn set_named<const D: usize>(set: &dyn PixelSet<D>) -> String {
+    format!("pixel set `{}`", set.name())
+}
+
 /// Number of pixels whose weight is not 0, for each image.
 fn sizes<const D: usize>(weights: &Tensor<D>) -> Vec<usize> {
     let inside = weights.clone().not_equal_elem(0.0).float();
@@ -220,7 +225,8 @@ impl<const D: usize> Observation<D> {
     /// # }
     /// ```
     pub fn target(&self, pixels: &dyn PixelSet<D>, class: usize) -> Result<Target<D>, CamError> {
-        guarded(|| Target::new(pixels, self.prediction(), class))
+        let prediction = self.prediction();
+        asked(|| set_named(pixels), &prediction.device(), || Target::new(pixels, prediction, class))
     }
 
     /// A target for each [part](PixelSet::parts) of the set, or one for a set without parts.
@@ -232,7 +238,9 @@ impl<const D: usize> Observation<D> {
         pixels: &dyn PixelSet<D>,
         class: usize,
     ) -> Result<Vec<Target<D>>, CamError> {
-        let parts = guarded(|| pixels.parts(self.prediction(), class))?;
+        let prediction = self.prediction();
+        let parts = || pixels.parts(prediction, class);
+        let parts = asked(|| set_named(pixels), &prediction.device(), parts)?;
         if parts.is_empty() {
             return Ok(vec![self.target(pixels, class)?]);
         }

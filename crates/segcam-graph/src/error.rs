@@ -50,8 +50,8 @@ pub enum GraphError {
     },
 }
 
-/// Runs `work`; if it panics, gives the first line of what the panic said, or the cause that it
-/// names. burn answers wrong shapes, lack of memory and lost servers by panicking.
+/// Runs `work`; if it panics, gives all that the panic said, in one line and without a backtrace. burn
+/// answers wrong shapes, lack of memory and lost servers by panicking.
 ///
 /// # Errors
 /// If `work` panics.
@@ -59,10 +59,10 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let cause = text.and_then(|text| text.split_once("Caused by:")).map(|(_, cause)| cause);
-        let lines = cause.or(text).unwrap_or("unknown panic").lines().map(str::trim);
-        // LibTorch adds where in its own code it was.
-        let said = lines.take_while(|line| !line.starts_with("Exception raised from"));
+        let lines = text.unwrap_or("unknown panic").lines().map(str::trim);
+        // LibTorch and CubeCL add where in their own code they were.
+        let traces = ["Exception raised from", "Backtrace:"];
+        let said = lines.take_while(|line| !traces.iter().any(|trace| line.starts_with(trace)));
         said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
     })
 }

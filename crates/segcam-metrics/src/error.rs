@@ -82,6 +82,7 @@ impl MetricError {
                     | CamError::FixedWeights
                     | CamError::NoPath { .. }
                     | CamError::NonFinite { .. }
+                    | CamError::Panicked { .. }
                     | CamError::PixelSet { .. }
             ),
             _ => false,

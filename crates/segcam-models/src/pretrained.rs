@@ -8,7 +8,7 @@ use segcam_core::{Explainer, SegmentationModel, UnknownName};
 
 use crate::weights::Weights;
 use crate::{
-    EspNet, EspNetConfig, MeshNetConfig, Preprocess, UNetConfig, Upsampling, WeightsError,
+    EspNet, EspNetConfig, MeshNetConfig, Preprocess, UNet, UNetConfig, Upsampling, WeightsError,
 };
 
 static LESIONS_WEIGHTS: &[u8] = include_bytes!("../weights/lesions-meshnet.safetensors");
@@ -20,6 +20,16 @@ pub enum Network {
     Image(Explainer<4>),
     /// Labels the voxels of volumes `[N, C, D, H, W]`.
     Volume(Explainer<5>),
+}
+
+impl Network {
+    /// How many channels its images have, if it is a [`UNet`].
+    pub fn channels(&self) -> Option<usize> {
+        match self {
+            Self::Image(explainer) => explainer.model().map(UNet::channels),
+            Self::Volume(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for Network {

@@ -123,6 +123,13 @@ pub struct UNet {
     head_relu: bool,
 }
 
+impl UNet {
+    /// How many channels its images have.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+}
+
 impl SegmentationModel for UNet {
     fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
         let mut x = image;

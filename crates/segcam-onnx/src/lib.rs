@@ -26,6 +26,7 @@ mod error;
 mod file;
 mod layers;
 mod model;
+mod norms;
 mod ops;
 mod program;
 mod proto;

@@ -265,7 +265,8 @@ impl Program {
         Err(OnnxError::Unsupported(unknown.into_values().collect()))
     }
 
-    /// The last maps before each change of resolution, and the one before the scores.
+    /// The last maps before each change of resolution, and the one before the scores; behind a
+    /// normalisation where averaged gradients say nothing before it.
     fn find_landmarks(&self) -> BTreeSet<usize> {
         let through = |mut value: usize, operators: &[&str]| {
             while let Some(node) = self.producer(value)
@@ -286,7 +287,8 @@ impl Program {
         let before = &self.nodes[..end.unwrap_or(self.nodes.len())];
         let changes = before.iter().filter(|node| ops::changes_resolution(node));
         let found = changes.chain(head).filter_map(first).map(|value| through(value, &small));
-        found.filter(|&value| self.producer(value).is_some()).collect()
+        let found = found.filter(|&value| self.producer(value).is_some());
+        found.map(|value| self.behind_norm(value).unwrap_or(value)).collect()
     }
 }
 

@@ -18,7 +18,7 @@ fn value(name: &str, sides: &[i64]) -> ValueInfo {
     ValueInfo { name: name.into(), r#type: Some(Type { tensor_type }) }
 }
 
-fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Node {
+pub(crate) fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Node {
     let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     let name = format!("the {op_type}");
     Node {
@@ -30,11 +30,11 @@ fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Node {
     }
 }
 
-fn ints(name: &str, ints: &[i64]) -> Attribute {
+pub(crate) fn ints(name: &str, ints: &[i64]) -> Attribute {
     Attribute { name: name.into(), ints: ints.to_vec(), ..Attribute::default() }
 }
 
-fn tensor(name: &str, dims: &[i64], data_type: i32) -> Tensor {
+pub(crate) fn tensor(name: &str, dims: &[i64], data_type: i32) -> Tensor {
     Tensor { name: name.into(), dims: dims.to_vec(), data_type, ..Tensor::default() }
 }
 
@@ -42,7 +42,7 @@ fn shape(name: &str, sides: &[i64]) -> Tensor {
     Tensor { int64_data: sides.to_vec(), ..tensor(name, &[sides.len() as i64], 7) }
 }
 
-fn model(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Model {
+pub(crate) fn model(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Model {
     let graph = Graph {
         node: nodes,
         initializer,
@@ -53,7 +53,7 @@ fn model(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Model {
     Model { graph: Some(graph), opset_import }
 }
 
-fn load(model: &Model) -> Result<OnnxFile, OnnxError> {
+pub(crate) fn load(model: &Model) -> Result<OnnxFile, OnnxError> {
     OnnxFile::from_bytes(model.encode_to_vec())
 }
 

@@ -438,6 +438,23 @@ mod tests {
         assert_eq!(charts_svg("", &vec![chart; 7]).matches("0.75\n<").count(), 3);
     }
 
+    /// Of fewer images than an interval needs, the single values are drawn.
+    #[test]
+    fn few_values_are_dots() {
+        let drawn = |count: usize, interval: Option<(f64, f64)>| {
+            let values = (0..count).map(|image| 0.2 + 0.1 * image as f64).collect();
+            let mut chart = chart(&[0.3]);
+            chart.lines.clear();
+            chart.series[0].points = vec![Some(Point { value: 0.3, interval, values })];
+            charts_svg("", &[chart]).matches("<polygon").count()
+        };
+        let none = drawn(0, None);
+        for count in 2..5 {
+            assert_eq!(drawn(count, None), none + count);
+        }
+        assert_eq!(drawn(3, Some((0.2, 0.4))), none, "the interval says it");
+    }
+
     #[test]
     fn a_chart_without_values_says_so() {
         let empty = [chart(&[]), chart(&[f64::NAN])];

@@ -148,4 +148,46 @@ mod tests {
         // Lightness rises on either side.
         assert!(places[..33].windows(2).all(|pair| pair[0][0] > pair[1][0]));
     }
+
+    /// A colour as people without one kind of cones see it: Machado, Oliveira and Fernandes, "A
+    /// Physiologically-based Model for Simulation of Color Vision Deficiency", 2009.
+    fn simulated([r, g, b]: [u8; 3], cones: [[f32; 3]; 3]) -> [f32; 3] {
+        let [r, g, b, _] = Color::from_rgba8(r, g, b, 255).to_linear_rgba();
+        let [r, g, b] = cones.map(|[red, green, blue]| red * r + green * g + blue * b);
+        let [l, a, b, _] = Color::from_linear_rgba(r, g, b, 1.0).to_oklaba();
+        [l, a, b]
+    }
+
+    #[test]
+    fn colour_blind_readers_tell_for_from_against() {
+        const PROTANOPIA: [[f32; 3]; 3] = [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ];
+        const DEUTERANOPIA: [[f32; 3]; 3] = [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ];
+        const TRITANOPIA: [[f32; 3]; 3] = [
+            [1.255528, -0.076749, -0.178779],
+            [-0.078411, 0.930809, 0.147602],
+            [0.004733, 0.691367, 0.303900],
+        ];
+        let apart = |colors: &[Rgb<u8>], cones| {
+            let [below, above] = [colors[0], colors[1]].map(|color| simulated(color.0, cones));
+            (1..3).map(|axis| (below[axis] - above[axis]).powi(2)).sum::<f32>().sqrt()
+        };
+        for cones in [PROTANOPIA, DEUTERANOPIA, TRITANOPIA] {
+            for strength in [0.3, 0.5, 0.8, 1.0] {
+                let ends = [0.5 - strength / 2.0, 0.5 + strength / 2.0];
+                let hues = apart(&Colormap::BlueOrange.colors(ends), cones);
+                assert!(hues > 0.08, "{hues} at {strength}");
+            }
+        }
+        // What they mix up is near by this measure.
+        let red_green = [Rgb([210, 90, 90]), Rgb([110, 140, 80])];
+        assert!(apart(&red_green, DEUTERANOPIA) < 0.01);
+    }
 }

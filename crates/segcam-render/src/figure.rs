@@ -8,7 +8,7 @@ use svg::node::element::{Image, Rectangle};
 
 use crate::Colormap;
 use crate::pdf;
-use crate::sheet::{INK, PAPER, Sheet, TEXT};
+use crate::sheet::{INK, MARGIN, PAPER, Sheet, TEXT, WORDS};
 use crate::text::{self, font};
 
 /// A colour bar with the real scale of a map.
@@ -68,7 +68,8 @@ pub struct Figure {
 /// The smallest letters on paper, in points.
 const SMALLEST: f64 = 7.0;
 const POINTS_PER_MILLIMETRE: f64 = 72.0 / 25.4;
-/// How much larger than on a screen letters may be; rows that need more are broken.
+/// How much larger than on a screen letters may be; rows that need more are broken, but for those of one
+/// panel.
 const LARGEST: f32 = 4.0;
 
 impl Figure {
@@ -98,7 +99,8 @@ impl Figure {
     }
 
     /// For print at this width, in millimetres: no letter is smaller than 7 points there, and rows are
-    /// broken that are too long for that. Widths that are not above zero change nothing.
+    /// broken that are too long for that. Less than 32 mm have no room for such letters. Widths that are not
+    /// above zero change nothing.
     pub fn with_width(self, millimetres: f64) -> Self {
         Self { millimetres: Some(millimetres).filter(|width| *width > 0.0), ..self }
     }
@@ -183,10 +185,14 @@ impl Figure {
         let Some(points) = self.millimetres.map(|width| width * POINTS_PER_MILLIMETRE) else {
             return of(most, 1.0);
         };
+        // The narrowest panel takes so much, however large its letters are.
+        let narrowest = SMALLEST * f64::from(WORDS + 2 * MARGIN) / f64::from(TEXT);
         for columns in (1..=most).rev() {
+            let has_room = columns == 1 && points > 1.02 * narrowest;
+            let largest = if has_room { f32::INFINITY } else { LARGEST };
             let mut sheet = of(columns, 1.0);
             // Larger letters need more room, and the figure is then reduced by more.
-            while sheet.scale < LARGEST {
+            while sheet.scale < largest {
                 let needed = SMALLEST * f64::from(sheet.width) / points / f64::from(TEXT);
                 if needed <= f64::from(sheet.scale) {
                     return sheet;
@@ -253,7 +259,7 @@ pub fn short_number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sheet::{BAR_WIDTH, MARGIN, WORDS};
+    use crate::sheet::BAR_WIDTH;
 
     #[test]
     fn numbers_have_three_digits() {
@@ -333,19 +339,25 @@ mod tests {
     #[test]
     fn letters_can_be_read_at_the_width_of_print() {
         let bar = Bar { colormap: Colormap::BlueOrange, low: -1.0, high: 1.0 };
-        let panel = |bar| Panel {
-            image: RgbImage::new(512, 300),
+        let wide = |width: u32, bar| Panel {
+            image: RgbImage::new(width, 300),
             caption: "Seg-HiRes-Grad-CAM at the last decoder block & <more>".into(),
             bar,
         };
-        for columns in 1..6 {
-            let rows = vec![vec![panel(None); 1], vec![panel(Some(bar)); columns]];
-            for millimetres in [85.0, 170.0] {
+        let panel = |bar| wide(512, bar);
+        // A picture that is taken as it is may be of any width.
+        let alone = [90, 512, 3000, 12_000].map(|width| vec![vec![wide(width, Some(bar))]]);
+        let rows =
+            (1..6).map(|columns| vec![vec![panel(None); 1], vec![panel(Some(bar)); columns]]);
+        for rows in rows.chain(alone) {
+            let (columns, image) = (rows[rows.len() - 1].len(), rows[0][0].image.width());
+            for millimetres in [35.0, 85.0, 170.0] {
                 let figure = Figure::new("Why?", rows.clone()).with_width(millimetres);
                 let sheet = figure.sheet();
                 let points = millimetres * POINTS_PER_MILLIMETRE / f64::from(sheet.width);
                 let smallest = sheet.texts.iter().map(|text| text.1).fold(f32::INFINITY, f32::min);
-                assert!(points * f64::from(smallest) > 6.99, "{columns} in {millimetres}");
+                let smallest = points * f64::from(smallest);
+                assert!(smallest > 6.99, "{smallest}: {columns} of {image} in {millimetres}");
                 let wide = |(corner, size, line): &((u32, u32), f32, String)| {
                     corner.0 + text::width(line, *size, &font()) <= sheet.width
                 };

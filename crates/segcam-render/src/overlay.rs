@@ -89,3 +89,25 @@ fn ring(image: &mut RgbImage, center: (i32, i32), radius: i32, color: Rgb<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outline_has_a_dark_edge_on_bright_colours() {
+        let yellow = Rgb([255, 240, 60]);
+        let mut image = RgbImage::from_pixel(40, 40, yellow);
+        let inside = |y: usize, x: usize| (10..30).contains(&y) && (10..30).contains(&x);
+        let mask = Plane::from_fn(40, 40, |y, x| f32::from(u8::from(inside(y, x))));
+        outline(&mut image, &mask, Rgb([255; 3]));
+        assert_eq!(image.get_pixel(20, 10).0, [255; 3], "the outline");
+        for (x, y) in [(20, 9), (20, 30), (9, 20), (30, 20)] {
+            let Rgb([r, g, _]) = *image.get_pixel(x, y);
+            assert!(r < 128 && g < 128, "{r} {g} beside it at {x}, {y}");
+        }
+        for at in [(20, 8), (20, 20), (20, 11)] {
+            assert_eq!(*image.get_pixel(at.0, at.1), yellow, "{at:?}");
+        }
+    }
+}

@@ -190,6 +190,23 @@ pub(crate) fn wrapped(line: &str, room: u32, size: f32, font: &FontRef) -> Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Colormap;
+
+    #[test]
+    fn columns_align_where_a_panel_has_no_bar() {
+        let bar = Bar { colormap: Colormap::BlueOrange, low: -1.0, high: 1.0 };
+        let panel = |bar| Panel { image: RgbImage::new(300, 200), caption: "map".into(), bar };
+        let rows = [[panel(Some(bar)), panel(None)], [panel(None), panel(Some(bar))]];
+        let figure = Figure::new("", rows.iter().map(|row| row.to_vec()).collect());
+        let rows: Vec<Vec<&Panel>> = rows.iter().map(|row| row.iter().collect()).collect();
+        let sheet = Sheet::new(&figure, &rows, 1.0);
+        let panels = sheet.pictures.iter().filter(|(_, _, picture)| picture.width() == 300);
+        let places: Vec<(u32, u32)> = panels.map(|(left, top, _)| (*left, *top)).collect();
+        let [a, b, c, d] = places[..] else { panic!("{places:?}") };
+        assert_eq!((a.0, b.0), (c.0, d.0), "columns");
+        assert_eq!((a.1, c.1), (b.1, d.1), "rows");
+        assert!(b.0 >= a.0 + 300 + BAR_ROOM, "room for the bar");
+    }
 
     #[test]
     fn lines_break_between_words_and_in_words_that_are_too_long() {

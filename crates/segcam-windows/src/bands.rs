@@ -298,7 +298,8 @@ impl Bands<'_> {
             for (at, map) in &mut maps {
                 let (Asked { method, layer, .. }, tally) = (asked[*at], &added_up.tallies[*at]);
                 let windows = self.steps() * self.parts.len();
-                let (raw, magnitudes) = tally.means.weight(method, found[layer].clone(), windows);
+                let (raw, magnitudes) =
+                    tally.means.weight(method, found[layer].clone(), windows)?;
                 map.reached = tally.reached;
                 map.add_raw(&[part], raw, Some(magnitudes))?;
             }

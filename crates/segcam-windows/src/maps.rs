@@ -273,7 +273,7 @@ impl<'a, const D: usize> Map<'a, D> {
         parts: usize,
     ) -> Result<(), CamError> {
         let Gathering::Average(means) = &self.gathering else { return Ok(()) };
-        let (raw, magnitudes) = means.weight(self.method, activations, parts);
+        let (raw, magnitudes) = means.weight(self.method, activations, parts)?;
         self.add_raw(&[part], raw, Some(magnitudes))
     }
 

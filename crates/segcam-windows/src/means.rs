@@ -1,5 +1,5 @@
 use segcam_core::burn::tensor::{Tensor, TensorData};
-use segcam_core::{CamError, CamMethod};
+use segcam_core::{CamError, CamMethod, combine};
 
 use crate::engine::host;
 
@@ -48,7 +48,7 @@ impl Means {
         method: &dyn CamMethod<D>,
         activations: Tensor<D>,
         windows: usize,
-    ) -> (Tensor<D>, Tensor<D>) {
+    ) -> Result<(Tensor<D>, Tensor<D>), CamError> {
         let cells = (self.cells * windows).max(1) as f64;
         let dims = activations.dims();
         let means = |sums: &[f64]| {
@@ -61,6 +61,7 @@ impl Means {
                 .expand(dims)
         };
         let (mean, magnitude) = (means(&self.sums), means(&self.magnitudes));
-        (method.combine(activations.clone(), mean), method.combine(activations.abs(), magnitude))
+        let raw = combine(method, activations.clone(), mean)?;
+        Ok((raw, combine(method, activations.abs(), magnitude)?))
     }
 }

@@ -1,8 +1,8 @@
 //! A new CAM variant is one expression: LayerCAM (Jiang et al., IEEE TIP 2021).
 
 use segcam::burn::tensor::{Device, Distribution, Tensor};
+use segcam::models::UNetConfig;
 use segcam::{CamMethod, Explainer};
-use segcam_models::UNetConfig;
 
 // ANCHOR: program
 struct LayerCam;

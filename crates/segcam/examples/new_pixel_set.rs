@@ -1,8 +1,8 @@
 //! A new pixel set is a closure: here the pixels where the network hesitates.
 
 use segcam::burn::tensor::{Device, Distribution, Tensor};
+use segcam::models::UNetConfig;
 use segcam::{Explainer, Prediction, SegGradCam};
-use segcam_models::UNetConfig;
 
 fn main() -> Result<(), segcam::CamError> {
     let device = Device::flex();

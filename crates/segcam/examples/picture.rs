@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use segcam::models::{Network, Pretrained};
+use segcam::models::{Network, Pretrained, image};
 use segcam::render::{Bar, Colormap, Panel, Plane, figure, overlay};
 use segcam::{PredictedClass, SegHiResGradCam};
 

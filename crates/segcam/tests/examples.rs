@@ -17,3 +17,19 @@ fn examples_stay_short() {
         assert!(lines <= most, "{lines} lines, at most {most}:\n{source}");
     }
 }
+
+/// Whoever has `segcam` has all that an example needs.
+#[test]
+fn examples_import_nothing_but_segcam() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let files: Vec<_> = std::fs::read_dir(folder).expect("a folder").flatten().collect();
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let source = std::fs::read_to_string(file.path()).expect("a program");
+        let others = source.lines().filter_map(|line| line.strip_prefix("use "));
+        let others =
+            others.filter(|path| !["segcam::", "std::"].iter().any(|own| path.starts_with(own)));
+        let others: Vec<&str> = others.collect();
+        assert!(others.is_empty(), "{}: {others:?}", file.path().display());
+    }
+}

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::choice::{Chosen, FIGURES, Subject};
 use crate::annotations::Annotations;
 use crate::ask::{Asked, Figure, Question, ask};
-use crate::explain::{Answer, How, explain};
+use crate::explain::{Answer, How, explain, in_words};
 use crate::network::Model;
 use crate::print::png;
 use crate::read::Input;
@@ -150,7 +150,7 @@ impl Case {
                     let field = guarded(|| as_volume(&upsample(map.found.signal(), size)))?;
                     (Some(MapReport::new(map, model)), Some(field), None)
                 }
-                Err(error) => (None, None, Some(error.to_string())),
+                Err(error) => (None, None, Some(in_words(error))),
             };
             let share = map.as_ref().ok().and_then(|map| {
                 let found = map.certificate.as_ref()?;

@@ -17,7 +17,7 @@ use super::{Forgotten, Studio, page};
 use crate::ask::Asked;
 use crate::canvas::BACKDROP;
 use crate::draw::{Show, Style};
-use crate::print::{Print, png};
+use crate::print::{MODEL, Print, SOFTWARE, png};
 
 /// Bytes of a question.
 const QUESTION: u64 = 256 << 10;
@@ -292,8 +292,11 @@ impl Studio {
             _ => return Err(Response::error(422, "the format is png, svg or pdf")),
         };
         let command = self.answered(id).ok_or_else(forgotten)?.report.command.clone();
-        let about =
-            [("Software", format!("segcam {}", env!("CARGO_PKG_VERSION"))), ("Comment", command)];
+        let about = [
+            (SOFTWARE, format!("segcam {}", env!("CARGO_PKG_VERSION"))),
+            (MODEL, self.model.name.clone()),
+            ("Comment", command),
+        ];
         let about = about.map(|(keyword, text)| (keyword.to_string(), text)).to_vec();
         let (svg, pdf) = (format == "svg", format == "pdf");
         let print = Print { svg, pdf, about, ..Print::default() };

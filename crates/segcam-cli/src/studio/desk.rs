@@ -22,7 +22,7 @@ use crate::annotations::{AnnotationFiles, Annotations};
 use crate::ask::{Asked, Question, Targets, ask};
 use crate::beside::Folders;
 use crate::draw::{File, Scene, Style, draw};
-use crate::explain::{Answer, How, Map, explain};
+use crate::explain::{Answer, How, Map, explain, in_words};
 use crate::network::Model;
 use crate::overview::Overview;
 use crate::read::{self, Input};
@@ -344,7 +344,7 @@ impl<const D: usize> Desk<D> {
                     let whole = guarded(|| as_volume(&upsample(map.found.signal(), size)))?;
                     (Some(MapReport::new(map, &self.model)), Some(whole), None)
                 }
-                Err(error) => (None, None, Some(error.to_string())),
+                Err(error) => (None, None, Some(in_words(error))),
             };
             report.maps.push(MapAnswer { method, layer, report: numbers, error });
             fields.push(field);
@@ -390,7 +390,7 @@ impl<const D: usize> Desk<D> {
         let none = |error: &CamError| Certified {
             certificate: None,
             share: None,
-            error: Some(error.to_string()),
+            error: Some(in_words(error)),
         };
         for map in maps {
             progress.set(certified.len(), all);

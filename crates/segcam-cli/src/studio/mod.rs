@@ -258,7 +258,11 @@ fn refusal(error: &Error) -> Response {
 /// Every cause once.
 fn in_words(error: &Error) -> String {
     let mut words: Vec<String> = vec![];
-    for cause in error.chain().map(ToString::to_string) {
+    let say = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(error) => crate::explain::in_words(error),
+        None => cause.to_string(),
+    };
+    for cause in error.chain().map(say) {
         match words.last_mut() {
             Some(last) if last.ends_with(&cause) => {}
             Some(last) if cause.starts_with(&*last) => *last = cause,

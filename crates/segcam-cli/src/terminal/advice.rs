@@ -5,12 +5,16 @@ use segcam::models::WeightsError;
 use segcam::pixels::SpecError;
 use segcam::scans::ScanError;
 use segcam_batch::BatchError;
+use segcam_cli::explain;
 
 /// An error in words, each said once, and the option that helps: the library knows of no options.
 pub(crate) fn in_words(error: &Error) -> String {
     let mut words: Vec<String> = vec![];
     for cause in error.chain() {
-        let mut cause = cause.to_string();
+        let mut cause = match cause.downcast_ref() {
+            Some(error) => explain::in_words(error),
+            None => cause.to_string(),
+        };
         if ["unexpected end of file", "failed to fill whole buffer"].contains(&&*cause) {
             cause = "the file is cut off".into();
         }
@@ -76,6 +80,15 @@ fn option(error: &Error) -> Option<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
+    use segcam::CamError;
+
+    #[test]
+    fn what_a_programmer_would_call_is_not_said() {
+        let error = CamError::Backend { reason: "out of memory".into() };
+        let words = super::in_words(&anyhow!(error).context("in a.png"));
+        assert!(words.starts_with("in a.png: the backend failed: out of memory"), "{words}");
+        assert!(!words.contains("::"), "{words}");
+    }
 
     #[test]
     fn nothing_is_said_twice() {

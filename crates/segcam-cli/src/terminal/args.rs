@@ -510,7 +510,7 @@ pub(crate) struct PixelsArgs {
     #[command(flatten)]
     pub(crate) sets: SetArgs,
 
-    /// Folder for the picture
+    /// Folder for the picture. That of an earlier run in it is replaced, other files never
     #[arg(long, value_name = "DIR", default_value = "segcam-out")]
     pub(crate) out: PathBuf,
 

@@ -223,7 +223,7 @@ impl Opened {
             device: &self.device,
             asked: self.asked.clone(),
             how: args.maps.how(),
-            style: args.draw.style("")?,
+            style: args.draw.style("", &self.model)?,
             saved: Saved { figures: args.figures, prediction: args.draw.saves(Save::Prediction) },
             annotations: args.question.sets.files()?,
             folders: &self.folders,

@@ -142,7 +142,8 @@ impl<const D: usize> Demo<D> {
         });
         let question = Question { figures: figures.collect(), class_chosen: class, ..question };
 
-        let style = Style { print: PrintArgs::default().print(&input.name), ..Style::default() };
+        let print = PrintArgs::default().print(&input.name, &model);
+        let style = Style { print, ..Style::default() };
         let report = Report::new((&input, &seen, &model), &question, &style);
         let mut run = Run { report, out, talk };
         let mut rows = Rows::default();
@@ -155,7 +156,7 @@ impl<const D: usize> Demo<D> {
             rows.draw(scene, &question, answer, &style, &what)
         })?;
         let pixels = if D == 5 { "voxels" } else { "pixels" };
-        let title = format!("Why are these {pixels} {several}?");
+        let title = format!("{}: why are these {pixels} {several}?", input.short_name());
         for file in rows.files("compare", &title, &style.print)? {
             run.out.write(&file)?;
             run.report.files.push(file.name);

@@ -127,7 +127,7 @@ impl All<'_> {
         let bar = self.talk.bar(images.len());
         let mut taken: BTreeSet<String> = BTreeSet::new();
         let (mut measured, mut failures) = (vec![], vec![]);
-        let mut forecast = false;
+        let (mut forecast, said) = (false, Cell::new(false));
         for (number, path) in bar.wrap_iter(images.iter()).enumerate() {
             let mut file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             while !taken.insert(file.clone()) {
@@ -140,7 +140,9 @@ impl All<'_> {
             // What is kept of an earlier run takes no steps.
             let measuring = Cell::new(false);
             let progress = |done, of| {
-                measuring.set(true);
+                if !measuring.replace(true) && !said.replace(true) && self.talk != Talk::Quiet {
+                    bar.suspend(|| eprintln!("{}", self.work(images.len())));
+                }
                 bar.set_message(format!("{image} {done}/{of}"));
             };
             let start = Instant::now();
@@ -166,6 +168,21 @@ impl All<'_> {
         }
         bar.finish_and_clear();
         Ok((measured, failures))
+    }
+
+    /// What there is to do, before it is known how long that takes.
+    fn work(&self, images: usize) -> String {
+        let of = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            many => format!("{many} {what}s"),
+        };
+        let methods = of(self.args.question.asked().methods.len(), "method");
+        let metrics = of(self.args.metrics().len(), "metric");
+        let images = match images {
+            1 => return format!("1 image, {methods}, {metrics}"),
+            many => of(many, "image"),
+        };
+        format!("{images}, {methods}, {metrics}: how long that takes is said after the first image")
     }
 
     /// `report.html`: the maps that it shows are computed once more.

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
     let passes = talk.wait("forward pass");
     let (model, network) =
         args.network.source()?.open_with_progress(&device, of_windows(&passes))?;
-    let style = args.draw.style(&args.input.display().to_string())?;
+    let style = args.draw.style(&args.input.display().to_string(), &model)?;
     with_explainer!(network, explainer => {
         let input: Input<_> = read::open(&args.input, args.slice, &model, &device)?;
         let seen = explainer.observe(input.tensor.clone()).with_context(|| input.name.clone())?;
@@ -164,6 +164,7 @@ impl Run {
         if let Some(error) = stopped {
             let kept = self.out.path("");
             failures.pop();
+            let error = segcam_cli::explain::in_words(&error);
             failures.push(format!("{error}; what was finished before is in {}", kept.display()));
             return Ok(Finished { failures, ..Finished::default() });
         }

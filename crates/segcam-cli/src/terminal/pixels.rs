@@ -4,7 +4,7 @@ use segcam_cli::ask::{Asked, ask_sets};
 use segcam_cli::draw::Scene;
 use segcam_cli::read::{self, Input};
 use segcam_cli::scan::ScanInput;
-use segcam_cli::sets::draw_sets;
+use segcam_cli::sets::{PIXELS, draw_sets};
 use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;
 use serde::Serialize;
@@ -32,14 +32,17 @@ pub(crate) fn run(args: &PixelsArgs, talk: Talk) -> Result<()> {
         }
         let truth = annotations.truth.as_ref();
         let scene = Scene { input: &input, seen: &seen, model: &model, truth };
-        draw_sets(scene, &sets, args.colormap, &args.print.print(&input.name))?
+        draw_sets(scene, &sets, args.colormap, &args.print.print(&input.name, &model))?
     });
-    let out = Folder::create(&args.out)?;
-    pictures.iter().try_for_each(|picture| out.write(picture))?;
+    let mut out = Folder::create(&args.out)?;
+    out.replace_figure(PIXELS, &pictures)?;
     talk.rows(&["set", "class", "pixels"], &drawn, |row| {
         vec![row.set.clone(), row.class.to_string(), row.pixels.to_string()]
     })?;
     if talk == Talk::Tables {
+        if out.replaced() > 0 {
+            say(format!("replaced the earlier picture in {}", out.path("").display()))?;
+        }
         pictures.iter().try_for_each(|picture| say(out.path(&picture.name).display()))?;
     }
     Ok(())

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Option<Finished>> {
         bar.tick();
     };
     let (asked, style) =
-        (args.question.asked(), args.draw.style(&args.input.display().to_string())?);
+        (args.question.asked(), args.draw.style(&args.input.display().to_string(), &model)?);
     let network = slide::Network {
         model: &model,
         explainer: &explainer,

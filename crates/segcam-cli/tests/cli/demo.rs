@@ -2,7 +2,7 @@
 
 use tempfile::tempdir;
 
-use crate::{json, without, works};
+use crate::{json, png_texts, without, works};
 
 #[test]
 fn demo_is_repeatable_and_shows_one_nucleus() {
@@ -17,6 +17,9 @@ fn demo_is_repeatable_and_shows_one_nucleus() {
         let [a, b] = ["a", "b"].map(|folder| image::open(at(folder).join(picture)).expect("read"));
         assert!(a == b, "{picture}");
     }
+    let texts = png_texts(&at("a/compare.png"));
+    let title = texts.iter().find(|text| text.starts_with("Title: ")).expect("a title");
+    assert!(title.contains("generated, seed ") && title.contains("nuclei"), "{title}");
     let report = json(&at("a/report.json"));
     assert_eq!(
         without(&["command"], report.clone()),

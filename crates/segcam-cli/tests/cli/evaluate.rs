@@ -34,8 +34,12 @@ fn the_first_image_says_how_long_the_others_take() {
         String::from_utf8(output.stderr).expect("text")
     };
     let forecast = said(&format!("{evaluate} --out out"));
-    assert!(forecast.starts_with("about ") && forecast.lines().count() == 1, "{forecast}");
-    assert!(forecast.contains("for 2 more images"), "{forecast}");
+    let [before, after] = forecast.lines().collect::<Vec<_>>()[..] else { panic!("{forecast}") };
+    let work = "3 images, 2 methods, 1 metric: how long that takes is said after the first image";
+    assert_eq!(before, work);
+    assert!(after.starts_with("about ") && after.contains("for 2 more images"), "{after}");
+    let one = "evaluate --input images/a.png --metric leak road --method hires-cam --layer mid";
+    assert_eq!(said(&format!("{one} --out one")), "1 image, 1 method, 2 metrics\n");
     assert_eq!(said(&format!("{evaluate} --out out")), "", "everything is kept");
     assert_eq!(said(&format!("{evaluate} --out quiet --quiet")), "");
 }

@@ -106,53 +106,6 @@ fn arrays_have_the_documented_shapes_and_agree_with_the_report() {
 }
 
 #[test]
-fn figures_for_print_know_their_size_and_what_they_show() {
-    let folder = folder_with_image();
-    works(folder.path(), "explain --input spots.png --figure-width 85mm --svg --pdf --out out");
-    let out = folder.path().join("out");
-    let svg = fs::read_to_string(out.join("compare.svg")).expect("a text");
-    assert!(svg.contains("width=\"85mm\"") && svg.contains("Seg-Grad-CAM at mid"), "{}", svg.len());
-    let pdf = fs::read(out.join("compare.pdf")).expect("a file");
-    assert!(pdf.starts_with(b"%PDF-"));
-    let file = fs::File::open(out.join("compare.png")).expect("a picture");
-    let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
-    let info = reader.info();
-    let dots = info.pixel_dims.expect("dots per metre").xppu;
-    assert!((f64::from(info.width) / f64::from(dots) - 0.085).abs() < 1e-5);
-    let texts: Vec<String> = info
-        .utf8_text
-        .iter()
-        .map(|text| format!("{}: {}", text.keyword, text.get_text().expect("text")))
-        .collect();
-    let says = |words: &str| texts.iter().any(|text| text.contains(words));
-    assert!(says("Title: spots.png: class 1") && says("Source: spots.png"), "{texts:?}");
-    assert!(says("Software: segcam") && says("Comment:"), "{texts:?}");
-    let report = json(&out.join("report.json"));
-    assert!(report["maps"][0]["files"].to_string().contains("seg-grad-cam.mid.svg"));
-    assert!(report["files"].to_string().contains("compare.svg"));
-    assert!(report["files"].to_string().contains("compare.pdf"));
-}
-
-/// Evidence against the class is drawn, and `--normalize` and `--positive` leave it out.
-#[test]
-fn pictures_show_what_was_asked_for() {
-    let folder = folder_with_image();
-    let report = |options: &str| -> Value {
-        let arguments = format!("explain --input spots.png --layer mid --json {options}");
-        serde_json::from_str(&works(folder.path(), &arguments)).expect("JSON")
-    };
-    let of = |report: Value| {
-        ["show", "normalize", "colormap"]
-            .map(|key| report[key].as_str().expect("a word").to_string())
-    };
-    assert_eq!(of(report("")), ["signed", "max-abs", "blue-orange"]);
-    assert_eq!(of(report("--signed")), ["signed", "max-abs", "blue-orange"]);
-    assert_eq!(of(report("--positive")), ["positive", "max-abs", "inferno"]);
-    assert_eq!(of(report("--normalize max")), ["positive", "max", "inferno"]);
-    assert_eq!(of(report("--colormap viridis")), ["positive", "max-abs", "viridis"]);
-}
-
-#[test]
 fn a_batch_gives_a_picture_of_each_image() {
     let folder = tempdir().expect("a folder");
     let image: Vec<f32> = spots(32, 32).pixels().map(|p| f32::from(p.0[0]) / 200.0).collect();

@@ -4,6 +4,7 @@ mod batch;
 mod demo;
 mod evaluate;
 mod explain;
+mod figures;
 mod listing;
 mod mistakes;
 mod onnx;
@@ -17,7 +18,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use image::{GrayImage, Luma};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::{GrayImage, Luma, RgbImage};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
@@ -89,6 +92,25 @@ fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
     let bytes = fs::read(path).expect("read");
     let file = npyz::NpyFile::new(&bytes[..]).expect("an array");
     (file.shape().to_vec(), file.into_vec().expect("float32"))
+}
+
+/// The pictures in an SVG file, in their order.
+fn pictures_of(svg: &str) -> Vec<RgbImage> {
+    let pictures = svg.split("data:image/png;base64,").skip(1);
+    let picture = |rest: &str| {
+        let text = rest.split('"').next().expect("an end");
+        let bytes = STANDARD.decode(text).expect("base64");
+        image::load_from_memory(&bytes).expect("a picture").into_rgb8()
+    };
+    pictures.map(picture).collect()
+}
+
+/// What a PNG file says of itself.
+fn png_texts(path: &Path) -> Vec<String> {
+    let file = fs::File::open(path).expect("a picture");
+    let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().expect("a PNG");
+    let texts = reader.info().utf8_text.iter();
+    texts.map(|text| format!("{}: {}", text.keyword, text.get_text().expect("text"))).collect()
 }
 
 fn json(path: &Path) -> Value {

@@ -75,6 +75,7 @@ fn wrong_words_get_one_line() {
         ("explain --input spots.png --signed --normalize max", &["--signed", "--normalize"]),
         ("explain --input spots.png --positive --colormap blue-orange", &["for and against"]),
         ("explain --input spots.png --figure-width 17cm", &["85mm"]),
+        ("explain --input spots.png --figure-width 30mm", &["from 35 to 2000"]),
         ("explain --input spots.png --save all", &["all", "raw"]),
         ("explain --input nowhere.png", &["nowhere.png"]),
         ("explain --input .", &["folder of pictures", "`segcam batch --input .`"]),

@@ -1,16 +1,23 @@
 //! ONNX files.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
-use image::{GrayImage, Luma, Rgb, RgbImage};
-use segcam::burn::tensor::Device;
+use image::{GrayImage, Luma, Rgb, RgbImage, imageops};
+use segcam::burn::tensor::{Device, Tensor, activation::relu};
+use segcam::burn::{
+    self,
+    module::Module,
+    nn::conv::{Conv2d, Conv2dConfig},
+};
 use segcam::models::{Pretrained, UNetConfig, Upsampling, load_weights};
+use segcam::{Layers, SegmentationModel};
 use segcam_tests::real_data;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use super::{compare_with_golden, fails, npy, works};
+use super::{compare_with_golden, fails, folder_with_image, npy, pictures_of, spots, works};
 
 #[test]
 fn the_program_gives_the_golden_maps_of_an_onnx_file() {
@@ -36,6 +43,148 @@ fn the_program_gives_the_golden_maps_of_an_onnx_file() {
         ),
     );
     compare_with_golden(folder.path(), &golden, [("mid", mid), ("dec1", dec1)]);
+}
+
+#[test]
+fn a_map_of_rounding_is_drawn_empty_and_says_so() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx/tiny-vnet.onnx");
+    fs::copy(fixture, path.join("net.onnx")).expect("copied");
+    let layers: Value =
+        serde_json::from_str(&works(path, "layers --model net.onnx --all --json")).expect("JSON");
+    let layers = layers.as_array().expect("rows");
+    // An InstanceNorm follows the first convolution.
+    let first = layers.iter().find(|row| row["operator"] == "Conv").expect("a convolution");
+    let first = first["layer"].as_str().expect("a name");
+    let values: Vec<f32> = (0..12 * 16 * 16).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
+    npy(&path.join("volume.npy"), &[1, 1, 12, 16, 16], &values);
+    let explain = format!(
+        "explain --model net.onnx --input volume.npy --class 1 --pixels all --layer {first} --svg --json"
+    );
+    let report: Value = serde_json::from_str(&works(path, &explain)).expect("JSON");
+    let status = |at: usize| report["maps"][at]["status"][0].as_str().expect("a word");
+    assert_eq!((status(0), status(1)), ("rounding", "positive"), "{report}");
+    let svg = |at: usize| {
+        let files = report["maps"][at]["files"].as_array().expect("files");
+        let svg = files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".svg"));
+        fs::read_to_string(path.join("segcam-out").join(svg.expect("a figure"))).expect("text")
+    };
+    let colourful = |svg: &str| {
+        let pixels = pictures_of(svg).into_iter().max_by_key(RgbImage::width).expect("the map");
+        // Orange and blue, which no outline and no name of a side has.
+        pixels.pixels().filter(|Rgb([r, g, b])| r.abs_diff(*b) > 60 && g < r.max(b)).count()
+    };
+    assert!(svg(0).contains("rounding only") && !svg(1).contains("rounding only"));
+    let (empty, full) = (colourful(&svg(0)), colourful(&svg(1)));
+    assert!(empty * 10 < full, "{empty} {full}");
+    // A bar is a picture, too.
+    assert_eq!(pictures_of(&svg(0)).len() + 1, pictures_of(&svg(1)).len());
+}
+
+/// Half as many rows and columns come out as go in.
+#[derive(Module, Debug)]
+struct Half {
+    body: Conv2d,
+    head: Conv2d,
+}
+
+impl SegmentationModel for Half {
+    fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+        let body = layers.name("body", self.body.forward(image));
+        self.head.forward(layers.name("rectified", relu(body)))
+    }
+}
+
+/// A mask of the image's size needs no option, whatever the size of what the network says.
+#[test]
+fn masks_follow_networks_that_say_less_than_they_see() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    let net = segcam_tests::seeded_net(3, |device| Half {
+        body: Conv2dConfig::new([1, 4], [2, 2]).with_stride([2, 2]).init(device),
+        head: Conv2dConfig::new([4, 2], [1, 1]).init(device),
+    });
+    let onnx = segcam_tests::to_onnx(&net, [1, 1, 40, 48], ["body", "rectified"]);
+    fs::write(path.join("half.onnx"), onnx).expect("written");
+    let inside = |x: u32, y: u32| Luma([u8::from((10..30).contains(&x) && y < 20)]);
+    for (name, factor) in [("same", 1), ("larger", 2)] {
+        let size = (48 * factor, 40 * factor);
+        spots(48, 40).save(path.join("same.png")).expect("saved");
+        let large = imageops::resize(&spots(48, 40), size.0, size.1, imageops::FilterType::Nearest);
+        large.save(path.join(format!("{name}.png"))).expect("saved");
+        let mask = GrayImage::from_fn(size.0, size.1, |x, y| inside(x / factor, y / factor));
+        mask.save(path.join(format!("{name}.mask.png"))).expect("saved");
+        let explain = format!(
+            "explain --model half.onnx --class 1 --layer auto --pixels truth --json --out {name} \
+             --input {name}.png --truth {name}.mask.png"
+        );
+        let report: Value = serde_json::from_str(&works(path, &explain)).expect("JSON");
+        assert_eq!(report["maps"][0]["pixels"][0], 10 * 10, "{name}");
+    }
+}
+
+/// The weights say how many channels the paper's U-Net takes.
+#[test]
+fn a_grey_image_goes_into_a_vanilla_unet_for_colours() {
+    let folder = folder_with_image();
+    let path = folder.path();
+    let mut shapes: Vec<(String, Vec<usize>)> = vec![];
+    let mut block = |name: String, from: usize, to: usize| {
+        for (number, from) in [(1, from), (2, to)] {
+            shapes.push((format!("{name}.conv{number}.weight"), vec![to, from, 3, 3]));
+            shapes.push((format!("{name}.conv{number}.bias"), vec![to]));
+            let of_norm = ["weight", "bias", "running_mean", "running_var"];
+            shapes.extend(of_norm.map(|part| (format!("{name}.norm{number}.{part}"), vec![to])));
+        }
+    };
+    let widths = [64, 128, 256, 512, 1024];
+    block("middle".into(), 512, 1024);
+    for level in 0..4 {
+        let before = if level == 0 { 3 } else { widths[level - 1] };
+        block(format!("encoder.{level}"), before, widths[level]);
+        block(format!("decoder.{level}.block"), 2 * widths[level], widths[level]);
+    }
+    for level in 0..4 {
+        let shape = vec![widths[level + 1], widths[level], 2, 2];
+        shapes.push((format!("decoder.{level}.up.weight"), shape));
+        shapes.push((format!("decoder.{level}.up.bias"), vec![widths[level]]));
+    }
+    shapes.push(("out.weight".into(), vec![2, 64, 1, 1]));
+    shapes.push(("out.bias".into(), vec![2]));
+    let mut end = 0;
+    let entries = shapes.into_iter().map(|(name, shape)| {
+        let start = end;
+        end += 4 * shape.iter().product::<usize>();
+        (name, json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }))
+    });
+    let header = Value::from(entries.collect::<serde_json::Map<_, _>>()).to_string();
+    let mut file = fs::File::create(path.join("rgb.safetensors")).expect("created");
+    file.write_all(&(header.len() as u64).to_le_bytes()).expect("written");
+    file.write_all(header.as_bytes()).expect("written");
+    // All weights are zeros, which take no room.
+    file.set_len((8 + header.len() + end) as u64).expect("as long as it says");
+
+    let explain = "explain --model vanilla-unet --weights rgb.safetensors --input spots.png \
+                   --class 0 --pixels all --layer out --method hires-cam --json";
+    let report: Value = serde_json::from_str(&works(path, explain)).expect("JSON");
+    assert_eq!(report["input_shape"], json!([1, 3, 40, 48]));
+    assert!(report["notes"].to_string().contains("its brightness goes into all three channels"));
+}
+
+/// A file may fix how many images it takes.
+#[test]
+fn a_network_for_two_images_lists_its_layers() {
+    let folder = tempdir().expect("a folder");
+    let config = UNetConfig::new(1, 2).with_widths(vec![4, 8]).with_batch_norm(false);
+    let config = config.with_upsampling(Upsampling::Nearest);
+    let unet = segcam_tests::seeded_net(5, |device| config.init(device));
+    let onnx = segcam_tests::to_onnx(&unet, [2, 1, 40, 48], ["mid", "dec1"]);
+    fs::write(folder.path().join("two.onnx"), onnx).expect("written");
+    let layers = works(folder.path(), "layers --model two.onnx --json");
+    let layers: Value = serde_json::from_str(&layers).expect("JSON");
+    let layers = layers.as_array().expect("rows");
+    assert!(layers.len() >= 2 && layers.iter().all(|row| row["shape"][0] == 2), "{layers:?}");
 }
 
 /// `small.onnx`: a random network for grey images of 40 rows and 48 columns.

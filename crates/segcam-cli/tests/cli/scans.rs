@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use image::{GrayImage, Luma};
 use segcam::scans::{Grid, NiftiTemplate, Scan};
 use segcam_tests::{real_data, relative_error};
 use tempfile::{TempDir, tempdir};
 
-use crate::{fails, json, npy, partly, read_npy, spots, works};
+use crate::{fails, json, npy, partly, read_npy, segcam, spots, works};
 
 const SIDES: [usize; 3] = [48, 40, 3];
 
@@ -32,6 +33,49 @@ pub(crate) fn folder_with_scan() -> TempDir {
 
 fn scan(path: &Path) -> Scan {
     Scan::open(path).expect("a scan")
+}
+
+/// A region of a scan is a scan, too, and means the same as a mask of what the network sees.
+#[test]
+fn regions_may_be_scans() {
+    let folder = folder_with_scan();
+    let path = folder.path();
+    let stack = scan(&path.join("scan.nii.gz"));
+    let slice = stack.cropped([0, 0, 1], [48, 40, 1]).expect("a slice");
+    for (name, image) in [("region.nii.gz", &slice), ("stack.nii.gz", &stack)] {
+        let inside = image.values().iter().map(|value| f32::from(u8::from(*value > 0.5)));
+        let template = NiftiTemplate::new(image.grid().clone());
+        let inside: Vec<f32> = inside.collect();
+        template.write(path.join(name), &inside, "a test").expect("written");
+    }
+    let mask = spots(48, 40);
+    let mask = GrayImage::from_fn(48, 40, |x, y| {
+        Luma([u8::from(f32::from(mask.get_pixel(x, y).0[0]) / 255.0 > 0.5)])
+    });
+    mask.save(path.join("region.png")).expect("saved");
+    let mass = |region: &str| -> f64 {
+        works(
+            path,
+            &format!(
+                "batch --input scan.nii.gz --slice 1 --class 1 --pixels class --layer mid \
+                 --method hires-cam --metric mass --region {region} --csv --out {region}.out"
+            ),
+        );
+        let mut table = csv::Reader::from_path(path.join(format!("{region}.out/results.csv")))
+            .expect("a table");
+        let at = table.headers().expect("names").iter().position(|name| name == "mass");
+        let row = table.records().next().expect("a row").expect("cells");
+        row[at.expect("a column")].parse().expect("a number")
+    };
+    let share = mass("region.nii.gz");
+    assert!(share > 0.1 && share < 1.0, "{share}");
+    assert_eq!(share, mass("region.png"));
+
+    // All slices are another grid than one of them.
+    let all = "batch --input scan.nii.gz --slice 1 --class 1 --metric mass --region stack.nii.gz";
+    let said = segcam(path, all);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("--region-resize") && !said.contains("--truth-resize"), "{said}");
 }
 
 #[test]

@@ -83,6 +83,18 @@ impl Placement {
     }
 }
 
+impl Prepared {
+    /// For a network that takes so many channels: the brightness of a grey image goes into all of three.
+    /// What cannot be used stays as it is.
+    #[must_use]
+    pub fn for_channels(self, channels: usize) -> Self {
+        if channels != 3 || self.input.dims()[1] != 1 {
+            return self;
+        }
+        Self { input: self.input.repeat_dim(1, channels), replicated: true, ..self }
+    }
+}
+
 impl Preprocess {
     /// Prepares `image` for the network.
     ///

@@ -153,7 +153,7 @@ impl BatchArgs {
         let network = segcam_batch::sha256(source.files()?)?;
         let AnnotationFiles { truth, truth_map, ignore, truth_resize, instances } =
             self.question.sets.files()?;
-        let Style { show, fuse, raw, heat, dicom, .. } = self.draw.style("")?;
+        let Style { show, fuse, raw, heat, dicom, .. } = self.draw.style("", model)?;
         let measured = self.measure.asked();
         let measuring = (!measured.is_empty()).then(|| {
             let region = (self.measure.region.is_some(), self.measure.region_resize);

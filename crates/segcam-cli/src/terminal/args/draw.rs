@@ -6,6 +6,7 @@ use segcam::render::Colormap;
 use segcam::{Fusion, Normalize, Smoothing, UnknownName};
 use segcam_cli::draw::{KeepPatient, Show, Style};
 use segcam_cli::explain::How;
+use segcam_cli::network::Model;
 
 use super::PrintArgs;
 
@@ -72,8 +73,8 @@ impl DrawArgs {
         self.save.contains(&what)
     }
 
-    /// The same for pictures of this input.
-    pub(crate) fn style(&self, input: &str) -> Result<Style> {
+    /// The same for pictures of this input and network.
+    pub(crate) fn style(&self, input: &str, model: &Model) -> Result<Style> {
         let one_sided = self.colormap.filter(|colormap| !colormap.is_diverging());
         let show = if self.positive || self.normalize.is_some() || one_sided.is_some() {
             if let (Some(both), None) = (self.colormap, one_sided) {
@@ -89,7 +90,7 @@ impl DrawArgs {
             bail!("--keep-patient is for DICOM objects: add --save dicom");
         }
         let (raw, heat) = (self.saves(Save::Raw), self.saves(Save::Heat));
-        Ok(Style { show, print: self.print.print(input), fuse: self.fuse, raw, heat, dicom })
+        Ok(Style { show, print: self.print.print(input, model), fuse: self.fuse, raw, heat, dicom })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Options that say how figures become files.
 
-use segcam_cli::print::{Print, SOURCE};
+use segcam_cli::network::Model;
+use segcam_cli::print::{MODEL, Print, SOFTWARE, SOURCE};
 
 /// How figures become files.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -29,11 +30,12 @@ impl PrintArgs {
         (self.figure_width, self.svg, self.pdf)
     }
 
-    pub(crate) fn print(&self, input: &str) -> Print {
+    pub(crate) fn print(&self, input: &str, model: &Model) -> Print {
         let command = self.typed.clone().unwrap_or_else(|| command_line("segcam"));
         let about = [
-            ("Software", format!("segcam {}", env!("CARGO_PKG_VERSION"))),
+            (SOFTWARE, format!("segcam {}", env!("CARGO_PKG_VERSION"))),
             (SOURCE, input.to_string()),
+            (MODEL, model.name.clone()),
             ("Comment", command),
         ];
         let about = about.map(|(keyword, text)| (keyword.to_string(), text)).to_vec();
@@ -49,6 +51,7 @@ pub fn command_line(program: &str) -> String {
 
 fn millimetres(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("mm").unwrap_or(text).trim().parse().ok();
-    let fits = |width: &f64| (20.0..=2000.0).contains(width);
-    number.filter(fits).ok_or_else(|| "give millimetres from 20 to 2000: 85mm, 170mm".into())
+    // Letters of 7 points need so much.
+    let fits = |width: &f64| (35.0..=2000.0).contains(width);
+    number.filter(fits).ok_or_else(|| "give millimetres from 35 to 2000: 85mm, 170mm".into())
 }
