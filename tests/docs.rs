@@ -95,6 +95,37 @@ fn every_link_leads_somewhere() {
     assert!(all.is_empty(), "{}", all.join("\n"));
 }
 
+/// Rows that an empty line cuts off their table: they are read as text.
+fn rows_without_a_table(text: &str) -> Vec<String> {
+    let text = prose(text);
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let is_ruler = |line: &str| line.starts_with('|') && line.chars().all(|c| "|-: ".contains(c));
+    let blocks = lines.split(|line| !line.starts_with('|'));
+    let headless = blocks
+        .filter(|rows| !rows.is_empty() && !rows.get(1).is_some_and(|second| is_ruler(second)));
+    headless.map(|rows| format!("{} is in no table", rows[0])).collect()
+}
+
+#[test]
+fn every_table_is_whole() {
+    let rows = |page: PathBuf| {
+        rows_without_a_table(&read(&page))
+            .into_iter()
+            .map(move |row| format!("{}: {row}", page.display()))
+    };
+    let all: Vec<String> = pages(root()).into_iter().flat_map(rows).collect();
+    assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+#[test]
+fn a_table_in_two_is_found() {
+    let found = |text: &str| rows_without_a_table(text).len();
+    assert_eq!(found("| a | b |\n|---|:-:|\n| 1 | 2 |\n\ntext"), 0);
+    assert_eq!(found("| a | b |\n|---|---|\n\n| 1 | 2 |\n| 3 | 4 |"), 1);
+    assert_eq!(found("- | a |\n\n  | a | b |\n  |---|---|\n  | 1 | 2 |\n\n  | 3 | 4 |"), 1);
+    assert_eq!(found("```\n| a |\n```"), 0);
+}
+
 #[test]
 fn what_is_wrong_is_found() {
     let page = root().join("README.md");
