@@ -8,12 +8,16 @@ fn root() -> &'static Path {
 }
 
 fn pages(folder: &Path) -> Vec<PathBuf> {
+    files(folder, ".md")
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = vec![];
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         if path.is_dir() && !name.starts_with('.') && name != "target" && name != "node_modules" {
-            found.extend(pages(&path));
-        } else if name.ends_with(".md") {
+            found.extend(files(&path, ending));
+        } else if name.ends_with(ending) {
             found.push(path);
         }
     }
@@ -106,6 +110,22 @@ fn rows_without_a_table(text: &str) -> Vec<String> {
     headless.map(|rows| format!("{} is in no table", rows[0])).collect()
 }
 
+/// Lines of the libraries' sources that name an option of a program, comments aside: an error of a library
+/// is read by those who typed no command.
+fn options_in(source: &str) -> Vec<&str> {
+    let said = source.lines().filter(|line| {
+        let line = line.trim_start();
+        let named = line
+            .match_indices("--")
+            .any(|(at, _)| line[at + 2..].starts_with(|c: char| c.is_ascii_lowercase()));
+        // Commands of other programs may be what works.
+        named
+            && !line.starts_with("//")
+            && !["cargo", "vips"].iter().any(|other| line.contains(other))
+    });
+    said.collect()
+}
+
 #[test]
 fn every_table_is_whole() {
     let rows = |page: PathBuf| {
@@ -115,6 +135,24 @@ fn every_table_is_whole() {
     };
     let all: Vec<String> = pages(root()).into_iter().flat_map(rows).collect();
     assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+#[test]
+fn no_library_names_an_option_of_the_program() {
+    let mut folders = vec![];
+    for entry in fs::read_dir(root().join("crates")).expect("a folder").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !["segcam-cli", "segcam-cluster", "segcam-web"].contains(&name.as_str()) {
+            folders.push(entry.path().join("src"));
+        }
+    }
+    let sources: Vec<PathBuf> = folders.iter().flat_map(|folder| files(folder, ".rs")).collect();
+    assert!(sources.len() > 200, "{}", sources.len());
+    for path in sources {
+        let source = read(&path);
+        assert!(options_in(&source).is_empty(), "{}: {:?}", path.display(), options_in(&source));
+    }
+    assert_eq!(options_in("#[error(\"give a file (--weights FILE)\")]\n// --weights").len(), 1);
 }
 
 #[test]
