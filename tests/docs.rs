@@ -1,7 +1,9 @@
 //! The project's pages as they are read: on GitHub, and the guide as rustdoc, too.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
@@ -175,4 +177,30 @@ fn what_is_wrong_is_found() {
     assert_eq!(found("see [`Layers::name`] and go on", false), 1);
     assert_eq!(found("```\n[`Layers`] [x](nowhere)\n```", false), 0);
     assert_eq!(found("[x](docs/models.md)", true), 1);
+}
+
+/// Each package that a command builds, once for every set of features that it is built with.
+fn built(edges: &str) -> BTreeSet<String> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--offline", "--workspace", "--prefix=none", "--format={p} with {f}"]);
+    let output = tree.args(["--edges", edges]).current_dir(root()).output().expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).expect("text");
+    // What was printed before is marked.
+    lines.lines().map(|line| line.trim_end_matches(" (*)").to_string()).collect()
+}
+
+/// README's two commands: a feature that only a dev-dependency turns on would build whatever stands on
+/// it a second time, up to all of burn.
+#[test]
+fn cargo_test_builds_nothing_of_cargo_run_again() {
+    let readme = read(&root().join("README.md"));
+    assert!(
+        readme.contains("\ncargo run --bin segcam") && readme.contains("\ncargo test --workspace")
+    );
+    // Of a workspace, `cargo run` takes the features of all members, too.
+    let (run, test) = (built("no-dev"), built("normal,build,dev"));
+    assert!(run.len() > 200 && test.len() > run.len());
+    let again: Vec<&String> = run.difference(&test).collect();
+    assert!(again.is_empty(), "built again with other features: {again:#?}");
 }
