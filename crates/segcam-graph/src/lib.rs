@@ -28,6 +28,7 @@
 //! assert_eq!(found, [3.0, 3.0]);
 //! # Ok::<(), segcam_graph::GraphError>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod capture;
 mod cone;
