@@ -78,7 +78,7 @@ fn same(path: &str) -> String {
 
 impl Pretrained {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: &'static [Self] = &[
         Self::NucleiUNet,
         Self::LesionsMeshNet,
         Self::RetinaUNet,
@@ -304,7 +304,7 @@ impl FromStr for Pretrained {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        UnknownName::find("model", name, &Self::ALL)
+        UnknownName::find("model", name, Self::ALL)
     }
 }
 
