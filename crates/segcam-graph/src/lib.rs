@@ -57,4 +57,4 @@ pub use network::Network;
 pub use reverse::{Shares, Target};
 pub use run::{Keep, Run};
 pub use tail::Tail;
-pub use together::Asked;
+pub use together::Wanted;
