@@ -10,6 +10,8 @@
 
 mod card;
 mod espnet;
+#[cfg(feature = "pretrained")]
+mod facts;
 mod meshnet;
 #[cfg(feature = "pretrained")]
 mod phantom;
