@@ -44,6 +44,7 @@ impl fmt::Debug for Network {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pretrained {
     /// Cell nuclei in fluorescence images; its weights are part of this crate.
     NucleiUNet,

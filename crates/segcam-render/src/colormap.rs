@@ -16,6 +16,7 @@ use segcam_core::UnknownName;
 /// assert_eq!("turbo".parse(), Ok(Colormap::Turbo));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Colormap {
     /// Perceptually uniform, dark blue to yellow.
     Viridis,
