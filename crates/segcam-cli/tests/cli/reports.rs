@@ -79,11 +79,10 @@ fn a_batch_is_reported_with_the_numbers_of_its_table() {
     for name in ["score", "raw_min", "raw_max", "leak", "impossible", "layer_share"] {
         let given: Vec<Option<f64>> = column(all, name).into_iter().map(Value::as_f64).collect();
         let wanted: Vec<Option<f64>> = maps.iter().map(|row| row.number(name)).collect();
-        let each = || given.iter().zip(&wanted);
-        assert!(
-            each().all(|(given, wanted)| same(*given, *wanted)),
-            "{name}: {given:?} {wanted:?}"
-        );
+        assert_eq!(given.len(), wanted.len(), "{name}");
+        for (given, wanted) in given.into_iter().zip(wanted) {
+            assert!(same(given, wanted), "{name}: {given:?} {wanted:?}");
+        }
     }
     assert!(column(all, "input").contains(&&Value::from(hostile)));
     assert!(column(table(&data, "Errors"), "Error")[0].as_str().is_some_and(|e| e.contains("PNG")));
