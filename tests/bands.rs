@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use segcam::components::ComponentAt;
 use segcam::core::LabelMap;
 use segcam::pixels::{ClassIs, Disc, Pixel, PixelAlgebra, Region, Soft};
-use segcam::windows::{Asked, Bands, Question, Rows, Sweep, Tally, Windows};
+use segcam::windows::{Bands, MapRequest, Question, Rows, Sweep, Tally, Windows};
 use segcam::{
     AllPixels, CamError, CamMethod, Explainer, Explanation, GradCam, HiResCam, LayerCam,
     Observation, PixelSet, PredictedClass, Request, XGradCam, XResCam,
@@ -51,7 +51,11 @@ fn labels(bands: &Bands, size: [usize; 2], classes: usize) -> LabelMap {
 }
 
 /// Every map, and what is known of it.
-fn maps(bands: &Bands, questions: &[Question], asked: &[Asked]) -> (Sweep, Vec<(Vec<f32>, Tally)>) {
+fn maps(
+    bands: &Bands,
+    questions: &[Question],
+    asked: &[MapRequest],
+) -> (Sweep, Vec<(Vec<f32>, Tally)>) {
     let mut maps = vec![vec![]; asked.len()];
     let mut add = |rows: Vec<(usize, Vec<f32>)>| {
         rows.into_iter().for_each(|(at, rows)| maps[at].extend(rows));
@@ -134,10 +138,10 @@ fn check(windows: &Windows, size: [usize; 2], classes: usize) {
         })
         .collect();
     let methods: [&dyn CamMethod; 4] = [&HiResCam, &GradCam, &LayerCam, &XResCam::new(2)];
-    let mut asked: Vec<Asked> = vec![];
+    let mut asked: Vec<MapRequest> = vec![];
     for question in 0..questions.len() {
         for layer in ["mid", "enc"] {
-            asked.extend(methods.map(|method| Asked { method, layer, question }));
+            asked.extend(methods.map(|method| MapRequest { method, layer, question }));
         }
     }
     let (sweep, given) = maps(&bands, &questions, &asked);
@@ -183,7 +187,7 @@ fn methods_and_sets_that_need_the_whole_say_what_would_work() {
     let labels = labels(&bands, [40, 30], 3);
     let members = PixelSet::<4>::on_labels(&AllPixels, &labels, 1).expect("members");
     let questions = [Question { class: 1, set: "all".into(), members }];
-    let asked = [Asked { method: &XGradCam, layer: "mid", question: 0 }];
+    let asked = [MapRequest { method: &XGradCam, layer: "mid", question: 0 }];
     let error = bands.maps(&questions, &asked, &mut Sweep::default()).expect_err("no whole layer");
     assert!(matches!(error, CamError::InWindows { .. }), "{error}");
     assert!(error.to_string().contains("seg-grad-cam"), "{error}");
@@ -206,7 +210,7 @@ fn a_layer_without_influence_is_told() {
     let windows = Windows::monai([16, 16]);
     let bands = windows.bands(&net, &picture, &Device::flex()).expect("windows");
     let nothing = Question { class: 1, set: "none".into(), members: Box::new(|_| false) };
-    let asked = [Asked { method: &HiResCam, layer: "mid", question: 0 }];
+    let asked = [MapRequest { method: &HiResCam, layer: "mid", question: 0 }];
     let (sweep, maps) = maps(&bands, &[nothing], &asked);
     assert_eq!(sweep.scores()[0].pixels, 0);
     assert!(!maps[0].1.is_reached());

@@ -1,10 +1,13 @@
 //! Results that are kept and read back (feature `serde`).
 
 use burn::tensor::{Device, TensorData};
+use segcam::metrics::{
+    Ablation, MetricError, Noise, Protocol, Removal, Study, ablation, context, road, stability,
+};
 use segcam::pixels::Region;
 use segcam::{
-    CamError, Certificate, Explainer, Explanation, ExplanationData, Normalize, Observation,
-    SegHiResGradCam,
+    CamError, Certificate, Explainer, Explanation, ExplanationData, HiResCam, Normalize,
+    Observation, Request, SegHiResGradCam,
 };
 use segcam_tests::{SmallNetConfig, host, noise, seeded_net};
 
@@ -66,4 +69,44 @@ fn what_is_no_explanation_is_an_error() {
     assert!(matches!(nothing, CamError::PixelSet { .. }), "{nothing}");
     let many = changed(|data| data.rounding.clear());
     assert!(matches!(many, CamError::ShapeMismatch { what: "the rounding", .. }), "{many}");
+}
+
+#[test]
+fn measured_numbers_come_back_as_they_were() {
+    let seen = seen().observe_again(noise(13, [1, 2, 8, 12])).expect("a pass");
+    let method = SegHiResGradCam::new(Region::new([0, 0], [4, 5]));
+    let map = seen.explain(&method, "mid", 1).expect("a map");
+    let network = seen.perturb(map.target(), "mid").expect("the network");
+    let drops = ablation(&network, 9, 0).expect("drops");
+    let kept: Ablation = again(&drops);
+    assert_eq!(kept, drops);
+    let fidelity = drops.fidelity(&map).expect("two numbers");
+    assert_eq!(kept.fidelity(&map), Ok(fidelity));
+    assert_eq!(again(&fidelity), fidelity);
+    // A file that was changed by hand.
+    let mut far = serde_json::to_value(&drops).expect("JSON");
+    far["cells"][0] = 24.into();
+    let far: Ablation = serde_json::from_value(far).expect("cells");
+    let error = far.fidelity(&map).expect_err("24 cells");
+    assert!(matches!(error, MetricError::Length { wanted: 25, given: 24, .. }), "{error}");
+
+    let (removal, heat) = (Removal::new(), map.heat_map(Normalize::Max));
+    let order = road(&removal, &network, &heat).expect("probabilities");
+    assert_eq!(again(&order), order);
+    let around = context(&removal, &network, &heat).expect("probabilities");
+    assert_eq!(again(&around), around);
+    let requests = [Request::new(&HiResCam, "mid", map.target())];
+    let noisy = Noise::new().observe(&seen).expect("noisy inputs");
+    for found in stability(&noisy, &requests, std::slice::from_ref(&map)) {
+        let found = found.expect("two numbers");
+        assert_eq!(again(&found), found);
+    }
+
+    let protocol = Protocol::new();
+    let prepared = protocol.prepare(&seen).expect("one image");
+    let rows = prepared.run(map.target(), &requests, None, &mut |_, _| {}).expect("rows");
+    let mut study = Study::new(7);
+    study.add("one", rows);
+    assert!(!study.metrics().is_empty());
+    assert_eq!(again(&study), study);
 }

@@ -1,19 +1,25 @@
 //! The project's pages as they are read: on GitHub, and the guide as rustdoc, too.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
 fn pages(folder: &Path) -> Vec<PathBuf> {
+    files(folder, ".md")
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = vec![];
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         if path.is_dir() && !name.starts_with('.') && name != "target" && name != "node_modules" {
-            found.extend(pages(&path));
-        } else if name.ends_with(".md") {
+            found.extend(files(&path, ending));
+        } else if name.ends_with(ending) {
             found.push(path);
         }
     }
@@ -147,6 +153,71 @@ fn lines_to_type_name_devices_that_there_are() {
     }
 }
 
+/// Rows that an empty line cuts off their table: they are read as text.
+fn rows_without_a_table(text: &str) -> Vec<String> {
+    let text = prose(text);
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let is_ruler = |line: &str| line.starts_with('|') && line.chars().all(|c| "|-: ".contains(c));
+    let blocks = lines.split(|line| !line.starts_with('|'));
+    let headless = blocks
+        .filter(|rows| !rows.is_empty() && !rows.get(1).is_some_and(|second| is_ruler(second)));
+    headless.map(|rows| format!("{} is in no table", rows[0])).collect()
+}
+
+/// Lines of the libraries' sources that name an option of a program, comments aside: an error of a library
+/// is read by those who typed no command.
+fn options_in(source: &str) -> Vec<&str> {
+    let said = source.lines().filter(|line| {
+        let line = line.trim_start();
+        let named = line
+            .match_indices("--")
+            .any(|(at, _)| line[at + 2..].starts_with(|c: char| c.is_ascii_lowercase()));
+        // Commands of other programs may be what works.
+        named
+            && !line.starts_with("//")
+            && !["cargo", "vips"].iter().any(|other| line.contains(other))
+    });
+    said.collect()
+}
+
+#[test]
+fn every_table_is_whole() {
+    let rows = |page: PathBuf| {
+        rows_without_a_table(&read(&page))
+            .into_iter()
+            .map(move |row| format!("{}: {row}", page.display()))
+    };
+    let all: Vec<String> = pages(root()).into_iter().flat_map(rows).collect();
+    assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+#[test]
+fn no_library_names_an_option_of_the_program() {
+    let mut folders = vec![];
+    for entry in fs::read_dir(root().join("crates")).expect("a folder").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !["segcam-cli", "segcam-cluster", "segcam-web"].contains(&name.as_str()) {
+            folders.push(entry.path().join("src"));
+        }
+    }
+    let sources: Vec<PathBuf> = folders.iter().flat_map(|folder| files(folder, ".rs")).collect();
+    assert!(sources.len() > 200, "{}", sources.len());
+    for path in sources {
+        let source = read(&path);
+        assert!(options_in(&source).is_empty(), "{}: {:?}", path.display(), options_in(&source));
+    }
+    assert_eq!(options_in("#[error(\"give a file (--weights FILE)\")]\n// --weights").len(), 1);
+}
+
+#[test]
+fn a_table_in_two_is_found() {
+    let found = |text: &str| rows_without_a_table(text).len();
+    assert_eq!(found("| a | b |\n|---|:-:|\n| 1 | 2 |\n\ntext"), 0);
+    assert_eq!(found("| a | b |\n|---|---|\n\n| 1 | 2 |\n| 3 | 4 |"), 1);
+    assert_eq!(found("- | a |\n\n  | a | b |\n  |---|---|\n  | 1 | 2 |\n\n  | 3 | 4 |"), 1);
+    assert_eq!(found("```\n| a |\n```"), 0);
+}
+
 #[test]
 fn what_is_wrong_is_found() {
     let page = root().join("README.md");
@@ -158,4 +229,30 @@ fn what_is_wrong_is_found() {
     assert_eq!(found("see [`Layers::name`] and go on", false), 1);
     assert_eq!(found("```\n[`Layers`] [x](nowhere)\n```", false), 0);
     assert_eq!(found("[x](docs/models.md)", true), 1);
+}
+
+/// Each package that a command builds, once for every set of features that it is built with.
+fn built(edges: &str) -> BTreeSet<String> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--offline", "--workspace", "--prefix=none", "--format={p} with {f}"]);
+    let output = tree.args(["--edges", edges]).current_dir(root()).output().expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).expect("text");
+    // What was printed before is marked.
+    lines.lines().map(|line| line.trim_end_matches(" (*)").to_string()).collect()
+}
+
+/// README's two commands: a feature that only a dev-dependency turns on would build whatever stands on
+/// it a second time, up to all of burn.
+#[test]
+fn cargo_test_builds_nothing_of_cargo_run_again() {
+    let readme = read(&root().join("README.md"));
+    assert!(
+        readme.contains("\ncargo run --bin segcam") && readme.contains("\ncargo test --workspace")
+    );
+    // Of a workspace, `cargo run` takes the features of all members, too.
+    let (run, test) = (built("no-dev"), built("normal,build,dev"));
+    assert!(run.len() > 200 && test.len() > run.len());
+    let again: Vec<&String> = run.difference(&test).collect();
+    assert!(again.is_empty(), "built again with other features: {again:#?}");
 }

@@ -233,33 +233,6 @@ fn heat_maps_follow_their_scale() {
 }
 
 #[test]
-fn closures_and_references_are_pixel_sets() {
-    let seen = Explainer::new(small_net()).observe(noise([1, 2, 8, 8])).expect("a pass");
-    let top = |view: &Prediction, _class: usize| {
-        let ones = Tensor::<4>::ones(view.shape(), &view.device());
-        ones.slice_fill([0..1, 0..1, 4..8, 0..8], 0.0)
-    };
-    let region = Region::new([0, 0], [4, 8]);
-    let wanted =
-        host(seen.explain(&SegGradCam::new(region.clone()), "mid", 1).expect("a map").raw());
-    let boxed: Box<dyn PixelSet> = Box::new(region.clone());
-    let shared: Arc<dyn PixelSet> = Arc::new(region.clone());
-    let by_reference: &dyn PixelSet = &region;
-    let all: Vec<Box<dyn OnPixels + '_>> = vec![
-        Box::new(SegGradCam::new(top)),
-        Box::new(SegGradCam::new(&top)),
-        Box::new(SegGradCam::new(by_reference)),
-        Box::new(SegGradCam::new(boxed)),
-        Box::new(SegGradCam::new(shared)),
-    ];
-    for method in all {
-        let map = seen.explain(&*method, "mid", 1).expect("a map");
-        assert_eq!(host(map.raw()), wanted);
-        assert_eq!(map.target().sizes(), [32]);
-    }
-}
-
-#[test]
 fn a_binary_network_has_class_zero() {
     let logits = Tensor::<4>::from_floats([[[[-1.0, 2.0, 0.0]]]], &Device::flex());
     let view = Prediction::new(logits, [1, 1, 1, 3]);

@@ -1,7 +1,7 @@
 //! Many maps in one call: order, sharing, and errors of single requests.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -44,6 +44,27 @@ fn what_can_be_shared_is_computed_once() {
     assert!(seen.explain_all(requests).all(|map| map.is_ok()));
     assert_eq!(counts.targets.load(Ordering::Relaxed), 2, "one target per class");
     assert_eq!(counts.layers.load(Ordering::Relaxed), 2 * 3, "three layers of each");
+}
+
+#[test]
+fn a_set_is_evaluated_once_for_each_target() {
+    let (seen, evaluated) = (seen(), AtomicUsize::new(0));
+    let set = |view: &Prediction, class: usize| {
+        evaluated.fetch_add(1, Ordering::Relaxed);
+        view.probability(class)
+    };
+    let methods: [&dyn CamMethod; 4] = [&GradCam, &HiResCam, &EigenCam, &ScoreCam];
+    let targets = [2, 0].map(|class| seen.target(&set, class).expect("a target"));
+    let each = || targets.iter().flat_map(|target| ["enc", "mid", "dec"].map(|at| (target, at)));
+    for (target, layer) in each() {
+        let maps = seen.explain_all(methods.map(|method| Request::new(method, layer, target)));
+        for map in maps {
+            seen.certify(&map.expect("a map")).expect("a certificate");
+        }
+    }
+    assert_eq!(evaluated.load(Ordering::Relaxed), targets.len());
+    seen.explain(&SegGradCam::new(set), "mid", 2).expect("a map");
+    assert_eq!(evaluated.load(Ordering::Relaxed), targets.len() + 1, "the short form");
 }
 
 #[test]

@@ -83,6 +83,8 @@ fn a_server_that_dies_half_way() {
     let finished: Vec<_> = maps.by_ref().take(64).map(|map| map.expect("a map")).collect();
     let before: Vec<Vec<f32>> = finished.iter().map(|map| host(map.raw())).collect();
     assert!(before.iter().all(|map| map.iter().any(|value| *value != 0.0)));
+    let certificate = seen.certify(&finished[0]).expect("a certificate");
+    assert!(certificate.completeness_error().is_some_and(f64::is_finite), "{certificate:?}");
 
     wire.cut();
     let after: Vec<_> = maps.collect();
@@ -99,4 +101,9 @@ fn a_server_that_dies_half_way() {
         assert!(matches!(read, Err(CamError::Backend { .. })), "{read:?}");
     }
     assert!(seen.explain(&SegHiResGradCam::new(PredictedClass), "mid", 1).is_err());
+    // Of a layer that has been certified, and of one that has not: no shares that are NaN.
+    for map in &finished[..2] {
+        let certificate = seen.certify(map);
+        assert!(matches!(certificate, Err(CamError::Backend { .. })), "{certificate:?}");
+    }
 }

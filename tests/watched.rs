@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use burn::tensor::{Device, Tensor};
 use segcam::CamError;
-use segcam::engine::{AsGraph, Certifier, Engine, Forward, Gradients, Graph, Pass, Wanted};
+use segcam::engine::{AsGraph, Certifier, Engine, Forward, Gradients, Graph, Mapper, Pass, Wanted};
 
 /// What a [`Watched`] engine was asked for.
 #[derive(Default, Debug)]
@@ -49,8 +49,13 @@ impl fmt::Debug for Watched {
 impl Watched {
     /// `engine`, and what it will be asked for.
     pub fn new(engine: impl Engine + 'static) -> (Self, Arc<Counts>) {
+        Self::of(Arc::new(engine))
+    }
+
+    /// The same of an engine that is there already, such as that of windows.
+    pub fn of(engine: Arc<dyn Engine>) -> (Self, Arc<Counts>) {
         let counts = Arc::new(Counts::default());
-        (Self { engine: Arc::new(engine), counts: counts.clone() }, counts)
+        (Self { engine, counts: counts.clone() }, counts)
     }
 }
 
@@ -122,5 +127,9 @@ impl Pass for WatchedPass {
     fn certifier(&self) -> Option<&dyn Certifier> {
         self.counts.call();
         self.pass.certifier()
+    }
+    fn mapper(&self) -> Option<&dyn Mapper> {
+        self.counts.call();
+        self.pass.mapper()
     }
 }

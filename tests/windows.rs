@@ -1,6 +1,8 @@
 //! Networks that see an image through windows, against PyTorch's autograd through the whole blended
 //! computation (`reference/windows.py`), and against what must hold.
 
+use std::sync::atomic::Ordering;
+
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, Conv3d, Conv3dConfig};
 use burn::nn::{PaddingConfig2d, PaddingConfig3d};
@@ -14,7 +16,9 @@ use segcam::{
     Observation, PredictedClass, Request, ScoreCam, Seg, SegGradCam, SegHiResGradCam,
     SegmentationModel, XGradCam,
 };
-use segcam_tests::{Fixture, SmallNetConfig, host, noise, reference, relative_error, seeded_net};
+use segcam_tests::{
+    Fixture, SmallNetConfig, Watched, host, noise, reference, relative_error, seeded_net,
+};
 
 macro_rules! net {
     ($net:ident, $rank:literal, $conv:ident, $config:ident, $kernel:expr, $one:expr, $padding:expr) => {
@@ -381,4 +385,18 @@ fn perturbed_inputs_and_random_weights_go_through_the_windows() {
     assert!(relative_error(&host(&logits), &host(&seen.logits())) > 1e-2);
     let map = seen.explain(&HiResCam, "mid", 1).expect("a map");
     assert_eq!(map.status(), [MapStatus::Positive]);
+}
+
+/// Only the windows' own engine can make a map of them: a double of it hands the question on.
+#[test]
+fn windows_that_are_watched_make_the_same_maps() {
+    let net = Explainer::new(seeded_net(7, |device| SmallNetConfig::new(3).init_2d(device)));
+    let windows = Windows::monai([8, 8]).explainer(&net).expect("windows");
+    let (engine, counts) = Watched::of(windows.engine().clone());
+    let map = |explainer: &Explainer| {
+        let seen = explainer.observe(noise(8, [1, 2, 16, 12])).expect("a pass");
+        host(seen.explain(&HiResCam, "mid", 1).expect("a map").raw())
+    };
+    assert_eq!(map(&Explainer::with_engine(engine)), map(&windows));
+    assert_eq!(counts.observations.load(Ordering::Relaxed), 1);
 }

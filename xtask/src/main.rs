@@ -4,6 +4,7 @@ mod backends;
 mod gpu;
 mod mutants;
 mod peers;
+mod publish;
 mod studio;
 mod web;
 mod zoo;
@@ -20,6 +21,7 @@ const USAGE: &str = "usage: cargo xtask check
        cargo xtask bench-peers --batch [IMAGES]
        cargo xtask gpu [torch] [vulkan]
        cargo xtask onnx-zoo [--json FILE]
+       cargo xtask publish [package] [semver] [msrv] [features] [minimal] [abort] [verify]
        cargo xtask studio [flows] [time] [load[=SECONDS]]
        cargo xtask web [build] [test] [time]
        cargo xtask mutants [CRATE…]";
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some((task, options)) if task == "bench-peers" => peers::run(options),
         Some((task, builds)) if task == "gpu" => gpu::run(builds),
         Some((task, options)) if task == "onnx-zoo" => zoo::run(options),
+        Some((task, steps)) if task == "publish" => publish::run(steps),
         Some((task, parts)) if task == "studio" => studio::run(parts),
         Some((task, parts)) if task == "web" => web::run(parts),
         Some((task, crates)) if task == "mutants" => mutants::run(crates),

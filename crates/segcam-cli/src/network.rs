@@ -174,7 +174,7 @@ impl Source {
     fn of_another(&self, known: Pretrained, error: WeightsError, device: &Device) -> Error {
         let fits = |other: &Pretrained| other.load(self.weights.as_deref(), device).is_ok();
         let misfits = matches!(error, WeightsError::Mismatch { .. });
-        match Pretrained::ALL.into_iter().filter(|_| misfits).find(fits) {
+        match Pretrained::ALL.iter().filter(|_| misfits).find(|other| fits(other)) {
             Some(other) => anyhow!(
                 "{} holds the weights of another network than {known}: did you mean --model {other}?",
                 self.weights.as_deref().unwrap_or(Path::new("")).display()

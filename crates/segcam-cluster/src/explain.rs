@@ -16,7 +16,7 @@ use crate::Networks;
 use crate::arrow::{ENDED, rows_type, to_arrow};
 
 /// `explain(path, asked)`, or `explain(path, asked, name, fields)`: the rows that `segcam batch` writes about
-/// an input, as a list of structs. What it is asked goes as the text of an [`Asked`](crate::Asked), fields of
+/// an input, as a list of structs. What it is asked goes as the text of [`Options`](crate::Options), fields of
 /// a manifest as JSON. There is no error that ends a query: what is wrong with an input is in the column
 /// `error`, what is wrong with all of them in `ended`.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //!
 //! | step | what it does |
 //! |---|---|
-//! | [`Asked`] | what `segcam batch` is asked, as a text that travels |
+//! | [`Options`] | those of `segcam batch`, as a text that travels |
 //! | [`Explain`] | the function: an input and that text in, the rows of the table out |
 //! | [`Networks`] | each network is loaded once in a process: a [`Loaded`] |
 //! | [`Inputs`] | what is explained: files, or objects of a store |
@@ -16,26 +16,26 @@
 //! | [`maps`] | tables as the SQL table `maps` |
 
 mod arrow;
-mod asked;
 mod cluster;
 mod explain;
 mod inputs;
 mod kept;
 mod loaded;
 mod networks;
+mod options;
 mod plan;
 mod run;
 mod server;
 mod sql;
 mod stored;
 
-pub use asked::Asked;
 pub use cluster::Cluster;
 pub use explain::Explain;
 pub use inputs::Inputs;
 pub use kept::Kept;
 pub use loaded::Loaded;
 pub use networks::Networks;
+pub use options::Options;
 pub use plan::plan;
 pub use run::{Portions, run};
 pub use server::{Executor, Scheduler};

@@ -16,7 +16,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
 use segcam_cli::terminal::{Finished, Talk, command_line, program, say};
 use segcam_cluster::{
-    Asked, Cluster, Executor, Inputs, Kept, Networks, Portions, Scheduler, maps, run,
+    Cluster, Executor, Inputs, Kept, Networks, Options, Portions, Scheduler, maps, run,
 };
 
 /// Explains many inputs as a DataFusion plan, here or on a cluster, and asks SQL of the tables.
@@ -205,7 +205,7 @@ async fn ask(context: &SessionContext, query: &str) -> Result<Vec<RecordBatch>> 
 
 fn batch(command: &BatchCommand) -> Result<Finished> {
     let typed = command_line("segcam-cluster");
-    let (asked, args) = Asked::new(&command.words, &std::env::current_dir()?, &typed)?;
+    let (asked, args) = Options::new(&command.words, &std::env::current_dir()?, &typed)?;
     if args.memory.is_some() {
         bail!(
             "--memory is for segcam batch: here --jobs, and --tasks of executors, say how much is computed"

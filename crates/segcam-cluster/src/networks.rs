@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::{Asked, Loaded};
+use crate::{Loaded, Options};
 
 /// The networks of this process, each loaded once and kept while it is among the last that were asked for.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl Networks {
             Some(at) => kept.remove(at).1,
             None => {
                 let start = Instant::now();
-                let opened = Arc::new(Loaded::new(asked.parse::<Asked>()?.args()?)?);
+                let opened = Arc::new(Loaded::new(asked.parse::<Options>()?.args()?)?);
                 if self.telling {
                     let seconds = start.elapsed().as_secs_f64();
                     eprintln!("loaded in {seconds:.2} s: {asked}");

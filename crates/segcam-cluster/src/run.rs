@@ -14,7 +14,7 @@ use segcam_batch::{Batch, BatchError, Finished, Item, Row, Summary};
 use tokio::signal::ctrl_c;
 
 use crate::arrow::{ENDED, from_arrow};
-use crate::{Asked, Explain, Inputs, Loaded, plan};
+use crate::{Explain, Inputs, Loaded, Options, plan};
 
 /// How inputs are dealt out.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ const ROUNDS: usize = 4;
 /// What the system says, and inputs that did not come back.
 pub async fn run(
     context: &SessionContext,
-    (loaded, asked): (&Loaded, &Asked),
+    (loaded, asked): (&Loaded, &Options),
     batch: &mut Batch,
     inputs: &Inputs,
     portions: Portions,

@@ -4,6 +4,7 @@ use petgraph::unionfind::UnionFind;
 
 /// Which pixels touch each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Connectivity {
     /// Those that share a side: 4 neighbours in images, 6 in volumes.
     #[default]

@@ -36,10 +36,10 @@ fn flood(weights: &[f32], size: &[usize], connectivity: Connectivity) -> Vec<Vec
     let touch = |a: usize, b: usize| {
         let (a, b) = (position(a, size), position(b, size));
         let steps: Vec<usize> = a.iter().zip(&b).map(|(a, b)| a.abs_diff(*b)).collect();
-        match connectivity {
-            Connectivity::Faces => steps.iter().sum::<usize>() == 1,
-            Connectivity::Corners => steps.iter().all(|&step| step <= 1),
+        if connectivity == Connectivity::Faces {
+            return steps.iter().sum::<usize>() == 1;
         }
+        steps.iter().all(|&step| step <= 1)
     };
     let mut seen: Vec<bool> = weights.iter().map(|&weight| weight == 0.0).collect();
     let mut components = vec![];

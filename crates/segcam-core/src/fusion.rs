@@ -22,6 +22,7 @@ use crate::{Explanation, Normalize};
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Fusion {
     /// The mean: what the maps say on average.
     #[default]

@@ -15,6 +15,7 @@
 //!
 //! Everything is generic over the tensor rank `D`: 4 for images `[N, C, H, W]` (the default), 5 for
 //! volumes `[N, C, D, H, W]`. No backend is named here; the `segcam` crate picks one.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cancel;
 mod certificate;

@@ -28,6 +28,7 @@
 //! assert_eq!(found, [3.0, 3.0]);
 //! # Ok::<(), segcam_graph::GraphError>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod capture;
 mod cone;
@@ -56,4 +57,4 @@ pub use network::Network;
 pub use reverse::{Shares, Target};
 pub use run::{Keep, Run};
 pub use tail::Tail;
-pub use together::Asked;
+pub use together::Wanted;

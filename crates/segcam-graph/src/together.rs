@@ -46,7 +46,7 @@ type Cone = Vec<Range<usize>>;
 type Cones = HashMap<TensorId, Cone>;
 
 /// A target, and the nodes at which its gradients are wanted, each once.
-pub type Asked<'a, B = Dispatch> = (Target<B>, Vec<&'a Node>);
+pub type Wanted<'a, B = Dispatch> = (Target<B>, Vec<&'a Node>);
 
 impl<B: Backend> Run<B> {
     /// The gradient of each target's score at each of its nodes, `[N, …]`, in as few walks as the
@@ -88,7 +88,7 @@ impl<B: Backend> Run<B> {
     /// ```
     pub fn reverse_each<E: From<GraphError>>(
         &self,
-        asked: &[Asked<B>],
+        asked: &[Wanted<B>],
         chunk: usize,
         mut visit: impl FnMut(usize, usize, FloatTensor<B>) -> Result<(), E>,
     ) -> Result<usize, E> {
@@ -113,7 +113,7 @@ impl<B: Backend> Run<B> {
     }
 
     /// The cone of each target at each node that any is asked at; none if all of them meet anyway.
-    fn cones(&self, asked: &[Asked<B>]) -> Result<Vec<Cones>, GraphError> {
+    fn cones(&self, asked: &[Wanted<B>]) -> Result<Vec<Cones>, GraphError> {
         let nodes = distinct(asked.iter().flat_map(|(_, nodes)| nodes));
         let reached = match asked.len() {
             0 | 1 => return Ok(vec![]),
@@ -164,7 +164,7 @@ fn share(region: &[Range<usize>], sides: &[usize]) -> f64 {
 
 /// What is asked, and which of it can be walked together.
 struct Together<'a, B: Backend> {
-    asked: &'a [Asked<'a, B>],
+    asked: &'a [Wanted<'a, B>],
     cones: Vec<Cones>,
 }
 

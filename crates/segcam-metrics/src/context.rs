@@ -2,6 +2,7 @@ use std::rc::Rc;
 
 use burn::tensor::Tensor;
 use segcam_core::{Perturbation, upsample};
+use serde::{Deserialize, Serialize};
 
 use crate::order::{count, descending};
 use crate::prepared::{Case, Prepared};
@@ -10,7 +11,7 @@ use crate::values::read;
 use crate::{Control, MetricError, Removal};
 
 /// What the network says when only the surroundings of the explained pixels change.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Context {
     /// For each fraction, the probability without the most relevant pixels outside the set.

@@ -5,13 +5,14 @@ use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use segcam_core::{Explanation, Perturbation};
+use serde::{Deserialize, Serialize};
 
 use crate::prepared::Case;
 use crate::values::{expect_length, values_of};
 use crate::{MetricError, r_squared, spearman};
 
 /// What the score loses without single cells of a layer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Ablation {
     /// The cells: places in the layer's map.
@@ -22,7 +23,7 @@ pub struct Ablation {
 }
 
 /// How well a map tells what the score loses without a cell.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Fidelity {
     /// Share of the variance of `Δ` that a straight line in the map's values explains, 0 to 1.
@@ -84,7 +85,15 @@ impl Ablation {
     pub fn fidelity<const D: usize>(&self, map: &Explanation<D>) -> Result<Fidelity, MetricError> {
         let values = values_of(map)?;
         expect_length("the map", values.len(), self.size)?;
-        let chosen: Vec<f64> = self.cells.iter().map(|&cell| values[cell]).collect();
+        let value = |&cell: &usize| {
+            let outside = MetricError::Length {
+                what: "the map",
+                wanted: cell.saturating_add(1),
+                given: self.size,
+            };
+            values.get(cell).copied().ok_or(outside)
+        };
+        let chosen = self.cells.iter().map(value).collect::<Result<Vec<f64>, _>>()?;
         Ok(Fidelity {
             r_squared: r_squared(&chosen, &self.drops)?,
             spearman: spearman(&chosen, &self.drops)?,

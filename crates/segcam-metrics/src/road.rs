@@ -1,5 +1,6 @@
 use burn::tensor::Tensor;
 use segcam_core::Perturbation;
+use serde::{Deserialize, Serialize};
 
 use crate::order::{count, descending};
 use crate::prepared::Case;
@@ -7,7 +8,7 @@ use crate::removal::mean;
 use crate::{MetricError, Removal};
 
 /// What the network says when pixels are removed in the order of a map.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Road {
     /// For each fraction, the probability after the most relevant pixels were removed.

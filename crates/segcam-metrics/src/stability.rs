@@ -1,6 +1,7 @@
 use burn::config::Config;
 use num_traits::Float;
 use segcam_core::{Explanation, InputNoise, Observation, Request, guarded};
+use serde::{Deserialize, Serialize};
 
 use crate::prepared::{Case, Prepared};
 use crate::values::{expect_finite, expect_length, values_of};
@@ -49,7 +50,7 @@ impl Noise {
 }
 
 /// How stable one map is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stability {
     /// Mean rank correlation with the map of the clean input, −1 to 1, higher is better.

@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::{Comparison, Metric, MetricError, Row, Summary, comparison, summary};
 
 /// The rows of many images, by method and layer.
@@ -15,7 +17,7 @@ use crate::{Comparison, Metric, MetricError, Row, Summary, comparison, summary};
 /// let summary = study.summary("seg-grad-cam", "mid", Metric::Leak).expect("two images");
 /// assert!((summary.mean - 0.3).abs() < 1e-12);
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Study {
     seed: u64,
     rows: Vec<(String, Row)>,

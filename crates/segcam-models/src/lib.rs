@@ -6,9 +6,12 @@
 //! - [`Recipe`], [`Card`]: how an image becomes the input of a network from elsewhere
 //! - [`Pretrained`]: those networks by name, with weights from `.safetensors`, `.pth` or `.pt`
 //! - [`Phantom`]: a generated scan with lesions
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod card;
 mod espnet;
+#[cfg(feature = "pretrained")]
+mod facts;
 mod meshnet;
 #[cfg(feature = "pretrained")]
 mod phantom;

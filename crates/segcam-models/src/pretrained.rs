@@ -2,17 +2,13 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use burn::module::Module;
 use burn::tensor::Device;
-use segcam_core::{Explainer, SegmentationModel, UnknownName};
+use segcam_core::{Explainer, UnknownName};
+use segcam_scans::Recipe;
 
+use crate::facts::{self, Facts};
 use crate::weights::Weights;
-use crate::{
-    EspNet, EspNetConfig, MeshNetConfig, Preprocess, UNet, UNetConfig, Upsampling, WeightsError,
-};
-
-static LESIONS_WEIGHTS: &[u8] = include_bytes!("../weights/lesions-meshnet.safetensors");
-static NUCLEI_WEIGHTS: &[u8] = include_bytes!("../weights/nuclei-unet.safetensors");
+use crate::{MeshNetConfig, Preprocess, UNet, UNetConfig, Upsampling, WeightsError};
 
 /// A network ready to be explained.
 pub enum Network {
@@ -58,6 +54,7 @@ impl fmt::Debug for Network {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pretrained {
     /// Cell nuclei in fluorescence images; its weights are part of this crate.
     NucleiUNet,
@@ -73,22 +70,9 @@ pub enum Pretrained {
     LesionsMeshNet,
 }
 
-fn image(net: impl SegmentationModel) -> Network {
-    Network::Image(Explainer::new(net))
-}
-
-fn volume(net: impl SegmentationModel<5>) -> Network {
-    Network::Volume(Explainer::new(net))
-}
-
-/// The paths of burn are those of the file.
-fn same(path: &str) -> String {
-    path.to_string()
-}
-
 impl Pretrained {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: &'static [Self] = &[
         Self::NucleiUNet,
         Self::LesionsMeshNet,
         Self::RetinaUNet,
@@ -134,12 +118,11 @@ impl Pretrained {
     /// # Errors
     /// A file that cannot be read, or whose entries do not fit.
     pub fn load(self, weights: Option<&Path>, device: &Device) -> Result<Network, WeightsError> {
-        let model = self.to_string();
-        let weights = match (weights, self) {
+        let model = || self.to_string();
+        let weights = match (weights, self.facts().weights) {
             (Some(path), _) => Weights::open(path)?,
-            (None, Self::NucleiUNet) => Weights::from_bytes(&model, NUCLEI_WEIGHTS)?,
-            (None, Self::LesionsMeshNet) => Weights::from_bytes(&model, LESIONS_WEIGHTS)?,
-            (None, _) => return Err(WeightsError::Needed { model }),
+            (None, Some(bytes)) => Weights::from_bytes(&model(), bytes)?,
+            (None, None) => return Err(WeightsError::Needed { model: model() }),
         };
         self.build(Some(weights), device)
     }
@@ -150,163 +133,61 @@ impl Pretrained {
     }
 
     fn build(self, weights: Option<Weights>, device: &Device) -> Result<Network, WeightsError> {
-        match self {
-            Self::NucleiUNet => {
-                self.fill(Self::nuclei_config().init(device), weights, same).map(image)
-            }
-            Self::RetinaUNet => {
-                self.fill(Self::retina_config().init(device), weights, Self::retina_key).map(image)
-            }
-            Self::VanillaUNet => {
-                // Channels and classes are the file's.
-                let side = |name: &str, dim: usize| {
-                    let shape = weights.as_ref()?.shape(name)?;
-                    shape.get(dim).copied().filter(|&side| side > 0)
-                };
-                let channels = side("encoder.0.conv1.weight", 1).unwrap_or(1);
-                let classes = side("out.weight", 0).unwrap_or(1);
-                let net = UNetConfig::new(channels, classes).init(device);
-                self.fill(net, weights, same).map(image)
-            }
-            Self::EspNet => {
-                let net = EspNetConfig::new().init(device);
-                self.fill(net, weights, EspNet::file_key).map(image)
-            }
-            Self::MeshNet => {
-                self.fill(MeshNetConfig::new().init(device), weights, meshnet_key).map(volume)
-            }
-            Self::LesionsMeshNet => {
-                self.fill(Self::lesions_config().init(device), weights, same).map(volume)
-            }
-        }
+        let facts = self.facts();
+        (facts.build)(facts, weights, device)
     }
 
-    fn fill<M: Module>(
-        self,
-        model: M,
-        weights: Option<Weights>,
-        file_key: fn(&str) -> String,
-    ) -> Result<M, WeightsError> {
-        match weights {
-            Some(weights) => weights.load(&self.to_string(), model, file_key),
-            None => Ok(model),
+    fn facts(self) -> &'static Facts {
+        match self {
+            Self::NucleiUNet => &facts::NUCLEI_UNET,
+            Self::RetinaUNet => &facts::RETINA_UNET,
+            Self::VanillaUNet => &facts::VANILLA_UNET,
+            Self::EspNet => &facts::ESPNET,
+            Self::MeshNet => &facts::MESHNET,
+            Self::LesionsMeshNet => &facts::LESIONS_MESHNET,
         }
     }
 
     /// One line that says what it segments.
     pub fn description(self) -> &'static str {
-        match self {
-            Self::NucleiUNet => "cell nuclei in fluorescence images; weights included",
-            Self::RetinaUNet => "retinal vessels (orobix/retina-unet)",
-            Self::VanillaUNet => "the vanilla U-Net as the paper describes it, with your weights",
-            Self::EspNet => "street scenes, 19 Cityscapes classes (sacmehta/ESPNet)",
-            Self::MeshNet => "white and grey matter in T1 volumes (neuroneural/brainchop)",
-            Self::LesionsMeshNet => "lesions in generated scans; weights included",
-        }
+        self.facts().description
     }
 
     /// What the network wants done to an image first.
     pub fn preprocess(self) -> Preprocess {
-        match self {
-            Self::NucleiUNet => Preprocess::StretchedGray,
-            Self::RetinaUNet => Preprocess::Retina,
-            Self::VanillaUNet => Preprocess::Plain,
-            Self::EspNet => Preprocess::Street,
-            Self::MeshNet | Self::LesionsMeshNet => Preprocess::Volume,
-        }
+        self.facts().preprocess
     }
 
     /// How a scan becomes the network's input.
-    pub fn scan_recipe(self) -> segcam_scans::Recipe {
-        match self {
-            Self::MeshNet => segcam_scans::Recipe {
-                axes: segcam_scans::Axes::XYZ,
-                scale: segcam_scans::Scale::MinMax,
-                ..segcam_scans::Recipe::default()
-            },
-            Self::LesionsMeshNet => segcam_scans::Recipe {
-                orientation: "RAS".parse().ok(),
-                clip: Some([-160.0, 240.0]),
-                scale: segcam_scans::Scale::Fixed { mean: 60.0, std: 60.0 },
-                ..segcam_scans::Recipe::default()
-            },
-            _ => segcam_scans::Recipe::default(),
-        }
+    pub fn scan_recipe(self) -> Recipe {
+        (self.facts().scan_recipe)()
     }
 
     /// Names of the classes; empty if they are not known.
     pub fn class_names(self) -> &'static [&'static str] {
-        match self {
-            Self::NucleiUNet => &["background", "nucleus"],
-            Self::RetinaUNet => &["background", "vessel"],
-            Self::VanillaUNet => &[],
-            Self::EspNet => &[
-                "road",
-                "sidewalk",
-                "building",
-                "wall",
-                "fence",
-                "pole",
-                "traffic light",
-                "traffic sign",
-                "vegetation",
-                "terrain",
-                "sky",
-                "person",
-                "rider",
-                "car",
-                "truck",
-                "bus",
-                "train",
-                "motorcycle",
-                "bicycle",
-                "void",
-            ],
-            Self::MeshNet => &["background", "white matter", "grey matter"],
-            Self::LesionsMeshNet => &["background", "organ", "lesion"],
-        }
+        self.facts().class_names
     }
 
     /// The class that stands for "nothing of interest", given the number of classes.
     pub fn background(self, classes: usize) -> Option<usize> {
-        match self {
-            Self::EspNet => Some(19),
-            _ if classes == 1 => None,
-            _ => Some(0),
-        }
+        (classes > 1).then_some(self.facts().background)
     }
 
     /// How many voxels around each one a network looks at that was trained on whole volumes: through windows
     /// it sees less, wherever they end.
     pub fn margin(self) -> Option<usize> {
-        (self == Self::MeshNet).then(|| MeshNetConfig::new().dilations.iter().sum())
+        (self.facts().margin)()
     }
 
     /// The layers to look at first: the bottleneck and the last block before the output.
     pub fn default_layers(self) -> [&'static str; 2] {
-        match self {
-            Self::MeshNet => ["conv4", "conv8"],
-            Self::LesionsMeshNet => ["conv2", "conv4"],
-            _ => ["mid", "dec1"],
-        }
+        self.facts().default_layers
     }
-}
-
-fn meshnet_key(path: &str) -> String {
-    let last = MeshNetConfig::new().dilations.len();
-    path.replace("hidden.", "conv").replace("out.", &format!("conv{last}."))
 }
 
 impl fmt::Display for Pretrained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NucleiUNet => "nuclei-unet",
-            Self::RetinaUNet => "retina-unet",
-            Self::VanillaUNet => "vanilla-unet",
-            Self::EspNet => "espnet",
-            Self::MeshNet => "meshnet",
-            Self::LesionsMeshNet => "lesions-meshnet",
-        })
+        f.write_str(self.facts().name)
     }
 }
 
@@ -314,7 +195,7 @@ impl FromStr for Pretrained {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        UnknownName::find("model", name, &Self::ALL)
+        UnknownName::find("model", name, Self::ALL)
     }
 }
 

@@ -11,6 +11,7 @@ use segcam_core::{CamError, Layers, SegmentationModel};
 
 /// How a decoder doubles the resolution.
 #[derive(Config, Debug, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Upsampling {
     /// A learnt 2×2 transposed convolution with stride 2 that halves the channels.
     Transposed,

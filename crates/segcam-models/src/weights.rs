@@ -50,9 +50,7 @@ pub enum WeightsError {
     },
 
     /// A network that comes without weights was asked for without a file.
-    #[error(
-        "{model} comes without weights: give a file of them, .safetensors, .pth or .pt (--weights FILE)"
-    )]
+    #[error("{model} comes without weights: give a file of them, .safetensors, .pth or .pt")]
     Needed {
         /// The network.
         model: String,

@@ -16,6 +16,7 @@ use segcam_core::UnknownName;
 /// assert_eq!("turbo".parse(), Ok(Colormap::Turbo));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Colormap {
     /// Perceptually uniform, dark blue to yellow.
     Viridis,
@@ -36,8 +37,8 @@ pub enum Colormap {
 
 impl Colormap {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Viridis, Self::Magma, Self::Inferno, Self::Turbo, Self::Jet, Self::BlueOrange];
+    pub const ALL: &'static [Self] =
+        &[Self::Viridis, Self::Magma, Self::Inferno, Self::Turbo, Self::Jet, Self::BlueOrange];
 
     /// Whether its middle means nothing, and its two sides opposite things.
     pub fn is_diverging(self) -> bool {
@@ -114,7 +115,7 @@ impl FromStr for Colormap {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
-        UnknownName::find("colour map", name, &Self::ALL)
+        UnknownName::find("colour map", name, Self::ALL)
     }
 }
 

@@ -11,6 +11,7 @@ const MOST_VOXELS: usize = 1 << 31;
 /// Which part of a scan a network sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Crop {
     /// All of it.
     #[default]

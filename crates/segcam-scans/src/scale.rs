@@ -15,6 +15,7 @@ const LEAST: f64 = 1e-8;
     expecting = "a scale is \"none\", \"z-score\", \"z-score-nonzero\", \"z-score-nonzero-filled\", \
                  \"min-max\", { mean = …, std = … } or { by = … }"
 )]
+#[non_exhaustive]
 pub enum Scale {
     /// Values stay.
     #[default]

@@ -131,7 +131,7 @@ impl Network {
 
 /// Each with its 256 colours.
 fn colormaps() -> Value {
-    let table = |colormap: Colormap| {
+    let table = |colormap: &Colormap| {
         let colors = colormap.colors((0..256).map(|value| value as f32 / 255.0));
         let bytes: Vec<u8> = colors.iter().flat_map(|color| color.0).collect();
         json!({
@@ -140,5 +140,5 @@ fn colormaps() -> Value {
             "colors": STANDARD.encode(bytes),
         })
     };
-    Colormap::ALL.into_iter().map(table).collect()
+    Colormap::ALL.iter().map(table).collect()
 }

@@ -42,7 +42,7 @@ pub struct Question<'a> {
 
 /// A map that is asked for.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct MapRequest<'a> {
     /// What it is made with.
     pub method: &'a dyn CamMethod<4>,
     /// Of which layer.
@@ -86,7 +86,7 @@ impl Windows {
     /// ```no_run
     /// # use segcam_core::burn::tensor::Device;
     /// # use segcam_core::{Explainer, LabelMap, PixelSet, PredictedClass, SegHiResGradCam, HiResCam};
-    /// # use segcam_windows::{Asked, Question, Rows, Sweep, Windows};
+    /// # use segcam_windows::{MapRequest, Question, Rows, Sweep, Windows};
     /// # fn example(net: Explainer, picture: &dyn Rows) -> Result<(), Box<dyn std::error::Error>> {
     /// let bands = Windows::monai([512, 512]).bands(&net, picture, &Device::flex())?;
     /// let (mut sweep, mut labels) = (Sweep::default(), vec![]);
@@ -96,7 +96,7 @@ impl Windows {
     /// let labels = LabelMap::new(labels, picture.size(), 3)?;
     /// let members = PixelSet::<4>::on_labels(&PredictedClass, &labels, 1)?;
     /// let questions = [Question { class: 1, set: "class".into(), members }];
-    /// let asked = [Asked { method: &HiResCam, layer: "mid", question: 0 }];
+    /// let asked = [MapRequest { method: &HiResCam, layer: "mid", question: 0 }];
     /// let mut sweep = Sweep::default();
     /// while let Some(rows) = bands.maps(&questions, &asked, &mut sweep)? {
     ///     for (map, rows) in rows {
@@ -200,7 +200,7 @@ impl Bands<'_> {
     pub fn maps(
         &self,
         questions: &[Question],
-        asked: &[Asked],
+        asked: &[MapRequest],
         sweep: &mut Sweep,
     ) -> Result<Option<FinishedRows>, CamError> {
         let Some(band) = self.band(sweep) else { return Ok(None) };
@@ -226,11 +226,11 @@ impl Bands<'_> {
         &self,
         band: Range<usize>,
         targets: &[Option<Target<4>>],
-        asked: &[Asked],
+        asked: &[MapRequest],
         sweep: &mut Sweep,
     ) -> Result<Vec<f32>, CamError> {
         let pass = self.pass(band)?;
-        let gathering = |asked: &Asked| match self.averages(asked) {
+        let gathering = |asked: &MapRequest| match self.averages(asked) {
             true => Gathering::Average(Means::default()),
             false => Gathering::Sum,
         };
@@ -274,7 +274,7 @@ impl Bands<'_> {
     /// As [`maps`](Self::maps).
     pub fn averaged(
         &self,
-        asked: &[Asked],
+        asked: &[MapRequest],
         added_up: &Sweep,
         sweep: &mut Sweep,
     ) -> Result<Option<FinishedRows>, CamError> {
@@ -296,7 +296,8 @@ impl Bands<'_> {
             let found = pass.observe(part)?.1.activations(&layers)?;
             let found: HashMap<&str, Tensor<4>> = layers.iter().copied().zip(found).collect();
             for (at, map) in &mut maps {
-                let (Asked { method, layer, .. }, tally) = (asked[*at], &added_up.tallies[*at]);
+                let (MapRequest { method, layer, .. }, tally) =
+                    (asked[*at], &added_up.tallies[*at]);
                 let windows = self.steps() * self.parts.len();
                 let (raw, magnitudes) =
                     tally.means.weight(method, found[layer].clone(), windows)?;
@@ -338,7 +339,7 @@ impl Bands<'_> {
     }
 
     /// Whether a map needs a sweep of its own.
-    pub fn averages(&self, asked: &Asked) -> bool {
+    pub fn averages(&self, asked: &MapRequest) -> bool {
         let method = asked.method;
         !method.is_local() && !self.engine.windows.averages_each && method.averages_gradients()
     }
@@ -347,8 +348,8 @@ impl Bands<'_> {
     ///
     /// # Errors
     /// [`CamError::InWindows`] that says which can.
-    pub fn expect_possible(&self, asked: &Asked) -> Result<(), CamError> {
-        let Asked { method, layer, .. } = *asked;
+    pub fn expect_possible(&self, asked: &MapRequest) -> Result<(), CamError> {
+        let MapRequest { method, layer, .. } = *asked;
         let each = self.engine.windows.averages_each;
         if matches!(method.uses(), Uses::Gradients)
             && (each || method.is_local() || method.averages_gradients())
@@ -460,10 +461,10 @@ impl fmt::Debug for Question<'_> {
     }
 }
 
-impl fmt::Debug for Asked<'_> {
+impl fmt::Debug for MapRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { method, layer, question } = self;
-        let mut asked = f.debug_struct("Asked");
+        let mut asked = f.debug_struct("MapRequest");
         asked.field("method", &method.name()).field("layer", layer).field("question", question);
         asked.finish()
     }

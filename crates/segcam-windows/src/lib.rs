@@ -51,7 +51,7 @@ mod sweep;
 mod weights;
 mod windows;
 
-pub use bands::{Asked, Bands, FinishedRows, Question, Rows};
+pub use bands::{Bands, FinishedRows, MapRequest, Question, Rows};
 pub use sweep::{Score, Sweep, Tally};
 pub use windows::{WindowError, Windows};
 

@@ -9,25 +9,35 @@ use segcam::{
 };
 
 // ANCHOR: network
-/// A network that also takes a prompt: what is not the image is part of the model.
+/// A network that also takes a prompt, and has two outputs: what is not the image is part of the model.
 #[derive(Module, Debug)]
 struct Prompted {
     body: nn::conv::Conv2d,
     down: nn::conv::Conv2d,
     head: nn::conv::Conv2d,
+    auxiliary: nn::conv::Conv2d,
     /// Where the user clicked, `[1, 1, H, W]`.
     prompt: Tensor<4>,
 }
 
-impl SegmentationModel for Prompted {
-    fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+impl Prompted {
+    /// As it was trained: the output, and an auxiliary one at the size of the image.
+    fn both(&self, image: Tensor<4>, layers: &mut Layers) -> (Tensor<4>, Tensor<4>) {
         let prompt = self.prompt.clone().repeat_dim(0, image.dims()[0]);
         let body = relu(self.body.forward(Tensor::cat(vec![image, prompt], 1)));
         let body = layers.name("body", body);
-        // A network with auxiliary outputs returns the one to be explained. This one is half as
-        // large as the image: pixel sets are of the output's size, heat maps of the image's.
+        let auxiliary = self.auxiliary.forward(body.clone());
         let down = layers.name("down", relu(self.down.forward(body)));
-        self.head.forward(down)
+        (self.head.forward(down), auxiliary)
+    }
+}
+
+impl SegmentationModel for Prompted {
+    /// The output that is to be explained; the other is dropped. It is half as large as the image:
+    /// pixel sets are of the output's size, heat maps of the image's.
+    fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+        let (output, _auxiliary) = self.both(image, layers);
+        output
     }
 
     fn check_input(&self, shape: [usize; 4]) -> Result<(), CamError> {
@@ -120,7 +130,8 @@ impl Prompted {
         Self {
             body: conv(4, 8).with_padding(same.clone()).init(device),
             down: conv(8, 8).with_padding(same.clone()).with_stride([2, 2]).init(device),
-            head: conv(8, 3).with_padding(same).init(device),
+            head: conv(8, 3).with_padding(same.clone()).init(device),
+            auxiliary: conv(8, 3).with_padding(same).init(device),
             prompt: Tensor::zeros([1, 1, 32, 48], device),
         }
     }

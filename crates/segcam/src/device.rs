@@ -241,8 +241,10 @@ fn nth(kind: DeviceType, index: &str) -> Result<Device, String> {
 fn has_gpu() -> bool {
     #[cfg(feature = "wgpu")]
     {
+        use burn::tensor::DeviceKind::{DiscreteGpu, IntegratedGpu, VirtualGpu};
         let found = Device::enumerate(DeviceType::Wgpu).into_vec();
-        found.iter().any(|device| format!("{device:?}").contains("Gpu("))
+        let first_of = [DiscreteGpu(0), IntegratedGpu(0), VirtualGpu(0)];
+        first_of.into_iter().any(|kind| found.contains(&Device::wgpu(kind)))
     }
     #[cfg(not(feature = "wgpu"))]
     false

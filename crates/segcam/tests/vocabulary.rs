@@ -95,3 +95,33 @@ fn errors_say_what_is_missing_and_name_no_flag() {
     }
     assert_eq!(vocabulary::<4>(None, None).parse("clas").err().expect("a typo").missing, None);
 }
+
+#[test]
+fn errors_of_the_library_name_no_flag() {
+    let seen = Explainer::new(Same).observe(view().logits()).expect("a pass");
+    let set = || vocabulary::<4>(None, None).parse("box:0,9,1,12").expect("a set");
+    let mut errors = vec![
+        seen.explain(&SegHiResGradCam::new(set()), "same", 0).err().map(|e| e.to_string()),
+        seen.explain(&segcam::HiResCam, "sane", 0).err().map(|e| e.to_string()),
+        seen.target(&segcam::AllPixels, 7).err().map(|e| e.to_string()),
+        segcam::device("abacus").err().map(|e| e.to_string()),
+        GroundTruth::from_labels([0; 5], [1, 6]).err().map(|e| e.to_string()),
+        GroundTruth::from_image("nowhere.png").err().map(|e| e.to_string()),
+        Instances::new([0; 5], [1, 6]).err().map(|e| e.to_string()),
+    ];
+    #[cfg(feature = "models")]
+    {
+        use segcam::models::Pretrained;
+        let flex = Device::flex();
+        let load = |weights: Option<&str>| {
+            let loaded = Pretrained::EspNet.load(weights.map(std::path::Path::new), &flex);
+            loaded.err().map(|e| e.to_string())
+        };
+        errors.extend([None, Some("nowhere.pth"), Some("Cargo.toml")].map(load));
+        errors.push("unet".parse::<Pretrained>().err().map(|e| e.to_string()));
+    }
+    for (number, error) in errors.iter().enumerate() {
+        let error = error.as_ref().unwrap_or_else(|| panic!("{number} is no error"));
+        assert!(!error.contains("--"), "{error}");
+    }
+}

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use segcam::burn::tensor::{Device, Tensor};
 use segcam::core::{LabelMap, MapStatus};
 use segcam::windows::{
-    Asked as AskedMap, Bands, Question as AskedScore, Rows, Score, Sweep, Tally, Windows,
+    Bands, MapRequest, Question as AskedScore, Rows, Score, Sweep, Tally, Windows,
 };
 use segcam::{AllPixels, AnyMethod, CamError, Explainer, PixelSet, device_name, guarded};
 use segcam_tiles::{TiffRows, write_tiled};
@@ -81,7 +81,7 @@ pub fn explain(
         methods.map(|text| AnyMethod::parse(text)).collect::<Result<_, _>>()?;
     for method in &methods {
         let method = method.method();
-        bands.expect_possible(&AskedMap { method, layer: "any", question: 0 })?;
+        bands.expect_possible(&MapRequest { method, layer: "any", question: 0 })?;
     }
     let seen = network.explainer.observe(blank(network, &picture)?).context(name.clone())?;
     let layers = layers(&wanted.asked.layers, model, &seen)?;
@@ -221,7 +221,7 @@ fn digest(path: &Path) -> Result<String> {
 }
 
 fn averages(bands: &Bands, method: &AnyMethod) -> bool {
-    bands.averages(&AskedMap { method: method.method(), layer: "", question: 0 })
+    bands.averages(&MapRequest { method: method.method(), layer: "", question: 0 })
 }
 
 /// Predicted labels, of which those of earlier runs are kept.
@@ -241,7 +241,7 @@ fn labels(bands: &Bands, work: &Unfinished, size: [usize; 2]) -> Result<Vec<u8>>
 /// The maps that are asked for.
 struct Plan<'a> {
     scores: Vec<AskedScore<'a>>,
-    maps: Vec<AskedMap<'a>>,
+    maps: Vec<MapRequest<'a>>,
     /// Of each map.
     plans: Vec<Planned>,
 }
@@ -290,7 +290,7 @@ impl<'a> Plan<'a> {
                         add(&mut scores, whole, figure.class).unwrap_or(of_pixels)
                     }),
                 };
-                maps.push(AskedMap {
+                maps.push(MapRequest {
                     method: method.method(),
                     layer: &layer.name,
                     question: score,

@@ -364,7 +364,7 @@ impl Studio {
 
 /// The colours of maps, and how they cover a picture.
 pub(crate) fn colours() -> Value {
-    let colormaps = Colormap::ALL.map(|colormap| {
+    let colormaps = Colormap::ALL.iter().map(|colormap| {
         let colors = colormap.colors((0..256).map(|value| value as f32 / 255.0));
         let bytes: Vec<u8> = colors.iter().flat_map(|color| color.0).collect();
         json!({
@@ -374,7 +374,7 @@ pub(crate) fn colours() -> Value {
         })
     });
     json!({
-        "colormaps": colormaps,
+        "colormaps": colormaps.collect::<Vec<Value>>(),
         "cover": { "solid_from": SOLID_FROM, "most": MOST, "backdrop": BACKDROP },
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use segcam::models::{Blend, Channels};
+use segcam::models::Blend;
 
 use super::Settings;
 use super::gallery::Entry;
@@ -69,13 +69,9 @@ impl Words {
         self.option("--weights", weights.as_deref());
         let onnx = &source.onnx;
         let numbers = |values: &[f32]| (!values.is_empty()).then(|| joined(values, ","));
-        let channels = onnx.channels.map(|channels| match channels {
-            Channels::Rgb => "rgb",
-            Channels::Bgr => "bgr",
-            Channels::Gray => "gray",
-        });
+        let channels = onnx.channels.map(|channels| channels.to_string());
         self.option("--output", onnx.output.as_deref());
-        self.option("--channels", channels);
+        self.option("--channels", channels.as_deref());
         self.option("--scale", onnx.scale.map(|scale| scale.to_string()).as_deref());
         self.option("--mean", numbers(&onnx.mean).as_deref());
         self.option("--std", numbers(&onnx.std).as_deref());

@@ -197,7 +197,7 @@ struct OnnxArgs {
     output: Option<String>,
 
     /// Order of the channels: rgb, bgr or gray [default: gray for one channel, otherwise rgb]
-    #[arg(long, help_heading = ONNX, value_name = "ORDER", value_parser = channels)]
+    #[arg(long, help_heading = ONNX, value_name = "ORDER")]
     channels: Option<Channels>,
 
     /// Factor of pixel values from 0 to 255 [default: 1/255]
@@ -215,15 +215,6 @@ struct OnnxArgs {
     /// Size that images are resized to [default: the size that the file fixes, if it does]
     #[arg(long, help_heading = ONNX, value_name = "HxW", value_parser = size)]
     size: Option<[usize; 2]>,
-}
-
-fn channels(text: &str) -> Result<Channels, UnknownName> {
-    match text {
-        "rgb" => Ok(Channels::Rgb),
-        "bgr" => Ok(Channels::Bgr),
-        "gray" => Ok(Channels::Gray),
-        other => Err(UnknownName::new("order of channels", other, ["rgb", "bgr", "gray"])),
-    }
 }
 
 fn scale(text: &str) -> Result<f32, String> {

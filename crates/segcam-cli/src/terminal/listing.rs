@@ -87,11 +87,12 @@ pub(crate) fn models(talk: Talk) -> Result<()> {
         description: &'static str,
         classes: &'static [&'static str],
     }
-    let rows = Pretrained::ALL.map(|model| Row {
+    let row = |model: &Pretrained| Row {
         model: model.to_string(),
         description: model.description(),
         classes: model.class_names(),
-    });
+    };
+    let rows: Vec<Row> = Pretrained::ALL.iter().map(row).collect();
     talk.rows(&["model", "what it segments", "classes"], &rows, |row| {
         let classes = match row.classes {
             [] => "yours".to_string(),

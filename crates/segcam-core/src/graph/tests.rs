@@ -154,6 +154,69 @@ fn a_merged_layer_is_captured_once() {
     assert_eq!(programs.captures(), known);
 }
 
+/// Which layers are visited, and how many channels each has; or why none is.
+fn visited(
+    pass: &dyn Pass,
+    target: &Target,
+    layers: &[&str],
+) -> Result<Vec<(usize, usize)>, CamError> {
+    let wanted = [Wanted { target: target.clone(), layers: layers.to_vec() }];
+    let mut visited = vec![];
+    let done = pass.gradients(&wanted, &mut |_, layer, found| {
+        visited.push((layer, found.gradients.dims()[1]));
+        Ok(())
+    });
+    visited.sort_unstable();
+    assert!(done.is_ok() || visited.is_empty(), "{visited:?}");
+    done.map(|()| visited)
+}
+
+#[test]
+fn an_unknown_layer_is_an_error_and_shifts_no_other() {
+    let (engine, input) = engine();
+    let seen = Explainer::with_engine(engine.clone()).observe(input.clone()).expect("a pass");
+    let target = &targets(&seen)[1];
+    let pass = pass(&engine, &input);
+    for layers in [["nowhere", "b"], ["a", "nowhere"]] {
+        let error = visited(&pass, target, &layers).expect_err("no such layer");
+        let unknown = GraphError::UnknownValue { name: "nowhere".into() };
+        assert_eq!(error, CamError::Graph(unknown), "{layers:?}");
+    }
+    for (layers, wanted) in [(["a", "b"], [(0, 3), (1, 4)]), (["b", "a"], [(0, 4), (1, 3)])] {
+        assert_eq!(visited(&pass, target, &layers).expect("gradients"), wanted, "{layers:?}");
+    }
+}
+
+/// Layer `lost` does not reach the logits.
+#[derive(Module, Debug)]
+struct Lost {
+    first: Conv2d,
+    head: Conv2d,
+}
+
+impl SegmentationModel for Lost {
+    fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+        let found = layers.name("found", self.first.forward(image));
+        layers.name("lost", found.clone() * 2.0);
+        self.head.forward(found)
+    }
+}
+
+#[test]
+fn a_layer_without_a_path_shifts_no_other() {
+    let device = Device::flex();
+    let conv = |channels| Conv2dConfig::new(channels, [1, 1]).init(&device);
+    let engine = GraphEngine::new(fixed(Lost { first: conv([1, 3]), head: conv([3, 2]) }));
+    let input = numbers([1, 1, 6, 7]);
+    let seen = Explainer::with_engine(engine.clone()).observe(input.clone()).expect("a pass");
+    let target = seen.target(&AllPixels, 1).expect("a target");
+    let pass = engine.run(input).expect("a pass").1;
+    for (layers, at) in [(["lost", "found"], 1), (["found", "lost"], 0)] {
+        let visited = visited(&pass, &target, &layers).expect("gradients");
+        assert_eq!(visited, [(at, 3)], "{layers:?}");
+    }
+}
+
 /// Two branches, each with a layer.
 #[derive(Module, Debug)]
 struct Branches {
@@ -275,9 +338,10 @@ fn walks<M: SegmentationModel<D>, const D: usize>(
     let alone = targets.iter().flat_map(|target| gradients(std::slice::from_ref(target)).0);
     for (at, (together, alone)) in together.iter().zip(alone).enumerate() {
         let largest = alone.iter().fold(0f32, |most, value| most.max(value.abs()));
-        let gaps = together.iter().zip(&alone).map(|(one, other)| (one - other).abs());
+        let mut gaps = together.iter().zip(&alone).map(|(one, other)| (one - other).abs());
         assert!(largest > 0.0 && together.len() == alone.len(), "{at}");
-        assert!(gaps.fold(0.0, f32::max) <= 1e-6 * largest, "{at}");
+        // NaN is no small gap.
+        assert!(gaps.all(|gap| gap <= 1e-6 * largest), "{at}");
     }
     walks
 }
@@ -337,8 +401,8 @@ fn assert_same_gradients<M: SegmentationModel<D>, const D: usize>(
         });
         for (one, other) in found[0].iter().zip(&found[1]) {
             let largest = one.iter().fold(0f32, |most, value| most.max(value.abs()));
-            let gaps = one.iter().zip(other).map(|(one, other)| (one - other).abs());
-            assert!(largest > 0.0 && gaps.fold(0.0, f32::max) <= 1e-5 * largest);
+            let mut gaps = one.iter().zip(other).map(|(one, other)| (one - other).abs());
+            assert!(largest > 0.0 && gaps.all(|gap| gap <= 1e-5 * largest));
         }
     }
 }

@@ -8,6 +8,7 @@ pub use recipe::{Channels, Recipe};
 
 /// How a network wants an image before it sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Preprocess {
     /// Brightness, stretched to `[0, 1]` over the image.
     StretchedGray,

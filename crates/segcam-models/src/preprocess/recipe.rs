@@ -1,6 +1,9 @@
+use std::fmt;
+use std::str::FromStr;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use image::DynamicImage;
-use segcam_core::upsample;
+use segcam_core::{UnknownName, upsample};
 use serde::{Deserialize, Serialize};
 
 use super::{Placement, Prepared, PreprocessError, expect_opaque, planes};
@@ -8,6 +11,7 @@ use super::{Placement, Prepared, PreprocessError, expect_opaque, planes};
 /// The channels that a network takes, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Channels {
     /// Red, green, blue.
     Rgb,
@@ -15,6 +19,29 @@ pub enum Channels {
     Bgr,
     /// Brightness.
     Gray,
+}
+
+impl Channels {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Rgb, Self::Bgr, Self::Gray];
+}
+
+impl fmt::Display for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rgb => "rgb",
+            Self::Bgr => "bgr",
+            Self::Gray => "gray",
+        })
+    }
+}
+
+impl FromStr for Channels {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        UnknownName::find("order of channels", name, Self::ALL)
+    }
 }
 
 /// How an image becomes a network's input: `(value · scale − mean) / std` for each channel, where

@@ -6,10 +6,10 @@ use anyhow::{Context, Error, Result, anyhow};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use segcam_cli::terminal::{BatchArgs, usage_in_one_line};
 
-/// What `segcam batch` is asked: its options as a shell takes them, the folder that paths are seen from, and what
+/// The options of `segcam batch` as a shell takes them, the folder that paths are seen from, and what
 /// was typed. It travels as a text, `--from /data --typed 'segcam-cluster batch …' --model net.onnx --certify`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked(Vec<String>);
+pub struct Options(Vec<String>);
 
 #[derive(Debug, Parser)]
 #[command(name = "segcam batch", no_binary_name = true)]
@@ -24,7 +24,7 @@ struct Words {
     batch: BatchArgs,
 }
 
-impl Asked {
+impl Options {
     /// Options as they were typed in a folder, as part of a whole command, and what they say there.
     ///
     /// # Errors
@@ -60,14 +60,14 @@ fn parse(command: clap::Command, words: &[String]) -> Result<Words> {
     found.map_err(|error| anyhow!(usage_in_one_line(&error.to_string())))
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = shlex::try_join(self.0.iter().map(String::as_str)).map_err(|_| fmt::Error)?;
         f.write_str(&words)
     }
 }
 
-impl FromStr for Asked {
+impl FromStr for Options {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -82,15 +82,17 @@ mod tests {
     #[test]
     fn options_travel_as_a_text() -> Result<()> {
         let words = ["--input", "a b", "--class", "it's", "--out", "/there"].map(String::from);
-        let (asked, typed) = Asked::new(&words, Path::new("/data set"), "segcam-cluster batch …")?;
-        assert_eq!(asked.to_string().parse::<Asked>()?, asked);
+        let (asked, typed) =
+            Options::new(&words, Path::new("/data set"), "segcam-cluster batch …")?;
+        assert_eq!(asked.to_string().parse::<Options>()?, asked);
         assert!(format!("{typed:?}").contains(r#"input: "a b""#), "{typed:?}");
         let args = format!("{:?}", asked.args()?);
         assert!(args.contains(r#"input: "/data set/a b""#), "{args}");
         assert!(args.contains(r#"out: "/there""#), "{args}");
         assert!(args.contains("it's"), "{args}");
         assert!(args.contains(r#"typed: Some("segcam-cluster batch …")"#), "{args}");
-        let stored = "--from /there --input s3://bucket/a --out s3://bucket/b".parse::<Asked>()?;
+        let stored =
+            "--from /there --input s3://bucket/a --out s3://bucket/b".parse::<Options>()?;
         let args = format!("{:?}", stored.args()?);
         assert!(args.contains(r#"input: "s3://bucket/a""#), "{args}");
         assert!(args.contains(r#"out: "s3://bucket/b""#), "{args}");
@@ -100,11 +102,11 @@ mod tests {
     #[test]
     fn wrong_options_are_said_in_a_line() {
         assert!(
-            Asked::new(&["--certify".into()], Path::new("/"), "").is_err(),
+            Options::new(&["--certify".into()], Path::new("/"), "").is_err(),
             "there is no input"
         );
         for wrong in ["--wrong", "'open", "--jobs 0"] {
-            let error = wrong.parse().and_then(|asked: Asked| asked.args());
+            let error = wrong.parse().and_then(|asked: Options| asked.args());
             let error = error.err().map(|error| error.to_string()).unwrap_or_default();
             assert!(!error.is_empty() && !error.contains('\n'), "{wrong}: {error:?}");
         }

@@ -1,0 +1,196 @@
+//! `cargo xtask publish`: whether the crates can go to crates.io, one step for each question.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::{cargo, root, run as run_command, target};
+
+/// A step's name, what it asks, and what answers. Those that build little come first.
+type Step = (&'static str, &'static str, fn(&Workspace) -> Result<()>);
+const STEPS: [Step; 7] = [
+    ("package", "what each crate's archive holds, and that it can be made", package),
+    ("semver", "what breaks those who use the last version (cargo-semver-checks)", semver),
+    ("msrv", "the oldest compiler that Cargo.toml names", msrv),
+    ("features", "every feature by itself, without dev-dependencies (cargo-hack)", features),
+    ("minimal", "the oldest dependencies that Cargo.toml allows (nightly)", minimal),
+    ("abort", "errors stay errors where panics abort", abort),
+    ("verify", "`package`, and each archive builds by itself", verify),
+];
+
+/// Runs the named steps, or all of them but `verify`. A step that fails is no reason to skip the others.
+pub(crate) fn run(names: &[String]) -> Result<()> {
+    if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.0 != *name)) {
+        let steps = STEPS.map(|(name, about, _)| format!("  {name:9} {about}")).join("\n");
+        bail!("`{unknown}` is no step of publish; the steps are\n{steps}");
+    }
+    let workspace = Workspace::read()?;
+    let mut failed = vec![];
+    for (name, about, step) in STEPS {
+        let wanted =
+            if names.is_empty() { name != "verify" } else { names.iter().any(|n| n == name) };
+        if !wanted {
+            continue;
+        }
+        eprintln!("xtask: {name}: {about}");
+        let begun = Instant::now();
+        let done = step(&workspace);
+        let seconds = begun.elapsed().as_secs();
+        match done {
+            Ok(()) => eprintln!("xtask: {name}: good, {seconds} s"),
+            Err(error) => {
+                eprintln!("xtask: {name}: {error:#}, {seconds} s");
+                failed.push(name);
+            }
+        }
+    }
+    ensure!(failed.is_empty(), "not ready: {}", failed.join(", "));
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Workspace {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    rust_version: String,
+    /// `None` where everyone may have it, no registry where nobody may.
+    publish: Option<Vec<String>>,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}
+
+impl Workspace {
+    fn read() -> Result<Self> {
+        let arguments = ["metadata", "--no-deps", "--format-version=1"];
+        let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    fn published(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| package.publish.is_none())
+    }
+
+    /// The facade: its version and compiler are those of all.
+    fn facade(&self) -> Result<&Package> {
+        self.packages.iter().find(|package| package.name == "segcam").context("no crate segcam")
+    }
+}
+
+/// A subcommand that has to be installed.
+fn tool(arguments: &str, package: &str) -> Result<()> {
+    let (name, _) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let there =
+        Command::new(env!("CARGO")).args([name, "--version"]).stderr(Stdio::null()).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        bail!("{package} is not there: `cargo install {package} --locked`");
+    }
+    cargo(arguments, &[])
+}
+
+/// cargo of another toolchain. This one's own variables would name it again.
+fn of_toolchain(toolchain: &str) -> Result<Command> {
+    let there = Command::new("rustup").args(["run", toolchain, "rustc", "--version"]).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        bail!(
+            "Rust {toolchain} is not there: `rustup toolchain install {toolchain} --profile minimal`"
+        );
+    }
+    let mut command = Command::new("rustup");
+    command.args(["run", toolchain, "cargo"]).env_remove("CARGO").env_remove("RUSTC");
+    Ok(command)
+}
+
+fn package(_: &Workspace) -> Result<()> {
+    cargo("publish --dry-run --workspace --no-verify", &[])
+}
+
+/// cargo builds in the target folder of the workspace, but each crate with its own features, so burn is
+/// built several times.
+fn verify(_: &Workspace) -> Result<()> {
+    cargo("publish --dry-run --workspace", &[])
+}
+
+/// Against the last tag. Before there is one, against the commit that gave CHANGELOG.md the heading of this
+/// version; `SEGCAM_BASELINE` names another.
+fn semver(workspace: &Workspace) -> Result<()> {
+    let version = &workspace.facade()?.version;
+    let heading = format!("-S## [{version}]");
+    let baseline = match std::env::var("SEGCAM_BASELINE") {
+        Ok(commit) => commit,
+        Err(_) => git(&["describe", "--tags", "--abbrev=0"])
+            .or_else(|_| git(&["log", "-1", "--format=%H", &heading, "--", "CHANGELOG.md"]))?,
+    };
+    ensure!(!baseline.is_empty(), "no tag, and no commit of {version}: set SEGCAM_BASELINE");
+    tool(&format!("semver-checks --workspace --baseline-rev {baseline}"), "cargo-semver-checks")
+}
+
+fn git(arguments: &[&str]) -> Result<String> {
+    let output = Command::new("git").args(arguments).current_dir(root()).output()?;
+    ensure!(output.status.success(), "git {} failed", arguments.join(" "));
+    Ok(String::from_utf8(output.stdout)?.trim().to_string())
+}
+
+fn msrv(workspace: &Workspace) -> Result<()> {
+    let oldest = &workspace.facade()?.rust_version;
+    // rustup knows 1.95 as the last of its patch releases, and not one that is installed as 1.95.0.
+    let mut command = of_toolchain(oldest).or_else(|_| of_toolchain(&format!("{oldest}.0")))?;
+    run_command(command.args(["check", "--workspace"]).current_dir(root()), &[])
+}
+
+/// Of the library crates. LibTorch is a download of gigabytes that `cargo xtask backends` makes.
+fn features(workspace: &Workspace) -> Result<()> {
+    let is_lib = |package: &&Package| package.targets.iter().any(|one| one.kind == ["lib"]);
+    let libraries = workspace.published().filter(|package| package.name != "segcam-cli");
+    let libraries = libraries.filter(is_lib).map(|package| format!(" -p {}", package.name));
+    let libraries: String = libraries.collect();
+    let options = "hack check --each-feature --no-dev-deps --exclude-features tch";
+    tool(&format!("{options}{libraries}"), "cargo-hack")
+}
+
+/// In a copy of what git has staged, with a lock file of its own.
+fn minimal(_: &Workspace) -> Result<()> {
+    let copy = target().join("publish/minimal");
+    if copy.exists() {
+        fs::remove_dir_all(&copy)?;
+    }
+    git(&["checkout-index", "--all", &format!("--prefix={}/", copy.display())])?;
+    let update = ["update", "-Z", "direct-minimal-versions"];
+    run_command(of_toolchain("nightly")?.args(update).current_dir(&copy), &[])?;
+    let folder = target().join("publish/minimal-target");
+    let mut check = Command::new(env!("CARGO"));
+    check.args(["check", "--workspace", "--lib", "--bins", "--target-dir"]).arg(folder);
+    run_command(check.current_dir(&copy), &[])
+}
+
+/// `examples/failing.rs` has an error and a panic. Built so that panics abort, the first is printed and
+/// the second ends the program.
+fn abort(_: &Workspace) -> Result<()> {
+    let folder = target().join("publish/abort-target");
+    let options = ["build", "-p", "segcam", "--example", "failing", "--config"];
+    let mut build = Command::new(env!("CARGO"));
+    build.args(options).arg("profile.dev.panic=\"abort\"").arg("--target-dir").arg(&folder);
+    run_command(build.current_dir(root()), &[])?;
+    let program = folder.join("debug/examples/failing");
+    let printed = |word: Option<&str>| -> Result<(bool, String)> {
+        let output = Command::new(&program).args(word).output()?;
+        Ok((output.status.success(), String::from_utf8(output.stdout)?))
+    };
+    let (ends_well, text) = printed(None)?;
+    ensure!(ends_well && text.contains("give even sides"), "an error ended the program: {text}");
+    let (ends_well, text) = printed(Some("panic"))?;
+    ensure!(!ends_well && !text.contains("too odd"), "a panic did not abort: {text}");
+    Ok(())
+}
