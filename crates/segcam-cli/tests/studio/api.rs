@@ -263,7 +263,7 @@ fn what_is_wrong_is_said_where_it_is() {
     wrong(json!({"image": spots, "layers": ["middle"]}), 422, "mid");
     wrong(json!({"image": spots, "methods": ["seg-gradcam"]}), 422, "seg-grad-cam");
     wrong(json!({"image": spots, "layers": []}), 422, "1 to 64");
-    let most = ["seg-xres-cam:1", "seg-xres-cam:2", "seg-xres-cam:3"];
+    let most: Vec<String> = (1..=9).map(|pool| format!("seg-xres-cam:{pool}")).collect();
     wrong(json!({"image": spots, "layers": ["all"], "methods": most}), 422, "too many");
     wrong(json!({"image": "i9"}), 404, "no image");
     wrong(json!({"image": spots, "colour": 1}), 400, "colour");
