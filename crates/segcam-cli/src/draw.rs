@@ -14,7 +14,7 @@ use crate::ask::{Figure, Question, file_name};
 use crate::canvas::{Canvas, Judged, Size};
 use crate::drawing::{Drawing, here, short_layer, title};
 use crate::explain::{Answer, Map, in_words, is_lost};
-use crate::legend::{Legend, set_in_words};
+use crate::legend::set_in_words;
 use crate::network::Model;
 use crate::overview::Overview;
 use crate::print::Print;
@@ -127,10 +127,10 @@ pub struct Drawn {
 }
 
 /// The maps of one figure for an image of the batch, before they are put together.
-struct Panels<const D: usize> {
-    canvas: Canvas<D>,
+pub(crate) struct Panels<const D: usize> {
+    pub(crate) canvas: Canvas<D>,
     /// One for each map, asked for or fused, in the order of the requests.
-    maps: Vec<Panel>,
+    pub(crate) maps: Vec<Panel>,
 }
 
 /// Draws a figure's maps, each by itself and all together; those of parts go to the overview, too.
@@ -220,7 +220,7 @@ fn told<const D: usize>(
 
 /// Draws a figure's maps, each by itself; the panels are for figures of all, one for each image of the
 /// batch.
-fn draw_maps<const D: usize>(
+pub(crate) fn draw_maps<const D: usize>(
     scene: Scene<D>,
     question: &Question<D>,
     answer: &Answer<D>,
@@ -403,47 +403,6 @@ fn arrays<const D: usize>(
     }
     files.extend(raw);
     Ok(files)
-}
-
-/// Several figures in one, a row for each.
-#[derive(Debug, Default)]
-pub struct Rows {
-    rows: Vec<Vec<Panel>>,
-    legend: Legend,
-}
-
-impl Rows {
-    /// Draws a figure's maps, each by itself, and adds a row; `what` goes before the captions.
-    ///
-    /// # Errors
-    /// A device that is lost.
-    pub fn draw<const D: usize>(
-        &mut self,
-        scene: Scene<D>,
-        question: &Question<D>,
-        answer: &Answer<D>,
-        style: &Style,
-        what: &str,
-    ) -> Result<Drawn> {
-        let (drawn, panels) = draw_maps(scene, question, answer, style, None)?;
-        for Panels { canvas, mut maps } in panels {
-            maps.iter_mut().for_each(|map| map.caption = format!("{what}: {}", map.caption));
-            let first = if self.rows.is_empty() { canvas.plain() } else { canvas.prediction() };
-            maps.insert(0, first);
-            self.legend = canvas.legend_of_all(style.show);
-            self.rows.push(maps);
-        }
-        Ok(drawn)
-    }
-
-    /// All rows as a picture.
-    ///
-    /// # Errors
-    /// A picture that is too large.
-    pub fn files(&self, name: &str, title: &str, print: &Print) -> Result<Vec<File>> {
-        let figure = render::Figure::new(title, self.rows.clone()).with_legend(self.legend.clone());
-        print.files(name, figure.compared())
-    }
 }
 
 /// The predicted class of each pixel as `prediction.npy`, on the image's own pixels; 1 or 0 of binary

@@ -38,6 +38,7 @@ pub mod overview;
 pub mod print;
 pub mod read;
 pub mod report;
+pub mod rows;
 pub mod scan;
 pub mod sets;
 mod sidecars;

@@ -9,13 +9,14 @@ use segcam::scans::NiftiTemplate;
 use segcam::{Observation, PixelSet, PredictedClass};
 use segcam_cli::annotations::{AnnotationFiles, Annotations, Ignore, Labels};
 use segcam_cli::ask::{Asked, Figure, Question, ask};
-use segcam_cli::draw::{File, Rows, Scene, Style};
+use segcam_cli::draw::{File, Scene, Style};
 use segcam_cli::explain::How;
 use segcam_cli::network::{Model, Name, Preparation, Source};
 use segcam_cli::nuclei::Nuclei;
 use segcam_cli::print::png;
 use segcam_cli::read::{self, Input};
 use segcam_cli::report::Report;
+use segcam_cli::rows::Rows;
 use segcam_cli::write::Folder;
 
 use super::args::{DemoArgs, PrintArgs};
