@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use segcam::burn::tensor::{Device, Tensor};
+use segcam::engine::GraphError;
 use segcam::{CamError, Certificate, Explanation, Observation, Request, Smoothing, guarded};
 
 use crate::ask::{Figure, Question, Targets};
@@ -56,7 +57,7 @@ impl<const D: usize> Answer<'_, D> {
 
 /// Whether the device does not answer any more.
 pub fn is_lost(error: &CamError) -> bool {
-    matches!(error, CamError::Backend { .. })
+    matches!(error, CamError::Backend { .. } | CamError::Graph(GraphError::Read { .. }))
 }
 
 /// An error for those who type: the library's own words tell programmers which functions to call.
