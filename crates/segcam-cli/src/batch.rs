@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, Error, Result, ensure};
 use segcam::burn::tensor::Device;
 use segcam::metrics::{Metric, Protocol};
-use segcam::{Explainer, Observation};
+use segcam::{CamError, Explainer, Observation, guarded};
 use segcam_batch::{Column, Item, Kind, Row, What, Work, WorkError, every_file, sha256};
 
 use crate::annotations::{AnnotationFiles, Annotations};
@@ -99,6 +99,8 @@ pub struct Explained<const D: usize> {
     annotations: Annotations,
     /// Nothing where there is only background.
     asked: Option<Answered<D>>,
+    /// Of each image of the input.
+    confidence: Vec<f64>,
     seconds: f64,
 }
 
@@ -228,6 +230,7 @@ impl<const D: usize> Explaining<'_, D> {
     fn explain(&self, item: &Item, (input, files): (Input<D>, Files)) -> Result<Explained<D>> {
         let start = Instant::now();
         let seen = self.explainer.observe(input.tensor.clone())?;
+        let confidence = guarded(|| Ok::<_, CamError>(seen.prediction().confidence()))?;
         let annotations = files.annotations.read(&input, &seen)?;
         let asked = match ask(&self.asked_of(item), &annotations, self.model, &seen) {
             Ok(question) => {
@@ -240,7 +243,8 @@ impl<const D: usize> Explaining<'_, D> {
             Err(error) if error.is::<OnlyBackground>() => None,
             Err(error) => return Err(error),
         };
-        Ok(Explained { input, seen, annotations, asked, seconds: start.elapsed().as_secs_f64() })
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Explained { input, seen, annotations, asked, confidence, seconds })
     }
 
     /// Measures the maps, if that is asked.
@@ -271,11 +275,14 @@ impl<const D: usize> Explaining<'_, D> {
 
     /// Draws and writes, and says it in rows.
     fn rows(&self, item: &Item, made: Explained<D>) -> Result<Vec<Row>> {
-        let Explained { input, seen, annotations, asked, seconds } = made;
+        let Explained { input, seen, annotations, asked, confidence, seconds } = made;
         let notes = input.notes.iter().chain(&annotations.notes).cloned().collect::<Vec<_>>();
         let notes = Some(notes.join("\n")).filter(|notes| !notes.is_empty());
         let about = |row: Row| {
+            // Without a map there is no number of an image.
+            let image = row.number("image").unwrap_or(0.0) as usize;
             let row = row.with("seconds", seconds).with("engine", seen.engine().to_string());
+            let row = row.with_some("confidence", confidence.get(image).copied());
             row.with_some("notes", notes.clone())
         };
         let folder = item.folder();
@@ -360,8 +367,9 @@ const EMPTY: &str = "empty";
 
 /// The columns of the table, after those that every table has.
 pub fn columns() -> Vec<Column> {
-    const COLUMNS: [(&str, Kind, &str); 30] = [
+    const COLUMNS: [(&str, Kind, &str); 31] = [
         ("image", Kind::Integer, "place in a batch [N, C, …], from 0"),
+        ("confidence", Kind::Number, "probability of what is predicted, mean over the pixels"),
         ("class", Kind::Integer, "the class asked about"),
         ("class_name", Kind::Text, "what it is called, if that is known"),
         ("method", Kind::Text, "what made the map"),

@@ -14,6 +14,7 @@ use crate::drawing::{Drawing, here};
 use crate::legend::{
     ANNOTATED, EXPLAINED, FALSE_ALARM, HIT, Legend, MISSED, PREDICTED, cells, of_evidence,
 };
+use crate::own_voxels::OwnPicture;
 use crate::read::Picture;
 use crate::view::{View, midst};
 
@@ -49,6 +50,8 @@ pub(crate) struct Canvas<const D: usize> {
     explained: Tensor<4>,
     /// What the network sees, where that is something else.
     seen: Option<RgbImage>,
+    /// The scan, where the network sees it on other voxels.
+    own: Option<OwnPicture>,
     judged: Option<Judged<D>>,
     sample: usize,
     view: View,
@@ -146,6 +149,7 @@ impl<const D: usize> Canvas<D> {
         let colour = picture.pixels().any(|Rgb([r, g, b])| r != g || g != b);
         let changed = |place: Placement| place.image != place.resized || (colour && channels == 1);
         let seen = input.placement().is_some_and(changed).then(|| draw(&shown, None));
+        let own = input.scan.as_ref().and_then(|scan| scan.own_voxels(view.at()));
         Ok(Self {
             picture,
             backdrop,
@@ -153,6 +157,7 @@ impl<const D: usize> Canvas<D> {
             predicted,
             explained,
             seen,
+            own,
             judged,
             sample,
             view,
@@ -170,6 +175,7 @@ impl<const D: usize> Canvas<D> {
             predicted,
             explained,
             seen: None,
+            own: None,
             judged: None,
             sample: 0,
             view: View::image(),
@@ -185,15 +191,31 @@ impl<const D: usize> Canvas<D> {
     /// The picture as it is.
     pub(crate) fn plain(&self) -> Panel {
         let image = self.resized(&self.picture, Size::InFigure);
+        let what = if self.own.is_some() { "what the network sees" } else { "input" };
         Panel {
             image: self.marked(image, Size::InFigure),
-            caption: format!("input{}", self.view.name()),
+            caption: format!("{what}{}", self.view.name()),
             bar: None,
         }
     }
 
+    /// The other one of what the network sees and what there is, where they differ.
+    pub(crate) fn other(&self) -> Option<Panel> {
+        self.own_voxels().or_else(|| self.seen())
+    }
+
+    /// The scan on its own voxels.
+    fn own_voxels(&self) -> Option<Panel> {
+        let OwnPicture { picture, view, caption } = self.own.as_ref()?;
+        let [width, height] = [self.picture.width(), self.picture.height()]
+            .map(|side| self.scaled(side as usize, Size::InFigure) as u32);
+        let mut image = imageops::resize(picture, width, height, imageops::FilterType::Triangle);
+        view.mark(&mut image, f64::from(width) / f64::from(picture.width()));
+        Some(Panel { image, caption: caption.clone(), bar: None })
+    }
+
     /// What the network sees, where the picture says something else.
-    pub(crate) fn seen(&self) -> Option<Panel> {
+    fn seen(&self) -> Option<Panel> {
         let seen = self.seen.as_ref()?;
         let [height, width] = self.input_size.map(|side| self.scaled(side, Size::InFigure) as u32);
         let image = imageops::resize(seen, width, height, imageops::FilterType::Nearest);

@@ -351,7 +351,7 @@ pub(crate) fn in_rows<const D: usize>(
         1 => vec![canvas.prediction()],
         _ => vec![canvas.plain(), canvas.prediction()],
     };
-    let known: Vec<Panel> = known.into_iter().chain(canvas.thin()).chain(canvas.seen()).collect();
+    let known: Vec<Panel> = known.into_iter().chain(canvas.thin()).chain(canvas.other()).collect();
     let alone = known.len() > methods && !known.len().is_multiple_of(methods);
     let each = if alone { 0 } else { known.len().div_ceil(methods) };
     let row = |row: usize| -> Vec<Panel> {

@@ -35,6 +35,7 @@ pub mod measure;
 pub mod network;
 pub mod nuclei;
 pub mod overview;
+mod own_voxels;
 pub mod print;
 pub mod read;
 pub mod report;

@@ -99,7 +99,7 @@ pub fn read<const D: usize>(
 
 /// The range of a volume without its darkest and brightest voxels: of many volumes single voxels are
 /// much brighter than all others.
-fn grey_of<const D: usize>(tensor: &Tensor<D>) -> Result<Option<(f32, f32)>, CamError> {
+pub(crate) fn grey_of<const D: usize>(tensor: &Tensor<D>) -> Result<Option<(f32, f32)>, CamError> {
     if D == 4 {
         return Ok(None);
     }

@@ -19,6 +19,7 @@ use tempfile::tempdir;
 
 use crate::draw::File;
 use crate::network::Model;
+use crate::own_voxels::{OwnPicture, OwnVoxels};
 use crate::view::Side;
 
 /// A scan on its way to the network, and back.
@@ -27,6 +28,7 @@ pub struct ScanInput {
     way: Way,
     template: NiftiTemplate,
     dicom: Option<(DicomInput, Scan)>,
+    own: Option<OwnVoxels>,
 }
 
 /// What results refer to.
@@ -162,30 +164,29 @@ impl ScanInput {
         // A single slice is no part of the series.
         let dicom = dicom.filter(|_| slice.is_none()).map(|dicom| (dicom, scan.clone()));
         let prepared = model.scan_recipe(scan.grid()).apply(&scan)?;
+        let own = OwnVoxels::new(&scan, &prepared)?;
         drop(scan);
         let (values, [channels, sides @ ..], way) = prepared.into_input();
         let mut shape = [1; D];
         shape[1] = channels;
-        match (D, sides) {
+        match (D, flat_sides(sides)) {
             (5, _) => shape[2..].copy_from_slice(&sides),
-            // Of one slice, whatever the order of the sides.
-            _ => {
-                let flat: Vec<usize> = match sides {
-                    [1, rows, columns] | [columns, rows, 1] => vec![rows, columns],
-                    _ => bail!("the network takes images, and the slice became {sides:?}"),
-                };
-                shape[2..].copy_from_slice(&flat);
-            }
+            (_, Some(flat)) => shape[2..].copy_from_slice(&flat),
+            (_, None) => bail!("the network takes images, and the slice became {sides:?}"),
         }
         let tensor = Tensor::from_data(TensorData::new(values, shape), device);
-        Ok((Self { way, template, dicom }, tensor))
+        Ok((Self { way, template, dicom, own }, tensor))
+    }
+
+    /// The scan on its own voxels, if the network sees it on others: a volume by planes through the place
+    /// of the voxel `at` of the network's input.
+    pub(crate) fn own_voxels(&self, at: Option<[usize; 3]>) -> Option<OwnPicture> {
+        self.own.as_ref().map(|own| own.picture(at))
     }
 
     /// The sides of the network's input.
     pub(crate) fn sides(&self) -> [Side; 3] {
-        self.way
-            .sides()
-            .map(|side| Side { letters: Some((side.towards, side.from)), spacing: side.spacing })
+        sides_of(&self.way)
     }
 
     /// A map at the size of the network's input as a NIfTI file on the scan's voxels.
@@ -291,6 +292,19 @@ impl ScanInput {
         let there = self.way.forth(&annotation)?;
         let labels: Vec<u32> = there.into_iter().map(|label| label as u32).collect();
         Ok(GroundTruth::from_labels(labels, size)?)
+    }
+}
+
+/// The sides of what the network sees this way.
+pub(crate) fn sides_of(way: &Way) -> [Side; 3] {
+    way.sides().map(|side| Side { letters: Some((side.towards, side.from)), spacing: side.spacing })
+}
+
+/// Rows and columns of a single slice, whatever the order of its sides.
+pub(crate) fn flat_sides(sides: [usize; 3]) -> Option<[usize; 2]> {
+    match sides {
+        [1, rows, columns] | [columns, rows, 1] => Some([rows, columns]),
+        _ => None,
     }
 }
 

@@ -120,8 +120,8 @@ impl Results {
         const NOT: [&str; 8] =
             ["item", "image", "class", "pixels", "rounding", "height", "width", "depth"];
         const ALWAYS: [&str; 3] = ["score", "raw_min", "raw_max"];
-        const COUNTS: [&str; 4] =
-            ["seconds", "true_positives", "false_positives", "false_negatives"];
+        const COUNTS: [&str; 5] =
+            ["seconds", "confidence", "true_positives", "false_positives", "false_negatives"];
         // Rounding, and sums whose size is the image's.
         const SUMS: [&str; 3] = ["certificate_error", "map_sum", "lost"];
         let there = |name: &&String| {

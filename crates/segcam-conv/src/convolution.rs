@@ -44,6 +44,12 @@ pub struct Convolution<W = Vec<f32>> {
     output_padding: Vec<usize>,
     precision: Precision,
     weight_limit: usize,
+    prepared: Prepared,
+}
+
+/// Weights as each algorithm reads them, made when it is first used.
+#[derive(Default)]
+struct Prepared {
     direct: OnceLock<DirectWeights>,
     winograd2: OnceLock<WinogradWeights<4>>,
     winograd4: OnceLock<WinogradWeights<6>>,
@@ -87,9 +93,7 @@ impl<W: AsRef<[f32]>> Convolution<W> {
             output_padding: vec![0; sides],
             precision: Precision::default(),
             weight_limit: usize::MAX,
-            direct: OnceLock::new(),
-            winograd2: OnceLock::new(),
-            winograd4: OnceLock::new(),
+            prepared: Prepared::default(),
         })
     }
 
@@ -342,20 +346,7 @@ impl<W: AsRef<[f32]>> Convolution<W> {
         let weights =
             Weights { values: self.weights.as_ref(), exchanged: self.transposed, mirrored };
         let g = g.flattened();
-        match self.way(&g, algorithm) {
-            Way::Direct(plan) => {
-                let weights = prepared(&self.direct, || DirectWeights::new(&g, weights));
-                plan.run(&g, weights, finish, x, out);
-            }
-            Way::Winograd2(plan) => {
-                let weights = prepared(&self.winograd2, || WinogradWeights::new(&g, weights));
-                plan.run(&g, weights, finish, x, out);
-            }
-            Way::Winograd4(plan) => {
-                let weights = prepared(&self.winograd4, || WinogradWeights::new(&g, weights));
-                plan.run(&g, weights, finish, x, out);
-            }
-        }
+        self.prepared.run(self.way(&g, algorithm), &g, weights, finish, x, out);
     }
 
     fn way(&self, g: &Geometry, algorithm: Option<Algorithm>) -> Way {
@@ -446,8 +437,7 @@ impl<W: AsRef<[f32]>> Convolution<W> {
 
     /// What was prepared for other options is not used for these.
     fn unprepared(self) -> Self {
-        let (direct, winograd2, winograd4) = Default::default();
-        Self { direct, winograd2, winograd4, ..self }
+        Self { prepared: Prepared::default(), ..self }
     }
 
     fn sides(&self, option: &'static str, given: usize) -> Result<(), ConvError> {
@@ -477,6 +467,35 @@ fn joined(parts: &[(&[usize], &[f32])]) -> Result<Vec<usize>, ConvError> {
             .ok_or_else(shapes)?;
     }
     Ok(whole)
+}
+
+impl Prepared {
+    /// Knows nothing of who holds the weights: what is generic is compiled where it is used, and the
+    /// kernels belong here, where they are optimised in development builds, too.
+    fn run(
+        &self,
+        way: Way,
+        g: &Geometry,
+        weights: Weights,
+        finish: Finish,
+        x: Source,
+        out: &mut [f32],
+    ) {
+        match way {
+            Way::Direct(plan) => {
+                let weights = prepared(&self.direct, || DirectWeights::new(g, weights));
+                plan.run(g, weights, finish, x, out);
+            }
+            Way::Winograd2(plan) => {
+                let weights = prepared(&self.winograd2, || WinogradWeights::new(g, weights));
+                plan.run(g, weights, finish, x, out);
+            }
+            Way::Winograd4(plan) => {
+                let weights = prepared(&self.winograd4, || WinogradWeights::new(g, weights));
+                plan.run(g, weights, finish, x, out);
+            }
+        }
+    }
 }
 
 /// What was prepared. Not under the cell's lock: a thread that waits for others to prepare weights may

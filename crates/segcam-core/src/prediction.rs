@@ -114,6 +114,37 @@ impl<const D: usize> Prediction<D> {
         all
     }
 
+    /// How sure the network is: the probability of what is predicted, from ½ (binary) or 1 / classes to 1,
+    /// as its mean over the pixels of each image.
+    ///
+    /// ```
+    /// use segcam_core::Prediction;
+    /// use segcam_core::burn::tensor::{Device, Tensor};
+    ///
+    /// // Odds of 3 to 1 in the first pixel, of 1 to 1 in the second.
+    /// let odds = 3f32.ln();
+    /// let logits = Tensor::<4>::from_data([[[[odds, 0.0]], [[0.0, 0.0]]]], &Device::flex());
+    /// let sure = Prediction::new(logits, [1, 3, 1, 2]).confidence();
+    /// assert!((sure[0] - (0.75 + 0.5) / 2.0).abs() < 1e-6);
+    /// ```
+    pub fn confidence(&self) -> Vec<f64> {
+        let images = self.logits.dims()[0];
+        let sum = |part: &Self| -> Vec<f64> {
+            let likeliest = match part.classes() {
+                1 => sigmoid(part.logit(0).abs()),
+                _ => softmax(part.logits(), 1).max_dim(1),
+            };
+            let sums = likeliest.reshape([images as i32, -1]).sum_dim(1);
+            sums.into_data().iter::<f64>().collect()
+        };
+        let sums = match self.is_large() {
+            true => vec![self.parts().map(|part| sum(&part)[0]).sum()],
+            false => sum(self),
+        };
+        let pixels: usize = self.logits.dims()[2..].iter().product();
+        sums.into_iter().map(|sum| sum / pixels as f64).collect()
+    }
+
     /// Labels of many pixels take more memory than their scores: they are made in parts, and not kept.
     fn is_large(&self) -> bool {
         let [images, _, sides @ ..] = &self.logits.dims()[..] else { return false };

@@ -77,7 +77,7 @@ impl PreparedScan {
     }
 
     fn sizes(&self) -> [usize; 4] {
-        let [a, b, c] = self.axes.to_sides(self.grid().size());
+        let [a, b, c] = self.way.sizes();
         [self.scan.channels(), a, b, c]
     }
 }
@@ -100,6 +100,43 @@ impl Way {
     /// The grid of the scan that was prepared.
     pub fn original(&self) -> &Grid {
         &self.original
+    }
+
+    /// Whether the network sees other voxels than the scan's own.
+    pub fn is_resampled(&self) -> bool {
+        self.grid != self.cropped
+    }
+
+    /// The same way without resampling: turned and cropped only, on the scan's own voxels.
+    pub fn without_resampling(&self) -> Self {
+        Self { grid: self.cropped.clone(), ..self.clone() }
+    }
+
+    /// The voxel nearest to the place of a `voxel` of `other`; both in the order of the network's sides.
+    ///
+    /// ```
+    /// use segcam_scans::{Grid, Recipe, Scan};
+    ///
+    /// let grid = Grid::new([9, 9, 4], [[1., 0., 0., 0.], [0., 1., 0., 0.], [0., 0., 3., 0.]])?;
+    /// let recipe = Recipe { spacing: Some([3.0; 3]), ..Recipe::default() };
+    /// let prepared = recipe.apply(&Scan::new(grid, 1, vec![0.5; 324])?)?;
+    /// let own = prepared.without_resampling();
+    /// assert!(prepared.is_resampled() && !own.is_resampled());
+    /// // Slice, row, column: the middle one of three by three.
+    /// assert_eq!(own.nearest_to(&prepared, [3, 1, 2]), [3, 4, 7]);
+    /// # Ok::<(), segcam_scans::ScanError>(())
+    /// ```
+    pub fn nearest_to(&self, other: &Self, voxel: [usize; 3]) -> [usize; 3] {
+        let place = other.grid.world(other.axes.to_axes(voxel).map(|index| index as f64));
+        let (found, size) = (self.grid.index(place), self.grid.size());
+        let nearest =
+            |axis: usize| found[axis].round().clamp(0.0, (size[axis] - 1) as f64) as usize;
+        self.axes.to_sides([nearest(0), nearest(1), nearest(2)])
+    }
+
+    /// How many voxels there are along the network's three sides, slowest first.
+    pub fn sizes(&self) -> [usize; 3] {
+        self.axes.to_sides(self.grid.size())
     }
 
     /// The network's three sides, slowest first.

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use segcam::burn::tensor::Device;
-use segcam::burn::tensor::activation::softmax;
 use segcam::metrics::Metric;
 use segcam::models::{Channels, Pretrained};
 use segcam::render::Colormap;
@@ -180,11 +179,6 @@ pub(crate) struct NetworkArgs {
     pub(crate) device: DeviceArg,
 }
 
-/// The mean over all pixels of the probability of the predicted class.
-fn confidence<const D: usize>(prediction: &Prediction<D>) -> f32 {
-    softmax(prediction.logits(), 1).max_dim(1).mean().into_scalar()
-}
-
 const ONNX: &str = "Options for .onnx files (or in net.toml beside net.onnx)";
 
 /// How an image becomes the input of an ONNX network. A card beside the file, `net.toml` for
@@ -260,8 +254,10 @@ impl NetworkArgs {
         prediction: &Prediction<D>,
     ) -> Result<Option<String>, CamError> {
         let Some(taken) = self.taken() else { return Ok(None) };
-        let sure = guarded(|| Ok::<_, CamError>(confidence(prediction)))?;
-        Ok(Some(format!("{taken}; the mean probability of what it predicts is {sure:.2}")))
+        let sure = guarded(|| Ok::<_, CamError>(prediction.confidence()))?;
+        let sure: Vec<String> = sure.iter().map(|sure| format!("{sure:.2}")).collect();
+        let sure = sure.join(", ");
+        Ok(Some(format!("{taken}; the mean probability of what it predicts is {sure}")))
     }
 }
 

@@ -202,7 +202,8 @@ impl Opened {
     /// What the system says.
     pub fn said(&self, line: &str) -> Result<()> {
         say(line)?;
-        self.args.network.taken().map_or(Ok(()), say)
+        let Some(taken) = self.args.network.taken() else { return Ok(()) };
+        say(format!("{taken}; how sure it is of each input: column `confidence`"))
     }
 
     fn work<'a, const D: usize>(

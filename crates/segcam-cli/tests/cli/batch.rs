@@ -85,7 +85,7 @@ fn each_map_is_a_row_with_the_numbers_of_explain() {
         "batch --input images --out out --certify --metric leak --figures --save raw --csv",
     );
     assert!(stdout.contains("8 inputs; 1 other files are left out"), "{stdout}");
-    assert!(stdout.contains("no --model"), "{stdout}");
+    assert!(stdout.contains("no --model") && stdout.contains("`confidence`"), "{stdout}");
     assert!(stderr.contains("1/03.png: it is no PNG"), "{stderr}");
     assert!(stderr.contains("0/04.png: the file is cut off"), "{stderr}");
     assert_eq!(stderr.lines().count(), 2);
@@ -96,6 +96,8 @@ fn each_map_is_a_row_with_the_numbers_of_explain() {
     let report = json(&path.join("one/report.json"));
     let of_image = rows.iter().filter(|row| row.text("input") == Some("0/06.png"));
     let of_image: Vec<&Row> = of_image.collect();
+    let sure = of_image[0].number("confidence").expect("how sure");
+    assert!(report["notes"].to_string().contains(&format!("predicts is {sure:.2}")), "{report}");
     for (row, map) in of_image.iter().zip(report["maps"].as_array().expect("maps")) {
         for (column, value) in [
             ("score", &map["score"][0]),

@@ -108,6 +108,50 @@ fn maps_lie_on_the_voxels_of_their_scan() {
     assert!(!bytes.is_empty());
 }
 
+/// Where the network sees other voxels than the scan's own, a figure shows both, through the same place.
+#[test]
+fn a_resampled_scan_is_shown_beside_what_the_network_sees() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    crate::onnx::write_small(path);
+    let volume = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx/tiny-vnet.onnx");
+    fs::copy(volume, path.join("volume.onnx")).expect("copied");
+    let fine = |name: &str, [i, j, k]: [usize; 3]| {
+        let affine = [[1., 0., 0., 0.], [0., 1., 0., 0.], [0., 0., 1., 0.]];
+        let values: Vec<f32> = (0..i * j * k).map(|at| (at * 37 % 101) as f32).collect();
+        let template = NiftiTemplate::new(Grid::new([i, j, k], affine).expect("a grid"));
+        template.write(path.join(name), &values, "a test").expect("written");
+    };
+    let figure = |model: &str, scan: &str, ask: &str| -> String {
+        works(
+            path,
+            &format!(
+                "explain --model {model}.onnx --input {scan} --class 1 --layer auto {ask} --svg --out out"
+            ),
+        );
+        fs::read_to_string(path.join("out/compare.svg")).expect("a figure")
+    };
+    fine("slice.nii", [144, 120, 2]);
+    fine("small.nii", [48, 40, 2]);
+    fine("volume.nii", [48, 48, 36]);
+    let card = |name: &str, spacing: &str| {
+        let card = format!("[scan]\nspacing = {spacing}\nscale = \"min-max\"\n");
+        fs::write(path.join(name), card).expect("written");
+    };
+    card("volume.toml", "[3.0, 3.0, 3.0]");
+    // Sixteen by sixteen by twelve voxels of three millimetres: the middle one of twenty-seven.
+    let shown = figure("volume", "volume.nii", "--pixels pixel:3,5,7");
+    assert!(shown.contains("36 × 48 × 48 voxels"), "{}", shown.len());
+    assert!(shown.contains("axial 3, coronal 5, sagittal 7"));
+    assert!(shown.contains("axial 10, coronal 16, sagittal 22"));
+    card("small.toml", "[3.0, 3.0, 1.0]");
+    let shown = figure("small", "slice.nii --slice 1", "--pixels all");
+    assert!(shown.contains("own 120 × 144 voxels"), "{}", shown.len());
+    // What is not resampled is there once.
+    fs::remove_file(path.join("small.toml")).expect("there");
+    assert!(!figure("small", "small.nii --slice 1", "--pixels all").contains("own"));
+}
+
 #[test]
 fn spheres_are_given_in_millimetres() {
     let folder = folder_with_scan();
