@@ -84,7 +84,7 @@ pub enum BatchError {
         column: String,
     },
     /// A shard that cannot be.
-    #[error("{given}: wanted NUMBER/OF, such as 3/16, from 1/16 to 16/16")]
+    #[error("{given}: wanted NUMBER/OF, such as 3/16, from 1 on")]
     Shard {
         /// What was given.
         given: String,

@@ -417,7 +417,7 @@ pub fn columns() -> Vec<Column> {
 }
 
 /// A metric's name as SQL takes it.
-fn metric_column(metric: Metric) -> String {
+pub(crate) fn metric_column(metric: Metric) -> String {
     metric.name().replace('-', "_")
 }
 

@@ -125,7 +125,10 @@ fn in_words(certificate: &Certificate) -> String {
     let mut words = vec![];
     if certificate.score != 0.0 {
         let share = percent(certificate.exact / certificate.score);
-        words.push(format!("{share} of the score comes through this layer"));
+        // A part of a score below zero speaks against the class.
+        let negative = (certificate.score < 0.0).then(|| short_number(certificate.score));
+        let score = negative.map(|score| format!(" of {score}")).unwrap_or_default();
+        words.push(format!("{share} of the score{score} comes through this layer"));
     }
     if let Some(impossible) = certificate.impossible {
         words.push(format!("{} of the map where influence is impossible", percent(impossible)));

@@ -99,7 +99,7 @@ pub struct Model {
     /// An option that was given and is for image files only.
     pub(crate) image_option: Option<&'static str>,
     /// Channels of its input, if that is known.
-    channels: Option<usize>,
+    pub(crate) channels: Option<usize>,
     kind: Kind,
 }
 

@@ -13,7 +13,7 @@ use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::pixels::Word;
 use segcam::render::{Colormap, Plane, overlay};
 use segcam::scans::dicom::{self, DicomError, DicomScan, DicomSource, DicomWriter};
-use segcam::scans::{Interpolation, NiftiTemplate, Scan, ScanError, Way};
+use segcam::scans::{Interpolation, NiftiTemplate, Recipe, Scale, Scan, ScanError, Way};
 use segcam::{CamError, PixelSet, Prediction};
 use tempfile::tempdir;
 
@@ -163,7 +163,9 @@ impl ScanInput {
         let template = scan.nifti_template();
         // A single slice is no part of the series.
         let dicom = dicom.filter(|_| slice.is_none()).map(|dicom| (dicom, scan.clone()));
-        let prepared = model.scan_recipe(scan.grid()).apply(&scan)?;
+        let recipe = model.scan_recipe(scan.grid());
+        notes.extend(unscaled(&recipe, &scan));
+        let prepared = recipe.apply(&scan)?;
         let own = OwnVoxels::new(&scan, &prepared)?;
         drop(scan);
         let (values, [channels, sides @ ..], way) = prepared.into_input();
@@ -174,7 +176,11 @@ impl ScanInput {
             (_, Some(flat)) => shape[2..].copy_from_slice(&flat),
             (_, None) => bail!("the network takes images, and the slice became {sides:?}"),
         }
-        let tensor = Tensor::from_data(TensorData::new(values, shape), device);
+        let mut tensor = Tensor::from_data(TensorData::new(values, shape), device);
+        if (D, channels, model.channels) == (4, 1, Some(3)) {
+            tensor = tensor.repeat_dim(1, 3);
+            notes.push("the scan has one channel: it goes into all three of the network".into());
+        }
         Ok((Self { way, template, dicom, own }, tensor))
     }
 
@@ -293,6 +299,22 @@ impl ScanInput {
         let labels: Vec<u32> = there.into_iter().map(|label| label as u32).collect();
         Ok(GroundTruth::from_labels(labels, size)?)
     }
+}
+
+/// What is said of values that nothing scales.
+fn unscaled(recipe: &Recipe, scan: &Scan) -> Option<String> {
+    let Recipe { clip: None, percentiles: None, scale: Scale::None, channels, .. } = recipe else {
+        return None;
+    };
+    let values = || scan.values().iter().copied();
+    let (low, high) =
+        (values().fold(f32::INFINITY, f32::min), values().fold(f32::NEG_INFINITY, f32::max));
+    channels.is_empty().then(|| {
+        format!(
+            "the scan's values go into the network as they are, {low} to {high}: `[scan]` in a card beside \
+             an .onnx file says otherwise"
+        )
+    })
 }
 
 /// The sides of what the network sees this way.

@@ -1,17 +1,18 @@
 //! What the table of a batch says: means, unusual maps, and the extreme ones side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use image::ImageReader;
 use segcam::UnknownName;
-use segcam::metrics::{Summary, summary};
+use segcam::metrics::{Metric, Summary, summary};
 use segcam::render::{Figure, Panel};
 use segcam_batch::{Cell, Kind, Row, Table};
 use serde::Serialize;
 
 use crate::ask::file_name;
+use crate::batch::metric_column;
 use crate::draw::File;
 use crate::print::png;
 
@@ -133,6 +134,26 @@ impl Results {
         if found.is_empty() { ALWAYS.map(String::from).to_vec() } else { found }
     }
 
+    /// # Errors
+    /// A column of numbers in which no map has one.
+    pub fn expect_values(&self, column: &str) -> Result<()> {
+        self.known(column, &self.numbers)?;
+        let is_metric = Metric::all().iter().find(|metric| metric_column(**metric) == column);
+        let advice = is_metric.map(|metric| format!(": give --metric {metric} to `segcam batch`"));
+        let there = self.maps.iter().any(|row| row.number(column).is_some());
+        ensure!(there, "no map has a value in column {column}{}", advice.unwrap_or_default());
+        Ok(())
+    }
+
+    /// How many pixel sets are averaged in the groups of these columns; 1 if they are told apart.
+    pub fn sets_together(&self, by: &[String]) -> usize {
+        if by.iter().any(|column| column == "pixel_set") {
+            return 1;
+        }
+        let sets: BTreeSet<_> = self.maps.iter().filter_map(|row| row.text("pixel_set")).collect();
+        sets.len()
+    }
+
     fn known(&self, name: &str, among: &[String]) -> Result<()> {
         if among.iter().any(|known| known == name) {
             return Ok(());
@@ -224,6 +245,7 @@ impl Results {
         const EACH: usize = 5;
         self.known(column, &self.numbers)?;
         let mut rows = self.ordered(column);
+        let all = rows.len();
         // What is the image's, such as its Dice score, all its maps have: one of them is enough.
         rows.dedup_by(|one, other| {
             one.1 == other.1 && one.0.text("input") == other.0.text("input")
@@ -237,8 +259,7 @@ impl Results {
         };
         let lines = [smallest, largest].into_iter().filter(|rows| !rows.is_empty());
         let lines = lines.map(panels).collect::<Result<Vec<_>>>()?;
-        let title =
-            format!("{column}: the smallest above, the largest below, of {} maps", rows.len());
+        let title = format!("{column}: the smallest above, the largest below, of {all} maps");
         png(name, Figure::new(title, lines).to_image())
     }
 }

@@ -56,7 +56,7 @@ pub(crate) static NUCLEI_UNET: Facts = Facts {
         facts.fill(Pretrained::nuclei_config().init(device), weights, same).map(image)
     },
     preprocess: Preprocess::StretchedGray,
-    scan_recipe: Recipe::default,
+    scan_recipe: || Recipe { scale: Scale::MinMax, ..Recipe::default() },
     class_names: &["background", "nucleus"],
     background: 0,
     margin: || None,
@@ -146,7 +146,13 @@ pub(crate) static MESHNET: Facts = Facts {
         facts.fill(MeshNetConfig::new().init(device), weights, meshnet_key).map(volume)
     },
     preprocess: Preprocess::Volume,
-    scan_recipe: || Recipe { axes: Axes::XYZ, scale: Scale::MinMax, ..Recipe::default() },
+    // As FreeSurfer's conformed volumes lie, on which it was trained.
+    scan_recipe: || Recipe {
+        orientation: "LIA".parse().ok(),
+        axes: Axes::XYZ,
+        scale: Scale::MinMax,
+        ..Recipe::default()
+    },
     class_names: &["background", "white matter", "grey matter"],
     background: 0,
     margin: || Some(MeshNetConfig::new().dilations.iter().sum()),

@@ -9,6 +9,8 @@ use indicatif::HumanDuration;
 use segcam::Explainer;
 use segcam::burn::tensor::Device;
 use segcam::metrics::Protocol;
+use segcam_batch::What;
+use segcam_cli::batch::inputs;
 use segcam_cli::beside::Folders;
 use segcam_cli::draw::File;
 use segcam_cli::explain::{How, is_gone};
@@ -30,7 +32,7 @@ use super::{Finished, Talk, command, say, table};
 /// where it stopped.
 pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
     let device = args.network.device.open()?;
-    let images = images(&args.input)?;
+    let images = images(&args.input, &args.out)?;
     let source = args.network.source()?;
     let (model, network) = source.open(&device)?;
     let out = Folder::create(&args.out)?;
@@ -77,19 +79,15 @@ pub(crate) fn run(args: &EvaluateArgs, talk: Talk) -> Result<Finished> {
 }
 
 /// The files to measure, each once.
-fn images(path: &Path) -> Result<Vec<PathBuf>> {
+fn images(path: &Path, out: &Path) -> Result<Vec<PathBuf>> {
     let read = || format!("cannot read {}", path.display());
     let is_list = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
     let mut images = if path.is_dir() {
         let files = fs::read_dir(path).with_context(read)?;
         let files = files.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>();
-        let hidden =
-            |path: &Path| path.file_name().is_some_and(|n| n.as_encoded_bytes()[0] == b'.');
-        files
-            .with_context(read)?
-            .into_iter()
-            .filter(|file| file.is_file() && !hidden(file))
-            .collect()
+        let kind = inputs(out);
+        let is_image = |file: &PathBuf| file.is_file() && kind(file) == What::Input;
+        files.with_context(read)?.into_iter().filter(is_image).collect()
     } else if is_list {
         let folder = path.parent().unwrap_or(Path::new(""));
         let text = fs::read_to_string(path).with_context(read)?;
@@ -101,7 +99,11 @@ fn images(path: &Path) -> Result<Vec<PathBuf>> {
     };
     images.sort();
     images.dedup();
-    let what = if path.is_dir() { "the folder holds no files" } else { "the list names no images" };
+    let what = if path.is_dir() {
+        "the folder holds no images, arrays or scans"
+    } else {
+        "the list names no images"
+    };
     ensure!(!images.is_empty(), "{}: {what}", path.display());
     Ok(images)
 }

@@ -18,6 +18,7 @@ pub(crate) fn run(args: &TableArgs, talk: Talk) -> Result<()> {
         bail!("{} is a copy for others: give {}", path.display(), table.display());
     }
     let results = Results::open(&path)?;
+    args.columns.iter().chain(&args.order_by).try_for_each(|name| results.expect_values(name))?;
     let means = results.means(&args.columns, &args.by, args.seed)?;
     let (unusual, all) = results.unusual(args.unusual);
     match talk {
@@ -55,6 +56,13 @@ fn print(
         "{} inputs, {} maps ({status}), {} errors",
         counts.inputs, counts.maps, counts.errors
     ))?;
+    let sets = results.sets_together(&args.by);
+    if sets > 1 {
+        say(format!(
+            "means over {sets} pixel sets: --by {},pixel_set tells them apart",
+            args.by.join(",")
+        ))?;
+    }
     let header: Vec<&str> = args
         .by
         .iter()

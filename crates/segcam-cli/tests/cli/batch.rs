@@ -248,6 +248,21 @@ fn a_manifest_says_more_of_each_input() {
     assert!(rows.iter().all(|row| row.text("error").is_none()), "no such pixels is no error");
 }
 
+/// Means over hits and misses say little: a line says that they are, and an empty column is no table.
+#[test]
+fn what_means_are_over_is_said() {
+    let folder = folder_with_images(2);
+    let path = folder.path();
+    let ask = "--pixels class box:0,0,20,20 --layer mid --method seg-hires-grad-cam --out out";
+    works(path, &format!("batch --input images {ask}"));
+    let said = works(path, "table out/results.parquet");
+    assert!(said.contains("means over 2 pixel sets: --by class,layer,method,pixel_set"), "{said}");
+    let said = works(path, "table out --by class,layer,method,pixel_set");
+    assert!(!said.contains("means over"), "{said}");
+    fails(path, "table out --column leak", &["leak", "--metric leak"]);
+    fails(path, "table out --order-by leak --sheet sheet.png", &["leak", "--metric leak"]);
+}
+
 #[test]
 fn what_is_wrong_with_all_inputs_is_said_at_once() {
     let folder = folder_with_images(6);

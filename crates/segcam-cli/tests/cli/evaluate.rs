@@ -182,7 +182,7 @@ fn mistakes() {
     fs::create_dir(folder.path().join("empty")).expect("a folder");
     let wrong = [
         ("evaluate --input nothing", vec!["there is no nothing"]),
-        ("evaluate --input empty", vec!["empty: the folder holds no files"]),
+        ("evaluate --input empty", vec!["empty: the folder holds no images"]),
         ("evaluate --input images --metric raod", vec!["raod", "road"]),
         ("evaluate --input images --cells 2", vec!["--cells", "3.."]),
         ("evaluate --input images --region-resize", vec!["--region"]),

@@ -18,7 +18,11 @@ pub(crate) fn folder_with_scan() -> TempDir {
     let folder = tempdir().expect("a folder");
     let image = spots(48, 40);
     let values: Vec<f32> = image.pixels().map(|pixel| f32::from(pixel.0[0]) / 255.0).collect();
-    npy(&folder.path().join("spots.npy"), &[1, 1, 40, 48], &values);
+    let ends = |first: f32, pick: fn(f32, f32) -> f32| values.iter().copied().fold(first, pick);
+    let (low, high) = (ends(f32::INFINITY, f32::min), ends(f32::NEG_INFINITY, f32::max));
+    // As the network wants it: a scan is stretched on the way.
+    let stretched: Vec<f32> = values.iter().map(|value| (value - low) / (high - low)).collect();
+    npy(&folder.path().join("spots.npy"), &[1, 1, 40, 48], &stretched);
     let affine = [[-0.8, 0.0, 0.3, 12.0], [0.0, -0.9, 0.0, -30.0], [0.0, 0.1, 2.5, 4.0]];
     let grid = Grid::new(SIDES, affine).expect("a grid");
     let flat = vec![0.1; values.len()];
@@ -149,7 +153,26 @@ fn a_resampled_scan_is_shown_beside_what_the_network_sees() {
     assert!(shown.contains("own 120 × 144 voxels"), "{}", shown.len());
     // What is not resampled is there once.
     fs::remove_file(path.join("small.toml")).expect("there");
-    assert!(!figure("small", "small.nii --slice 1", "--pixels all").contains("own"));
+    assert!(!figure("small", "small.nii --slice 1", "--pixels all").contains(" voxels"));
+}
+
+/// What goes into a network unscaled is no surprise, and three channels are filled.
+#[test]
+fn values_of_scans_go_as_they_are_only_with_a_word() {
+    let folder = folder_with_scan();
+    let path = folder.path();
+    let said = |model: &str, ask: &str| {
+        let ask = "--slice 1 --class 1 --pixels all --layer auto --out out ".to_string() + ask;
+        works(path, &format!("explain --model {model} --input scan.nii.gz {ask}"));
+        json(&path.join("out/report.json"))["notes"].to_string()
+    };
+    assert!(!said("nuclei-unet", "--method hires-cam").contains("as they are"));
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx");
+    fs::copy(fixtures.join("tiny-unet-11.onnx"), path.join("net.onnx")).expect("copied");
+    let notes = said("net.onnx", "--method hires-cam --window 32x48");
+    assert!(notes.contains("all three") && notes.contains("as they are"), "{notes}");
+    fs::write(path.join("net.toml"), "[scan]\nscale = \"min-max\"\n").expect("written");
+    assert!(!said("net.onnx", "--method hires-cam --window 32x48").contains("as they are"));
 }
 
 #[test]
