@@ -58,7 +58,9 @@ fn no_annotations(args: &BatchArgs, item: &Item) -> Result<()> {
     let columns = ["truth", "instances", "region"];
     let named = columns.iter().find(|column| item.fields.contains_key(**column));
     if args.wants_report() {
-        bail!("--html looks at inputs once more, and objects in stores cannot be read so: leave it out");
+        bail!(
+            "--html looks at inputs once more, and objects in stores cannot be read so: leave it out"
+        );
     }
     if args.names_annotations() || named.is_some() {
         bail!(
