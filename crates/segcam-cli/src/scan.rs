@@ -306,15 +306,19 @@ fn unscaled(recipe: &Recipe, scan: &Scan) -> Option<String> {
     let Recipe { clip: None, percentiles: None, scale: Scale::None, channels, .. } = recipe else {
         return None;
     };
-    let values = || scan.values().iter().copied();
-    let (low, high) =
-        (values().fold(f32::INFINITY, f32::min), values().fold(f32::NEG_INFINITY, f32::max));
+    let (low, high) = range(scan.values());
     channels.is_empty().then(|| {
         format!(
             "the scan's values go into the network as they are, {low} to {high}: `[scan]` in a card beside \
              an .onnx file says otherwise"
         )
     })
+}
+
+/// The smallest and the largest value.
+fn range(values: &[f32]) -> (f32, f32) {
+    let ends = (f32::INFINITY, f32::NEG_INFINITY);
+    values.iter().fold(ends, |(low, high), value| (low.min(*value), high.max(*value)))
 }
 
 /// The sides of what the network sees this way.
@@ -378,10 +382,7 @@ impl DicomInput {
     /// Every slice in grey, under the heat.
     fn pictures(&self, scan: &Scan, heat: &[f32], colormap: Colormap) -> Vec<Vec<u8>> {
         let [width, height, _] = scan.grid().size();
-        let all = scan.values().iter().copied();
-        let (low, high) = self.window.unwrap_or_else(|| {
-            all.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
-        });
+        let (low, high) = self.window.unwrap_or_else(|| range(scan.values()));
         let gray = |value: f32| {
             let part = ((value - low) / (high - low).max(f32::MIN_POSITIVE)).clamp(0.0, 1.0);
             ((if self.inverted { 1.0 - part } else { part }) * 255.0) as u8

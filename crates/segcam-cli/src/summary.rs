@@ -134,8 +134,10 @@ impl Results {
         if found.is_empty() { ALWAYS.map(String::from).to_vec() } else { found }
     }
 
+    /// Whether some map has a value in a column of numbers.
+    ///
     /// # Errors
-    /// A column of numbers in which no map has one.
+    /// Columns that the table does not have, and those in which no map has a value.
     pub fn expect_values(&self, column: &str) -> Result<()> {
         self.known(column, &self.numbers)?;
         let is_metric = Metric::all().iter().find(|metric| metric_column(**metric) == column);
@@ -243,14 +245,13 @@ impl Results {
     /// Columns that the table does not have, and tables without pictures.
     pub fn sheet(&self, folder: &Path, column: &str, name: &str) -> Result<File> {
         const EACH: usize = 5;
-        self.known(column, &self.numbers)?;
+        self.expect_values(column)?;
         let mut rows = self.ordered(column);
         let all = rows.len();
         // What is the image's, such as its Dice score, all its maps have: one of them is enough.
         rows.dedup_by(|one, other| {
             one.1 == other.1 && one.0.text("input") == other.0.text("input")
         });
-        ensure!(!rows.is_empty(), "no map has a value in column {column}");
         let each = EACH.min(rows.len().div_ceil(2));
         let (smallest, largest) =
             (&rows[..each], &rows[rows.len() - each.min(rows.len() - each)..]);

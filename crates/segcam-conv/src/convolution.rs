@@ -1,14 +1,12 @@
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
 
-use crate::direct::DirectWeights;
 use crate::geometry::{Geometry, cells};
 use crate::plan::{Way, choose};
+use crate::prepared::Prepared;
 use crate::source::Source;
 use crate::tasks::Finish;
 use crate::weights::Weights;
-use crate::winograd::WinogradWeights;
 use crate::{Algorithm, ConvError, Plan, Precision};
 
 /// A convolution with its weights, which are prepared for an algorithm when it is first needed.
@@ -45,14 +43,6 @@ pub struct Convolution<W = Vec<f32>> {
     precision: Precision,
     weight_limit: usize,
     prepared: Prepared,
-}
-
-/// Weights as each algorithm reads them, made when it is first used.
-#[derive(Default)]
-struct Prepared {
-    direct: OnceLock<DirectWeights>,
-    winograd2: OnceLock<WinogradWeights<4>>,
-    winograd4: OnceLock<WinogradWeights<6>>,
 }
 
 impl<W> fmt::Debug for Convolution<W> {
@@ -467,47 +457,6 @@ fn joined(parts: &[(&[usize], &[f32])]) -> Result<Vec<usize>, ConvError> {
             .ok_or_else(shapes)?;
     }
     Ok(whole)
-}
-
-impl Prepared {
-    /// Knows nothing of who holds the weights: what is generic is compiled where it is used, and the
-    /// kernels belong here, where they are optimised in development builds, too.
-    fn run(
-        &self,
-        way: Way,
-        g: &Geometry,
-        weights: Weights,
-        finish: Finish,
-        x: Source,
-        out: &mut [f32],
-    ) {
-        match way {
-            Way::Direct(plan) => {
-                let weights = prepared(&self.direct, || DirectWeights::new(g, weights));
-                plan.run(g, weights, finish, x, out);
-            }
-            Way::Winograd2(plan) => {
-                let weights = prepared(&self.winograd2, || WinogradWeights::new(g, weights));
-                plan.run(g, weights, finish, x, out);
-            }
-            Way::Winograd4(plan) => {
-                let weights = prepared(&self.winograd4, || WinogradWeights::new(g, weights));
-                plan.run(g, weights, finish, x, out);
-            }
-        }
-    }
-}
-
-/// What was prepared. Not under the cell's lock: a thread that waits for others to prepare weights may
-/// begin another run of the same convolution meanwhile.
-fn prepared<T>(cell: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
-    match cell.get() {
-        Some(known) => known,
-        None => {
-            let made = make();
-            cell.get_or_init(|| made)
-        }
-    }
 }
 
 fn length(what: &'static str, given: usize, wanted: usize) -> Result<(), ConvError> {

@@ -9,6 +9,7 @@ mod direct;
 mod error;
 mod geometry;
 mod plan;
+mod prepared;
 mod simd;
 mod source;
 mod tasks;
