@@ -42,10 +42,11 @@ fn fixed<M: Module>(net: M) -> M {
     struct Fixed;
     impl ModuleMapper for Fixed {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            // A BatchNorm's variance is no weight.
-            param.map(
-                |tensor| if tensor.is_require_grad() { numbers(tensor.dims()) } else { tensor },
-            )
+            // A vector may be a BatchNorm's variance, which is positive.
+            param.map(|tensor| match D {
+                1 => numbers(tensor.dims()).abs(),
+                _ => numbers(tensor.dims()),
+            })
         }
     }
     net.map(&mut Fixed)
