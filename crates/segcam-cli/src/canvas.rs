@@ -9,13 +9,14 @@ use segcam::models::Placement;
 use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay, tint};
 use segcam::{CamError, MapStatus, PixelSet, Prediction, guarded};
 
-use crate::draw::{Scene, Show};
 use crate::drawing::{Drawing, here};
+use crate::grey::draw;
 use crate::legend::{
     ANNOTATED, EXPLAINED, FALSE_ALARM, HIT, Legend, MISSED, PREDICTED, cells, of_evidence,
 };
 use crate::own_voxels::OwnPicture;
 use crate::read::Picture;
+use crate::scene::{Scene, Show};
 use crate::view::{View, midst};
 
 /// How much of the picture is covered by the colours of sets that are painted.
@@ -124,7 +125,10 @@ impl<const D: usize> Canvas<D> {
                 (view, Prediction::new(logits, shape).predicted(class))
             }
             _ => {
-                let view = View::image();
+                let view = match &input.scan {
+                    Some(scan) => scan.slice_view(),
+                    None => View::image(),
+                };
                 let predicted = view.flat(&here(&prediction.predicted(class))?, sample, false);
                 (view, predicted)
             }
@@ -280,9 +284,16 @@ impl<const D: usize> Canvas<D> {
         let annotated =
             self.judged.iter().map(|judged| (self.mask(&judged.annotated, size), ANNOTATED));
         let predicted = (self.flat_mask(&self.predicted, size), PREDICTED);
-        let sets = annotated.chain([predicted, (explained, EXPLAINED)]);
-        for (mask, color) in sets.filter(|(mask, _)| !mask.is_thin()) {
-            outline(image, &mask, color);
+        let thin = explained.is_thin();
+        // An outline along lines that are explained would be all that is seen of them.
+        let hides = |mask: &Plane| thin && mask.borders_on(&explained);
+        for (mask, color) in annotated.chain([predicted]) {
+            if !mask.is_thin() && !hides(&mask) {
+                outline(image, &mask, color);
+            }
+        }
+        if !thin {
+            outline(image, &explained, EXPLAINED);
         }
     }
 
@@ -421,25 +432,6 @@ fn dim(picture: &RgbImage) -> RgbImage {
     let mut gray = DynamicImage::ImageLuma8(imageops::grayscale(picture)).into_rgb8();
     gray.iter_mut().for_each(|value| *value = (f32::from(*value) * BACKDROP) as u8);
     gray
-}
-
-/// A picture of a tensor `[1, C, H, W]`: its channels as red, green and blue if it has three, otherwise
-/// its first one in grey. Black and white are the `window`'s ends, or its smallest and largest value.
-pub(crate) fn draw(tensor: &Tensor<4>, window: Option<(f32, f32)>) -> RgbImage {
-    let [_, channels, height, width] = tensor.dims();
-    let plane = |channel: usize| {
-        Plane::from_tensor(&tensor.clone().narrow(1, channel, 1), 0, [height, width])
-    };
-    let planes = if channels == 3 { [0, 1, 2].map(plane) } else { [0; 3].map(plane) };
-    let values = || planes.iter().flat_map(|plane| plane.values().iter().copied());
-    let (low, high) = window.unwrap_or_else(|| {
-        (values().fold(f32::INFINITY, f32::min), values().fold(f32::NEG_INFINITY, f32::max))
-    });
-    let range = (high - low).max(f32::MIN_POSITIVE);
-    RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let byte = |p: &Plane| ((p.at(y as usize, x as usize) - low) / range * 255.0) as u8;
-        Rgb([byte(&planes[0]), byte(&planes[1]), byte(&planes[2])])
-    })
 }
 
 #[cfg(test)]

@@ -7,124 +7,19 @@ use segcam::annotations::{Confusion, GroundTruth};
 use segcam::burn::tensor::Tensor;
 use segcam::core::upsample;
 use segcam::models::Placement;
-use segcam::render::{self, Colormap, Panel};
-use segcam::{CamError, Fusion, Normalize, Observation, guarded};
+use segcam::render::{self, Panel};
+use segcam::{CamError, Fusion, Observation, guarded};
 
 use crate::ask::{Figure, Question, file_name};
 use crate::canvas::{Canvas, Judged, Size};
 use crate::drawing::{Drawing, here, short_layer, title};
 use crate::explain::{Answer, Map, in_words, is_lost};
+use crate::files::File;
 use crate::legend::set_in_words;
-use crate::network::Model;
 use crate::overview::Overview;
-use crate::print::Print;
 use crate::read::Input;
-use crate::report::{Failure, JudgedReport, MapReport};
-
-/// Panels in a row of pixel sets; of more than one row they are small.
-pub(crate) const COLUMNS: usize = 6;
-
-/// How maps are shown.
-#[derive(Debug, Clone, Default)]
-pub struct Style {
-    /// What of a map.
-    pub show: Show,
-    /// How figures become files.
-    pub print: Print,
-    /// How the layers of each method are fused into one more heat map.
-    pub fuse: Option<Fusion>,
-    /// Whether there are arrays of the signed maps.
-    pub raw: bool,
-    /// Whether there are arrays of the heat maps.
-    pub heat: bool,
-    /// Whether there are DICOM objects, and whether these say who the patient is.
-    pub dicom: Option<KeepPatient>,
-}
-
-/// Whether results name the patient and the study, as an archive needs it to file them with the scan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeepPatient(pub bool);
-
-/// What of a map is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Show {
-    /// Evidence for and against the class, in the colours of [`Colormap::BlueOrange`]. The strongest
-    /// of either has full colour.
-    #[default]
-    Signed,
-    /// Evidence for the class.
-    Positive {
-        /// Which value has full colour.
-        normalize: Normalize,
-        /// The colours.
-        colormap: Colormap,
-    },
-}
-
-impl Show {
-    /// The colours.
-    pub fn colormap(self) -> Colormap {
-        match self {
-            Self::Signed => Colormap::BlueOrange,
-            Self::Positive { colormap, .. } => colormap,
-        }
-    }
-
-    /// Which value has full colour.
-    pub fn normalize(self) -> Normalize {
-        match self {
-            Self::Signed => Normalize::MaxAbs,
-            Self::Positive { normalize, .. } => normalize,
-        }
-    }
-
-    /// `signed` or `positive`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Signed => "signed",
-            Self::Positive { .. } => "positive",
-        }
-    }
-}
-
-/// What is drawn, beside its maps.
-#[derive(Debug, Clone, Copy)]
-pub struct Scene<'a, const D: usize> {
-    /// What the network looked at.
-    pub input: &'a Input<D>,
-    /// What it saw.
-    pub seen: &'a Observation<D>,
-    /// The network.
-    pub model: &'a Model,
-    /// What it should have seen.
-    pub truth: Option<&'a GroundTruth>,
-}
-
-/// A file before it is written.
-#[derive(Debug, Clone)]
-pub struct File {
-    /// Its name.
-    pub name: String,
-    /// What it holds.
-    pub bytes: Vec<u8>,
-}
-
-/// What is drawn of one figure.
-#[derive(Debug, Default)]
-pub struct Drawn {
-    /// Pictures and arrays.
-    pub files: Vec<File>,
-    /// Which of them are figures of several maps.
-    pub figures: Vec<String>,
-    /// What the report says of each map.
-    pub maps: Vec<MapReport>,
-    /// What the annotation says of the class's prediction.
-    pub judged: Option<JudgedReport>,
-    /// Maps that there are not, and why.
-    pub failures: Vec<Failure>,
-    /// Of a volume, the voxel through which the planes in pictures go, for each image of the batch.
-    pub planes: Vec<[usize; 3]>,
-}
+use crate::report::{Drawn, Failure, JudgedReport, MapReport};
+use crate::scene::{COLUMNS, KeepPatient, Scene, Show, Style};
 
 /// The maps of one figure for an image of the batch, before they are put together.
 pub(crate) struct Panels<const D: usize> {

@@ -5,7 +5,7 @@ use segcam::render::{Colormap, short_number};
 use segcam::{CamError, Certificate, Explanation, Fused, MapStatus, Normalize, guarded};
 
 use crate::ask::without_middle;
-use crate::draw::Show;
+use crate::scene::Show;
 
 /// The tensor on this machine's processor: what is drawn does not go away with a device.
 pub(crate) fn here<const D: usize>(tensor: &Tensor<D>) -> Result<Tensor<D>, CamError> {

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use self::case::{Case, Room};
 use self::choice::{Chosen, Subject};
 use self::table::Table;
-use crate::draw::File;
+use crate::files::File;
 use crate::report::Report;
 use crate::studio::{about, page};
 

@@ -6,7 +6,7 @@
 //! | [`read`](read::read) | bytes of an image or an array | [`Input`](read::Input) |
 //! | [`ask`](ask::ask) | words, and an observation of the input | [`Question`](ask::Question) |
 //! | [`explain`](explain::explain) | the question | [`Answer`](explain::Answer)s, one for each figure |
-//! | [`draw`](draw::draw) | an answer | [`Drawn`](draw::Drawn): files and numbers |
+//! | [`draw`](draw::draw) | an answer | [`Drawn`](report::Drawn): files and numbers |
 //! | [`write`](write::Folder::write) | a file | a file in a folder |
 //!
 //! Of a picture that is larger than memory [`slide`] takes all of them at once, row by row.
@@ -25,9 +25,12 @@ pub mod ask;
 pub mod batch;
 pub mod beside;
 mod canvas;
+pub mod columns;
 pub mod draw;
 mod drawing;
 pub mod explain;
+pub mod files;
+mod grey;
 pub mod html;
 mod kinds;
 mod legend;
@@ -41,6 +44,7 @@ pub mod read;
 pub mod report;
 pub mod rows;
 pub mod scan;
+pub mod scene;
 pub mod sets;
 mod sidecars;
 pub mod slide;

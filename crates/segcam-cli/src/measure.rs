@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use crate::annotations::{AnnotationFiles, Annotations, Place};
 use crate::ask::{Asked, Question, ask};
-use crate::draw::File;
 use crate::explain::{Answer, How, Map, explain, in_words, is_lost};
+use crate::files::File;
 use crate::network::{Model, Source};
 use crate::read::{Input, bytes_of};
 use crate::scan::is_scan;

@@ -4,10 +4,11 @@ use anyhow::Result;
 use segcam::render::{self, Panel};
 
 use crate::ask::{Figure, Question};
-use crate::draw::{COLUMNS, File, Scene};
 use crate::drawing::{short_layer, title};
+use crate::files::File;
 use crate::legend::Legend;
 use crate::print::Print;
+use crate::scene::{COLUMNS, Scene};
 
 /// All parts of a set side by side: a sheet for each layer and method.
 #[derive(Debug, Default)]

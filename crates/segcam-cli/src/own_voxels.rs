@@ -5,10 +5,10 @@ use image::RgbImage;
 use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::scans::{Scan, Way};
 
-use crate::canvas::draw;
-use crate::read::grey_of;
-use crate::scan::{flat_sides, sides_of};
-use crate::view::View;
+use crate::grey::draw;
+use crate::grey::grey_of;
+
+use crate::view::{View, flat_sides, sides_of};
 
 /// The scan on its own voxels, turned and cropped as the network has it.
 #[derive(Debug, Clone)]
@@ -50,11 +50,12 @@ impl OwnVoxels {
             Some(at) => {
                 View::planes(sizes, sides_of(&self.way), self.way.nearest_to(&self.seen, at))
             }
-            None => View::image(),
+            None => View::slice(sizes, sides_of(&self.way)),
         };
         let flat = match flat_sides(sizes).filter(|_| at.is_none()) {
             Some([rows, columns]) => {
-                self.values.clone().reshape([1, self.values.dims()[1], rows, columns])
+                let shape = [1, self.values.dims()[1], sizes[rows], sizes[columns]];
+                self.values.clone().reshape(shape)
             }
             None => view.flat(&self.values, 0, true),
         };

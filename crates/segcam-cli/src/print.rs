@@ -7,7 +7,7 @@ use image::DynamicImage;
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Filter, PixelDimensions, Unit};
 use segcam::render::Figure;
 
-use crate::draw::File;
+use crate::files::File;
 
 /// How figures become files.
 #[derive(Debug, Clone, Default)]

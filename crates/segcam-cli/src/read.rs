@@ -11,8 +11,8 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use npyz::{DType, NpyFile, Order, TypeChar, TypeStr};
 use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::models::Placement;
-use segcam::{CamError, guarded};
 
+use crate::grey::grey_of;
 use crate::network::Model;
 use crate::scan::{ScanInput, is_scan};
 use crate::view::Side;
@@ -95,21 +95,6 @@ pub fn read<const D: usize>(
     let (tensor, picture, notes) = input.with_context(|| format!("cannot use {name}"))?;
     let grey = grey_of(&tensor)?;
     Ok(Input { name: name.to_string(), tensor, picture, grey, scan: None, notes })
-}
-
-/// The range of a volume without its darkest and brightest voxels: of many volumes single voxels are
-/// much brighter than all others.
-pub(crate) fn grey_of<const D: usize>(tensor: &Tensor<D>) -> Result<Option<(f32, f32)>, CamError> {
-    if D == 4 {
-        return Ok(None);
-    }
-    const MANY: usize = 1 << 20;
-    let values = guarded(|| Ok::<_, CamError>(tensor.to_data()))?;
-    let every = values.num_elements().div_ceil(MANY);
-    let mut values: Vec<f32> = values.iter::<f32>().step_by(every).collect();
-    values.sort_unstable_by(f32::total_cmp);
-    let at = |part: f64| values[((values.len() - 1) as f64 * part) as usize];
-    Ok(Some((at(0.005), at(0.995))).filter(|(low, high)| low < high))
 }
 
 impl<const D: usize> Input<D> {

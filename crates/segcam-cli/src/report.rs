@@ -6,10 +6,11 @@ use segcam::{Certificate, Observation, device_name};
 use serde::Serialize;
 
 use crate::ask::Question;
-use crate::draw::{Drawn, File, Style};
 use crate::explain::Map;
+use crate::files::File;
 use crate::network::Model;
 use crate::read::Input;
+use crate::scene::Style;
 use crate::write::REPORT;
 
 /// `report.json`: every number needed to repeat a run. The schema is in `docs/report.md`.
@@ -56,6 +57,23 @@ pub struct Report {
     pub failures: Vec<Failure>,
     /// The other files.
     pub files: Vec<String>,
+}
+
+/// What is drawn of one figure.
+#[derive(Debug, Default)]
+pub struct Drawn {
+    /// Pictures and arrays.
+    pub files: Vec<File>,
+    /// Which of them are figures of several maps.
+    pub figures: Vec<String>,
+    /// What the report says of each map.
+    pub maps: Vec<MapReport>,
+    /// What the annotation says of the class's prediction.
+    pub judged: Option<JudgedReport>,
+    /// Maps that there are not, and why.
+    pub failures: Vec<Failure>,
+    /// Of a volume, the voxel through which the planes in pictures go, for each image of the batch.
+    pub planes: Vec<[usize; 3]>,
 }
 
 impl Report {

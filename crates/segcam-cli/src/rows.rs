@@ -4,10 +4,13 @@ use anyhow::Result;
 use segcam::render::{self, Panel};
 
 use crate::ask::Question;
-use crate::draw::{Drawn, File, Panels, Scene, Style, draw_maps};
+use crate::draw::{Panels, draw_maps};
 use crate::explain::Answer;
+use crate::files::File;
 use crate::legend::Legend;
 use crate::print::Print;
+use crate::report::Drawn;
+use crate::scene::{Scene, Style};
 
 /// Several figures in one, with a row for each layer and a column for each method.
 #[derive(Debug, Default)]

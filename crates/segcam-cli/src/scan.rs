@@ -17,10 +17,10 @@ use segcam::scans::{Interpolation, NiftiTemplate, Recipe, Scale, Scan, ScanError
 use segcam::{CamError, PixelSet, Prediction};
 use tempfile::tempdir;
 
-use crate::draw::File;
+use crate::files::File;
 use crate::network::Model;
 use crate::own_voxels::{OwnPicture, OwnVoxels};
-use crate::view::Side;
+use crate::view::{Side, View, flat_sides, sides_of};
 
 /// A scan on its way to the network, and back.
 #[derive(Debug, Clone)]
@@ -173,7 +173,7 @@ impl ScanInput {
         shape[1] = channels;
         match (D, flat_sides(sides)) {
             (5, _) => shape[2..].copy_from_slice(&sides),
-            (_, Some(flat)) => shape[2..].copy_from_slice(&flat),
+            (_, Some(flat)) => shape[2..].copy_from_slice(&flat.map(|side| sides[side])),
             (_, None) => bail!("the network takes images, and the slice became {sides:?}"),
         }
         let mut tensor = Tensor::from_data(TensorData::new(values, shape), device);
@@ -188,6 +188,11 @@ impl ScanInput {
     /// of the voxel `at` of the network's input.
     pub(crate) fn own_voxels(&self, at: Option<[usize; 3]>) -> Option<OwnPicture> {
         self.own.as_ref().map(|own| own.picture(at))
+    }
+
+    /// How a single slice is laid out.
+    pub(crate) fn slice_view(&self) -> View {
+        View::slice(self.way.sizes(), self.sides())
     }
 
     /// The sides of the network's input.
@@ -319,19 +324,6 @@ fn unscaled(recipe: &Recipe, scan: &Scan) -> Option<String> {
 fn range(values: &[f32]) -> (f32, f32) {
     let ends = (f32::INFINITY, f32::NEG_INFINITY);
     values.iter().fold(ends, |(low, high), value| (low.min(*value), high.max(*value)))
-}
-
-/// The sides of what the network sees this way.
-pub(crate) fn sides_of(way: &Way) -> [Side; 3] {
-    way.sides().map(|side| Side { letters: Some((side.towards, side.from)), spacing: side.spacing })
-}
-
-/// Rows and columns of a single slice, whatever the order of its sides.
-pub(crate) fn flat_sides(sides: [usize; 3]) -> Option<[usize; 2]> {
-    match sides {
-        [1, rows, columns] | [columns, rows, 1] => Some([rows, columns]),
-        _ => None,
-    }
 }
 
 /// What is said of axes that are not at right angles.

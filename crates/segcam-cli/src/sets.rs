@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use crate::ask::{Figure, Sets};
 use crate::canvas::{Canvas, Judged, Size};
-use crate::draw::{COLUMNS, File, Scene};
 use crate::drawing::here;
+use crate::files::File;
 use crate::legend::{ANNOTATED, PREDICTED, cells};
 use crate::print::Print;
+use crate::scene::{COLUMNS, Scene};
 
 /// What the files of the picture are called.
 pub const PIXELS: &str = "pixels";

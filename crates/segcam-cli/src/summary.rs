@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use image::ImageReader;
 use segcam::UnknownName;
 use segcam::metrics::{Metric, Summary, summary};
@@ -12,8 +12,8 @@ use segcam_batch::{Cell, Kind, Row, Table};
 use serde::Serialize;
 
 use crate::ask::file_name;
-use crate::batch::metric_column;
-use crate::draw::File;
+use crate::columns::metric_column;
+use crate::files::File;
 use crate::print::png;
 
 /// A table's rows that are maps, and what became of the others.
@@ -72,12 +72,15 @@ impl Results {
     /// # Errors
     /// Files that are no table of a batch.
     pub fn open(path: &Path) -> Result<Self> {
-        let table = Table::open(path)?;
+        let no_table = || format!("{} is no table of `segcam batch`", path.display());
+        let table = match Table::open(path) {
+            Err(error) if path.is_file() => return Err(Error::from(error).context(no_table())),
+            table => table?,
+        };
         let columns = table.schema().columns().to_vec();
         ensure!(
             table.settings().is_some() && columns.iter().any(|column| column.name == "method"),
-            "{} is no table of `segcam batch`",
-            path.display()
+            no_table()
         );
         let numbers = columns.iter().filter(|column| column.kind != Kind::Text);
         let numbers = numbers.map(|column| column.name.clone()).collect();

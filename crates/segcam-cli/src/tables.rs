@@ -9,7 +9,7 @@ use segcam::metrics::{Comparison, Metric, Study, Summary};
 use segcam::render::{Chart, charts, charts_svg};
 use serde::Serialize;
 
-use crate::draw::File;
+use crate::files::File;
 use crate::measure::{Measured, Settings};
 use crate::network::{Model, class_title};
 use crate::print::png;

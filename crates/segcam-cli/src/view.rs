@@ -4,6 +4,7 @@ use image::{Rgb, RgbImage};
 use segcam::burn::tensor::{Int, Tensor, TensorData};
 use segcam::core::upsample;
 use segcam::render::label;
+use segcam::scans::Way;
 use serde::Serialize;
 
 /// What is known of a side of a volume.
@@ -18,6 +19,17 @@ pub struct Side {
 impl Side {
     /// A side of which nothing is known.
     pub const PLAIN: Self = Self { letters: None, spacing: 1.0 };
+}
+
+/// The sides of what the network sees this way.
+pub(crate) fn sides_of(way: &Way) -> [Side; 3] {
+    way.sides().map(|side| Side { letters: Some((side.towards, side.from)), spacing: side.spacing })
+}
+
+/// Which sides are the rows and the columns of a single slice: those that are not across it.
+pub(crate) fn flat_sides(sizes: [usize; 3]) -> Option<[usize; 2]> {
+    let across = sizes.iter().position(|size| *size == 1)?;
+    Some([[1, 2], [0, 2], [0, 1]][across])
 }
 
 /// A plane of a volume in words: where it is, and which voxels its pixels show.
@@ -54,7 +66,12 @@ pub struct AxisReport {
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     planes: Option<Planes>,
+    /// Of an image, those of its rows and columns.
+    letters: [Letters; 2],
 }
+
+/// What is written where a side begins, and where it ends.
+type Letters = Option<(char, char)>;
 
 /// Axial, below it coronal, and beside that sagittal.
 #[derive(Debug, Clone)]
@@ -85,8 +102,7 @@ struct Axis {
     flipped: bool,
     voxels: usize,
     pixels: usize,
-    /// What is written where it begins, and where it ends.
-    letters: Option<(char, char)>,
+    letters: Letters,
 }
 
 /// Empty pixels between planes.
@@ -94,7 +110,16 @@ const GAP: usize = 2;
 
 impl View {
     pub(crate) fn image() -> Self {
-        Self { planes: None }
+        Self { planes: None, letters: [None; 2] }
+    }
+
+    /// A single slice of a scan as the network has it.
+    pub(crate) fn slice(sizes: [usize; 3], sides: [Side; 3]) -> Self {
+        let letters = |side: usize| sides[side].letters.map(|(to, from)| (from, to));
+        Self {
+            planes: None,
+            letters: flat_sides(sizes).map_or([None; 2], |flat| flat.map(letters)),
+        }
     }
 
     /// Three planes through the voxel `at`, seen as radiologists do: the patient's right is on the left,
@@ -137,7 +162,7 @@ impl View {
         ];
         let size = [below + up_axis.pixels, beside + front_axis.pixels];
         let millimetres = sides.iter().all(|side| side.letters.is_some()).then_some(finest);
-        Self { planes: Some(Planes { at, tiles, size, millimetres }) }
+        Self { planes: Some(Planes { at, tiles, size, millimetres }), letters: [None; 2] }
     }
 
     /// The voxel through which planes go.
@@ -225,8 +250,11 @@ impl View {
     /// Letters of directions, ticks where the other planes go through, and a scale bar, on a picture of
     /// this layout that is `scale` times as large.
     pub(crate) fn mark(&self, image: &mut RgbImage, scale: f64) {
-        let Some(planes) = &self.planes else { return };
         let letter = (0.035 * f64::from(image.width().max(image.height()))).clamp(9.0, 22.0);
+        let Some(planes) = &self.planes else {
+            let edges = [0, 0, image.width(), image.height()];
+            return write_letters(image, edges, letter, self.letters, None);
+        };
         for tile in &planes.tiles {
             tile.mark(image, planes.at, scale, letter);
         }
@@ -314,29 +342,38 @@ impl Tile {
             paint(image, left + step, y, 0.7);
             paint(image, (right - 1).saturating_sub(step), y, 0.7);
         }
-        let size = letter as f32;
-        let (wide, high) = ((0.8 * letter) as u32, letter.ceil() as u32);
-        // In the middle of an edge, or beside the tick that is there.
-        let middle = |from: u32, to: u32, side: u32, tick: u32| {
-            let middle = (from + to).saturating_sub(side) / 2;
-            let apart = tick < middle || tick > middle + side;
-            if apart { middle } else { tick + 3 }
-        };
-        // There is no room in a stack of few slices.
-        if f64::from((right - left).min(bottom - top)) < 5.0 * letter {
-            return;
-        }
-        let mut write = |x, y, letter: char| label(image, (x, y), size, WHITE, &letter.to_string());
-        if let Some((first, last)) = self.columns.letters {
-            let y = middle(top, bottom, high, y);
-            write(left + 3, y, first);
-            write(right.saturating_sub(wide + 1), y, last);
-        }
-        if let Some((first, last)) = self.rows.letters {
-            let x = middle(left, right, wide, x);
-            write(x, top + 1, first);
-            write(x, bottom.saturating_sub(high + 2), last);
-        }
+        let letters = [self.rows.letters, self.columns.letters];
+        write_letters(image, [left, top, right, bottom], letter, letters, Some([x, y]));
+    }
+}
+
+/// Letters in the middle of the edges of a rectangle, or beside the tick that is there.
+fn write_letters(
+    image: &mut RgbImage,
+    [left, top, right, bottom]: [u32; 4],
+    letter: f64,
+    [rows, columns]: [Letters; 2],
+    ticks: Option<[u32; 2]>,
+) {
+    // There is no room in a stack of few slices.
+    if f64::from((right - left).min(bottom - top)) < 5.0 * letter {
+        return;
+    }
+    let (wide, high) = ((0.8 * letter) as u32, letter.ceil() as u32);
+    let middle = |from: u32, to: u32, side: u32, tick: Option<u32>| {
+        let middle = (from + to).saturating_sub(side) / 2;
+        tick.filter(|tick| (middle..=middle + side).contains(tick)).map_or(middle, |tick| tick + 3)
+    };
+    let mut write = |x, y, of: char| label(image, (x, y), letter as f32, WHITE, &of.to_string());
+    if let Some((first, last)) = columns {
+        let y = middle(top, bottom, high, ticks.map(|[_, y]| y));
+        write(left + 3, y, first);
+        write(right.saturating_sub(wide + 1), y, last);
+    }
+    if let Some((first, last)) = rows {
+        let x = middle(left, right, wide, ticks.map(|[x, _]| x));
+        write(x, top + 1, first);
+        write(x, bottom.saturating_sub(high + 2), last);
     }
 }
 
@@ -373,6 +410,36 @@ mod tests {
 
     fn side(to: char, from: char, spacing: f64) -> Side {
         Side { letters: Some((to, from)), spacing }
+    }
+
+    #[test]
+    fn slices_say_where_the_patient_is() {
+        let sides = [side('S', 'I', 2.0), side('P', 'A', 1.0), side('L', 'R', 1.0)];
+        for (sizes, letters) in [
+            ([1, 40, 48], [Some(('A', 'P')), Some(('R', 'L'))]),
+            ([40, 1, 48], [Some(('I', 'S')), Some(('R', 'L'))]),
+            ([40, 48, 1], [Some(('I', 'S')), Some(('A', 'P'))]),
+            ([40, 48, 2], [None; 2]),
+        ] {
+            assert_eq!(View::slice(sizes, sides).letters, letters);
+        }
+        let inked = |view: View| {
+            let mut picture = RgbImage::new(300, 200);
+            view.mark(&mut picture, 1.0);
+            let light = |x: std::ops::Range<u32>, y: std::ops::Range<u32>| {
+                x.flat_map(|x| y.clone().map(move |y| (x, y)))
+                    .any(|(x, y)| picture.get_pixel(x, y).0[0] > 128)
+            };
+            [
+                light(0..20, 90..110),
+                light(280..300, 90..110),
+                light(140..160, 0..20),
+                light(140..160, 180..200),
+                light(40..130, 40..160),
+            ]
+        };
+        assert_eq!(inked(View::slice([1, 200, 300], sides)), [true, true, true, true, false]);
+        assert_eq!(inked(View::image()), [false; 5]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use tempfile::{Builder, NamedTempFile};
 
-use crate::draw::File;
+use crate::files::File;
 use crate::print::is_ours;
 
 /// The folder that receives the results.

@@ -16,7 +16,7 @@ pub(crate) const ENDED: &str = "ended";
 /// The columns of the table, and one more.
 fn columns() -> Vec<Column> {
     let ended = Column::new(ENDED, Kind::Text, "why nothing can be computed there");
-    Schema::new(segcam_cli::batch::columns().into_iter().chain([ended])).columns().to_vec()
+    Schema::new(segcam_cli::columns::columns().into_iter().chain([ended])).columns().to_vec()
 }
 
 fn fields(columns: &[Column]) -> Fields {

@@ -177,7 +177,7 @@ fn a_store_is_as_good_as_a_folder() {
         assert_eq!(found.len(), expected.len());
         let mut files = vec![format!("{name}/results.csv"), format!("{name}/results.parquet")];
         for (expected, found) in expected.iter().zip(&found) {
-            for column in segcam_cli::batch::columns().iter().map(|column| &*column.name) {
+            for column in segcam_cli::columns::columns().iter().map(|column| &*column.name) {
                 let cells = [expected, found].map(|row| row.get(column).map(|cell| cell.to_text()));
                 assert!(cells[0] == cells[1] || column == "seconds", "{column}: {cells:?}");
             }

@@ -161,7 +161,7 @@ pub(crate) static MESHNET: Facts = Facts {
 
 pub(crate) static LESIONS_MESHNET: Facts = Facts {
     name: "lesions-meshnet",
-    description: "lesions in generated scans; weights included",
+    description: "lesions in generated scans (it has seen no patient); weights included",
     weights: Some(include_bytes!("../weights/lesions-meshnet.safetensors")),
     build: |facts, weights, device| {
         facts.fill(Pretrained::lesions_config().init(device), weights, same).map(volume)

@@ -142,7 +142,9 @@ impl<const D: usize> Vocabulary<D> {
 /// A text that is no pixel set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "column {column} of pixel set `{}`: {}{wanted}{}",
+    "{}pixel set `{}`: {}{wanted}{}",
+    // What is missing is missing for the whole set.
+    if .missing.is_some() { String::new() } else { format!("column {column} of ") },
     Excerpt(.text, *.column),
     if .missing.is_some() { "" } else { "expected " },
     Form(*.form, .missing.is_some())

@@ -297,6 +297,24 @@ fn a_binary_network_has_two_classes_to_be_unsure_about() {
     }
 }
 
+/// Rows that go through corners.
+#[test]
+fn a_diamond_is_whole_in_every_order_of_its_corners() {
+    let view = Prediction::new(Tensor::<4>::zeros([1, 2, 9, 9], &Device::flex()), [1, 1, 9, 9]);
+    let diamond = |y: usize, x: usize| y.abs_diff(4) + x.abs_diff(4) <= 4;
+    let wanted: Vec<f32> = (0..81).map(|at| f32::from(diamond(at / 9, at % 9))).collect();
+    for text in ["0,4;4,8;8,4;4,0", "4,8;8,4;4,0;0,4", "4,0;8,4;4,8;0,4", "0,4;4,0;8,4;4,8"] {
+        let set = Vocabulary::new().parse(&format!("polygon:{text}")).expect(text);
+        let weights = set.weights(&view, 0).expect(text).into_data();
+        assert_eq!(weights.iter::<f32>().collect::<Vec<_>>(), wanted, "{text}");
+    }
+    // Corners in the rectangles around other edges, and none on one.
+    for text in ["0,0;8,8;8,0;4,1", "8,0;4,1;0,0;8,8", "4,1;0,0;8,8;8,0"] {
+        let set = Vocabulary::new().parse(&format!("polygon:{text}")).expect(text);
+        assert!(set.weights(&view, 0).is_ok(), "{text}");
+    }
+}
+
 #[test]
 fn volumes_have_balls_and_shells() {
     let logits = Tensor::<5>::zeros([1, 2, 5, 5, 5], &Device::flex());

@@ -65,8 +65,45 @@ fn errors_point_at_the_column() {
     let text = |text: &str| vocabulary.parse(text).err().expect(text).to_string();
     assert!(text("clas").contains("did you mean `class`?"), "{}", text("clas"));
     assert!(text("class:persn").contains("did you mean `person`?"), "{}", text("class:persn"));
+    for wrong in ["traffic-ligt", "traffic_ligt", "traffic"] {
+        let error = text(&format!("class:{wrong} | all"));
+        assert!(error.contains(&format!("no class is named `{wrong}`")), "{error}");
+    }
+    // Of a long text what lies around the place.
+    let many = ["class"; 20].join("|");
+    let (first, last) = (text(&format!("clas|{many}")), text(&format!("{many}|clas")));
+    assert!(first.contains("`clas|class") && first.contains("…`"), "{first}");
+    assert!(last.contains("`…") && last.contains("|clas`"), "{last}");
     let named = vocabulary.parse("class:traffic light & contrast:road").expect("a set");
     assert_eq!(named.name(), "class:2&contrast:0");
+}
+
+#[test]
+fn sets_are_called_as_they_are_written() {
+    for text in [
+        "class",
+        "all",
+        "class:1",
+        "pixel:1,2",
+        "points:1,1;2,2",
+        "box:1,1,3,3",
+        "disc:2,2,1",
+        "polygon:0,0;4,0;4,4",
+        "border:1",
+        "top:3",
+        "random:3,7",
+        "threshold:0.5",
+        "soft",
+        "contrast:0",
+        "dilate(class,2)",
+        "outer(class,1)",
+        "class&!all",
+        "class-all|pixel:1,2",
+        "finer:2",
+        "finer(class,2,0.5)",
+    ] {
+        assert_eq!(Vocabulary::<4>::new().parse(text).expect(text).name(), text);
+    }
 }
 
 #[test]
@@ -113,7 +150,11 @@ fn sets_that_do_not_fit_the_image_are_errors() {
     assert!(matches!(read("polygon:0,0;4,4;9,0"), CamError::OutsideImage { .. }));
     assert!(matches!(read("class:2"), CamError::ClassOutOfRange { class: 2, classes: 2 }));
     for (text, reason) in [
-        ("polygon:0,0;4,4;4,0;0,4", "crosses itself"),
+        ("polygon:0,0;4,4;4,0;0,4", "the edge from corner 1 to 2 meets the one from 3 to 4"),
+        // A corner that lies on an edge.
+        ("polygon:0,0;4,0;4,4;2,0;0,4", "the edge from corner 1 to 2 meets the one from 3 to 4"),
+        ("polygon:2,0;4,4;4,0;0,0;0,4", "the edge from corner 1 to 2 meets the one from 3 to 4"),
+        ("polygon:4,4;2,0;0,4;0,0;4,0", "the edge from corner 1 to 2 meets the one from 4 to 5"),
         ("polygon:0,0;4,0;0,0", "crosses itself"),
         ("top:26", "25 pixels"),
         ("random:26,1", "25 pixels"),
@@ -157,6 +198,7 @@ fn sets_of_nothing_say_why() {
         (&Top(0), "it asks for 0 pixels"),
         (&Region::new([2, 2], [2, 4]), "does not lie beyond its first"),
     ];
+    assert_eq!(sets[3].0.name(), "mask");
     for (set, reason) in sets {
         let name = set.name();
         assert_eq!(set.weights(&view, 1).expect(&name).sum().into_scalar::<f32>(), 0.0, "{name}");

@@ -89,6 +89,16 @@ impl Plane {
             .collect()
     }
 
+    /// Whether most of the border lies on members of another mask of this size, or right beside them.
+    pub fn borders_on(&self, other: &Self) -> bool {
+        let border = self.border();
+        let beside = |(y, x): (usize, usize)| {
+            let around = |at: usize| at.saturating_sub(1)..at + 2;
+            around(y).any(|y| around(x).any(|x| other.has(y, x)))
+        };
+        2 * border.iter().filter(|at| beside(**at)).count() > border.len()
+    }
+
     /// Rows and columns of the pixels outside, next to a member.
     pub(crate) fn rim(&self) -> Vec<(usize, usize)> {
         let member = |y: usize, x: usize| self.has(y, x);
@@ -102,12 +112,15 @@ impl Plane {
             .collect()
     }
 
-    /// Whether an outline would hide more than it shows, as that of a net of vessels does: the
-    /// border is much of the mask, and not just a speck of the image.
+    /// Whether an outline would hide more than it shows, as that of a net of vessels or of a rim does: the
+    /// border is much of the mask, and the mask is no speck of the image.
     pub fn is_thin(&self) -> bool {
         let members = self.values.iter().filter(|&&value| value > 0.0).count();
         let border = self.border().len();
-        4 * border > members && 50 * border > self.values.len()
+        let net = 4 * border > members && 50 * border > self.values.len();
+        // Of a disc or a square, the square of its border is 12 to 16 times the mask.
+        let lines = 2 * border > members && border * border > 100 * members;
+        net || lines
     }
 }
 
@@ -124,6 +137,25 @@ mod tests {
             assert!(small.values().contains(&1.0), "{size:?}");
         }
         assert_eq!(mask.cover([200, 140]).values().iter().sum::<f32>(), 4.0);
+    }
+
+    #[test]
+    fn rims_are_thin_and_specks_are_not() {
+        let disc = |radius: f32, width: f32, scale: usize| {
+            let ring = Plane::from_fn(120, 120, |y, x| {
+                let away = (y as f32 - 60.0).hypot(x as f32 - 60.0);
+                f32::from(u8::from(away <= radius && away > radius - width))
+            });
+            ring.cover([120 * scale; 2])
+        };
+        for scale in [1, 3] {
+            assert!(disc(40.0, 1.0, scale).is_thin());
+            assert!(!disc(40.0, 41.0, scale).is_thin());
+            assert!(!disc(1.0, 2.0, scale).is_thin());
+            assert!(!disc(5.0, 6.0, scale).is_thin());
+            assert!(disc(40.0, 41.0, scale).borders_on(&disc(40.0, 1.0, scale)));
+            assert!(!disc(40.0, 41.0, scale).borders_on(&disc(30.0, 1.0, scale)));
+        }
     }
 
     #[test]

@@ -30,6 +30,18 @@ fn an_id_that_no_image_can_hold_is_refused() {
     }
 }
 
+/// What is missing is missing for the whole text, and no form of the word helps.
+#[test]
+fn a_word_that_needs_a_file_says_which() {
+    let vocabulary = vocabulary::<4>(None, None);
+    for (text, wanted) in [
+        ("class & tp", "pixel set `class & tp`: it needs an annotation"),
+        ("instance:3", "pixel set `instance:3`: it needs an image of instance ids"),
+    ] {
+        assert_eq!(vocabulary.parse(text).err().expect(text).to_string(), wanted);
+    }
+}
+
 #[test]
 fn each_object_stays_one_in_combinations() {
     let vocabulary = vocabulary::<4>(None, Some(&instances()));
@@ -43,6 +55,7 @@ fn each_object_stays_one_in_combinations() {
             "dilate(each, 1)",
             &["dilate(component@0,0,1)", "dilate(component@0,3,1)", "dilate(component@0,5,1)"],
         ),
+        ("finer(instances,1,0.5)", &["finer(instance:7,1,0.5)", "finer(instance:9,1,0.5)"]),
         ("largest(instances)", &["largest(instance:7)", "largest(instance:9)"]),
     ] {
         match vocabulary.parse(text) {

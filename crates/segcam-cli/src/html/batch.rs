@@ -29,7 +29,7 @@ pub(crate) fn page(
     seed: u64,
 ) -> Result<(Page, Vec<Chosen>)> {
     let about: BTreeMap<String, String> =
-        crate::batch::columns().into_iter().map(|column| (column.name, column.about)).collect();
+        crate::columns::columns().into_iter().map(|column| (column.name, column.about)).collect();
     let about = |name: &str| about.get(name).map_or("", String::as_str);
     let columns = results.usual();
     let Counts { inputs, maps, errors, status } = &results.counts;

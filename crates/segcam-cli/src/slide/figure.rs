@@ -12,11 +12,13 @@ use segcam::{MapStatus, Normalize};
 use super::picture::Page;
 use crate::ask::{Figure, Question};
 use crate::canvas::{Canvas, Size};
-use crate::draw::{Drawn, Show, Style, in_rows};
+use crate::draw::in_rows;
 use crate::drawing::{Drawing, short_layer, title};
 use crate::legend::set_in_words;
 use crate::network::Model;
+use crate::report::Drawn;
 use crate::report::MapReport;
+use crate::scene::{Show, Style};
 
 /// What lies under maps.
 pub(super) struct Scene<'a> {

@@ -19,9 +19,10 @@ use segcam_tiles::{TiffRows, write_tiled};
 
 use crate::annotations::Annotations;
 use crate::ask::{Asked, Figure, Question, Sets, layers, sets_of};
-use crate::draw::{Style, failure};
+use crate::draw::failure;
 use crate::network::Model;
 use crate::report::{MapReport, Report};
+use crate::scene::Style;
 use crate::write::Folder;
 use figure::{Scene, Shown};
 use picture::{BigPicture, Page, brightness};

@@ -16,8 +16,8 @@ use super::look::{Place, Raster};
 use super::{Forgotten, Studio, page};
 use crate::ask::Asked;
 use crate::canvas::BACKDROP;
-use crate::draw::{Show, Style};
 use crate::print::{MODEL, Print, SOFTWARE, png};
+use crate::scene::{Show, Style};
 
 /// Bytes of a question.
 const QUESTION: u64 = 256 << 10;

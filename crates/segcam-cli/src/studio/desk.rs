@@ -21,12 +21,14 @@ use super::parts::{self, PartReport};
 use crate::annotations::{AnnotationFiles, Annotations};
 use crate::ask::{Asked, Question, Targets, ask};
 use crate::beside::Folders;
-use crate::draw::{File, Scene, Style, draw};
+use crate::draw::draw;
 use crate::explain::{Answer, How, Map, explain, in_words};
+use crate::files::File;
 use crate::network::Model;
 use crate::overview::Overview;
 use crate::read::{self, Input};
 use crate::report::{CertificateReport, MapReport};
+use crate::scene::{Scene, Style};
 use crate::view::midst;
 
 /// What the thread is asked for.

@@ -9,8 +9,8 @@ use segcam::{CamError, Layer, Observation, device_name, guarded};
 use serde::Serialize;
 
 use crate::annotations::Annotations;
-use crate::canvas::draw;
 use crate::drawing::here;
+use crate::grey::draw;
 use crate::network::Model;
 use crate::read::Input;
 use crate::report::JudgedReport;

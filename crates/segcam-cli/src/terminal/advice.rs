@@ -38,6 +38,9 @@ pub(crate) fn in_words(error: &Error) -> String {
         }
         _ => {}
     }
+    if let Some(sets) = error.chain().find_map(|cause| several_sets(cause.downcast_ref()?)) {
+        words += &format!(" (several sets: --pixels {sets})");
+    }
     match option(error).filter(|(option, _)| !words.contains(option)) {
         Some((option, value)) => format!("{words} (give {option} {value})"),
         None => words,
@@ -47,6 +50,12 @@ pub(crate) fn in_words(error: &Error) -> String {
 /// Whether what follows `cannot use FILE` names the file again.
 fn names_it_too(said: &str, cause: &str) -> bool {
     said.strip_prefix("cannot use ").is_some_and(|file| cause.contains(file))
+}
+
+/// Sets with a comma between them, as methods are given.
+fn several_sets(spec: &SpecError) -> Option<String> {
+    let comma = spec.text.chars().nth(spec.column.checked_sub(1)?) == Some(',');
+    (comma && spec.wanted.ends_with("the end")).then(|| spec.text.replace(',', " "))
 }
 
 fn option(error: &Error) -> Option<(&'static str, &'static str)> {
@@ -88,6 +97,17 @@ mod tests {
         let words = super::in_words(&anyhow!(error).context("in a.png"));
         assert!(words.starts_with("in a.png: the backend failed: out of memory"), "{words}");
         assert!(!words.contains("::"), "{words}");
+    }
+
+    #[test]
+    fn sets_with_a_comma_between_them_are_told_apart() {
+        let words = |text| {
+            let set = segcam::pixels::Vocabulary::<4>::new().parse(text);
+            super::in_words(&anyhow!(set.err().expect("no set")))
+        };
+        assert!(words("class,all").ends_with(" (several sets: --pixels class all)"));
+        assert!(!words("dilate(class,all)").contains("several sets"));
+        assert!(!words("class all").contains("several sets"));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use segcam_batch::{
     Batch, Finished, Item, Listing, Progress, Settings, Stop, Summary, Work, list, manifest,
 };
 use segcam_cli::ask::{Asked, check};
-use segcam_cli::batch::{Explaining, FIELDS, Measuring, Saved, columns, inputs};
+use segcam_cli::batch::{Explaining, FIELDS, Measuring, Saved, inputs};
 use segcam_cli::beside::Folders;
+use segcam_cli::columns::columns;
 use segcam_cli::html::REPORT;
 use segcam_cli::network::Model;
 use segcam_cli::with_explainer;

@@ -9,14 +9,15 @@ use segcam::scans::NiftiTemplate;
 use segcam::{Observation, PixelSet, PredictedClass};
 use segcam_cli::annotations::{AnnotationFiles, Annotations, Ignore, Labels};
 use segcam_cli::ask::{Asked, Figure, Question, ask};
-use segcam_cli::draw::{File, Scene, Style};
 use segcam_cli::explain::How;
+use segcam_cli::files::File;
 use segcam_cli::network::{Model, Name, Preparation, Source};
 use segcam_cli::nuclei::Nuclei;
 use segcam_cli::print::png;
 use segcam_cli::read::{self, Input};
 use segcam_cli::report::Report;
 use segcam_cli::rows::Rows;
+use segcam_cli::scene::{Scene, Style};
 use segcam_cli::write::Folder;
 
 use super::args::{DemoArgs, PrintArgs};
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
     let device = args.device.open()?;
     let mut out = Folder::create(args.out())?;
     let (finished, file, network) = if args.volume {
-        let network = " --model lesions-meshnet";
+        let network = " --model lesions-meshnet --window 48x48x48 --overlap 0.5 --blend gaussian";
         (lesions(args.seed, &mut out, &device, talk)?.show(out, talk)?, "scan.nii.gz", network)
     } else {
         (nuclei(args.seed, &mut out, &device)?.show(out, talk)?, "input.png", "")

@@ -7,14 +7,16 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use segcam::{CamError, Observation};
 use segcam_cli::ask::{Question, ask};
-use segcam_cli::draw::{Drawn, Scene, draw, draw_prediction, failure};
+use segcam_cli::draw::{draw, draw_prediction, failure};
 use segcam_cli::explain::{Answer, How, explain};
 use segcam_cli::html::Page;
 use segcam_cli::html::case::{Case, Room};
 use segcam_cli::network::class_title;
 use segcam_cli::overview::Overview;
 use segcam_cli::read::{self, Input};
+use segcam_cli::report::Drawn;
 use segcam_cli::report::{Failure, MapReport, Report};
+use segcam_cli::scene::Scene;
 use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;
 

@@ -1,9 +1,9 @@
 use anyhow::{Context, Result};
 use segcam::vocabulary;
 use segcam_cli::ask::{Asked, ask_sets};
-use segcam_cli::draw::Scene;
 use segcam_cli::read::{self, Input};
 use segcam_cli::scan::ScanInput;
+use segcam_cli::scene::Scene;
 use segcam_cli::sets::{PIXELS, draw_sets};
 use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;

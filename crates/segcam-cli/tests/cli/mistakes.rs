@@ -30,7 +30,7 @@ fn wrong_words_get_one_line() {
         ("explain --input spots.png --pixels pixel:1,2,3", &["column 10 "]),
         (
             "explain --input spots.png --pixels class|fn",
-            &["column 9 ", "`class|fn`: it needs an annotation (give --truth FILE)"],
+            &["error: pixel set `class|fn`: it needs an annotation (give --truth FILE)"],
         ),
         ("explain --input spots.png --pixels dilate(class", &["expected ,", "as in dilate(set,r)"]),
         ("explain --input spots.png --pixels box:10,20,64", &["a place is y,x"]),

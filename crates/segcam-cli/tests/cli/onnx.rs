@@ -187,12 +187,12 @@ fn a_network_for_two_images_lists_its_layers() {
     assert!(layers.len() >= 2 && layers.iter().all(|row| row["shape"][0] == 2), "{layers:?}");
 }
 
-/// `small.onnx`: a random network for grey images of 40 rows and 48 columns.
-pub(crate) fn write_small(folder: &Path) {
+/// `small.onnx`: a random network for grey images of so many rows and columns.
+pub(crate) fn write_small(folder: &Path, [rows, columns]: [usize; 2]) {
     let config = UNetConfig::new(1, 2).with_widths(vec![4, 8]).with_batch_norm(false);
     let config = config.with_upsampling(Upsampling::Nearest);
     let unet = segcam_tests::seeded_net(5, |device| config.init(device));
-    let onnx = segcam_tests::to_onnx(&unet, [1, 1, 40, 48], ["mid", "dec1"]);
+    let onnx = segcam_tests::to_onnx(&unet, [1, 1, rows, columns], ["mid", "dec1"]);
     fs::write(folder.join("small.onnx"), onnx).expect("written");
 }
 

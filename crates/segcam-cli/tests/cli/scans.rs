@@ -112,12 +112,45 @@ fn maps_lie_on_the_voxels_of_their_scan() {
     assert!(!bytes.is_empty());
 }
 
+/// A slice that is not square, for a network of images whose first side is x.
+#[test]
+fn a_slice_may_have_its_sides_in_another_order() {
+    let folder = folder_with_scan();
+    let path = folder.path();
+    crate::onnx::write_small(path, [48, 40]);
+    fs::write(path.join("small.toml"), "[scan]\naxes = \"xyz\"").expect("written");
+    let slice = scan(&path.join("scan.nii.gz")).cropped([0, 0, 1], [48, 40, 1]).expect("a slice");
+    let turned = |values: &[f32]| -> Vec<f32> {
+        (0..48 * 40).map(|at| values[at % 40 * 48 + at / 40]).collect()
+    };
+    npy(&path.join("turned.npy"), &[1, 1, 48, 40], &turned(slice.values()));
+    let how = "explain --model small.onnx --class 1 --pixels all --layer auto --save raw";
+    works(path, &format!("{how} --input scan.nii.gz --slice 1 --out scan"));
+    works(path, &format!("{how} --input turned.npy --out plain"));
+    let report = json(&path.join("plain/report.json"));
+    let maps = report["maps"].as_array().expect("maps").iter();
+    let files = maps.flat_map(|map| map["files"].as_array().expect("files"));
+    let maps: Vec<&str> =
+        files.filter_map(|file| file.as_str()?.strip_suffix(".raw.npy")).collect();
+    // Files of a scan have its size, arrays that of their layer: dec1 is as large as the slice.
+    let mut compared = 0;
+    for map in maps {
+        let (_, raw) = read_npy(&path.join(format!("plain/{map}.raw.npy")));
+        let found = scan(&path.join(format!("scan/{map}.nii.gz")));
+        if raw.len() == found.values().len() {
+            assert!(relative_error(&turned(found.values()), &raw) < 1e-6, "{map}");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 2);
+}
+
 /// Where the network sees other voxels than the scan's own, a figure shows both, through the same place.
 #[test]
 fn a_resampled_scan_is_shown_beside_what_the_network_sees() {
     let folder = tempdir().expect("a folder");
     let path = folder.path();
-    crate::onnx::write_small(path);
+    crate::onnx::write_small(path, [40, 48]);
     let volume = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx/tiny-vnet.onnx");
     fs::copy(volume, path.join("volume.onnx")).expect("copied");
     let fine = |name: &str, [i, j, k]: [usize; 3]| {

@@ -9,12 +9,14 @@ use segcam::burn::tensor::{Device, Tensor};
 use segcam::models::{Network, Pretrained};
 use segcam_cli::annotations::Annotations;
 use segcam_cli::ask::{Asked, ask};
-use segcam_cli::draw::{File, Scene, Style, draw};
+use segcam_cli::draw::draw;
 use segcam_cli::explain::{How, explain};
+use segcam_cli::files::File;
 use segcam_cli::network::Model;
 use segcam_cli::overview::Overview;
 use segcam_cli::print::Print;
 use segcam_cli::read::Input;
+use segcam_cli::scene::{Scene, Style};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -193,7 +195,7 @@ fn masks_are_resized_with_the_image() {
     let ids =
         GrayImage::from_fn(96, 80, |x, y| Luma([if x >= 48 { 9 } else { u8::from(y < 40) * 3 }]));
     ids.save(path.join("ids.png")).expect("saved");
-    crate::onnx::write_small(path);
+    crate::onnx::write_small(path, [40, 48]);
     let explain = "explain --model small.onnx --size 40x48 --class 1 --layer auto --input large.png \
                    --truth white.png --instances ids.png --pixels truth instance:3 instance:9 \
                    --save heat,prediction --svg --out out";
@@ -301,7 +303,7 @@ fn what_is_not_said_is_said_by_the_program() {
     let said = report(path, "explain --model nuclei-unet --input spots.png --layer mid");
     assert_eq!(said["notes"], serde_json::json!([]));
 
-    crate::onnx::write_small(path);
+    crate::onnx::write_small(path, [40, 48]);
     DynamicImage::ImageLuma8(spots(48, 40)).to_rgb8().save(path.join("rgb.png")).expect("saved");
     let small = "explain --model small.onnx --class 1 --pixels all --layer auto --input";
     let said = report(path, &format!("{small} spots.png"));

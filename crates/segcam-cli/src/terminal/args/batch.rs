@@ -6,8 +6,8 @@ use anyhow::Result;
 use segcam_batch::{Settings, Shard};
 use segcam_cli::annotations::AnnotationFiles;
 use segcam_cli::ask::Asked;
-use segcam_cli::draw::Style;
 use segcam_cli::network::{Model, Name, Source};
+use segcam_cli::scene::Style;
 use serde_json::json;
 
 use super::{DrawArgs, MapArgs, MeasureArgs, NetworkArgs, QuestionArgs, Save};

@@ -4,9 +4,9 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use segcam::render::Colormap;
 use segcam::{Fusion, Normalize, Smoothing, UnknownName};
-use segcam_cli::draw::{KeepPatient, Show, Style};
 use segcam_cli::explain::How;
 use segcam_cli::network::Model;
+use segcam_cli::scene::{KeepPatient, Show, Style};
 
 use super::PrintArgs;
 
