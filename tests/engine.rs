@@ -201,10 +201,11 @@ impl CamMethod for Fixed {
 #[test]
 fn empty_maps_stay_empty_and_say_so() {
     let seen = Explainer::new(small_net()).observe(noise([1, 2, 4, 4])).expect("a pass");
-    for (values, status) in [
-        ([0.0, 0.0, 0.0, 0.0], MapStatus::AllZero),
-        ([-1.0, -2.0, 0.0, -1e-9], MapStatus::AllNegative),
+    for (values, status, name) in [
+        ([0.0, 0.0, 0.0, 0.0], MapStatus::AllZero, "all-zero"),
+        ([-1.0, -2.0, 0.0, -1e-9], MapStatus::AllNegative, "all-negative"),
     ] {
+        assert_eq!(status.to_string(), name);
         let map = seen.explain(&Fixed(values.to_vec()), "mid", 0).expect("a map");
         assert_eq!(map.status(), [status]);
         for normalize in [Normalize::Max, Normalize::MinMax, Normalize::None] {
@@ -482,8 +483,38 @@ fn weights_that_cancel_have_no_mean_probability() {
         let network = seen.perturb(&target, "mid").expect("a layer");
         network.probability_with_input(1, |_| seen.input())
     };
-    let error = probability([0.1, -0.1]).expect_err("no mean").to_string();
-    assert!(error.contains("add up to zero"), "{error}");
+    // The second adds up to one part in two million.
+    for cancelling in [[0.1, -0.1], [1000.0, -999.999]] {
+        let error = probability(cancelling).expect_err("no mean").to_string();
+        assert!(error.contains("add up to zero"), "{error}");
+    }
     let mean = probability([1.0, 1.0]).expect("a mean")[0][0];
     assert!((0.0..=1.0).contains(&mean));
+}
+
+/// The tape would run with the weights that there are.
+#[test]
+fn what_the_graph_cannot_follow_has_no_random_weights() {
+    #[derive(Module, Debug)]
+    struct Reads {
+        conv: Conv2d,
+    }
+    impl SegmentationModel for Reads {
+        fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+            let x = layers.name("conv", self.conv.forward(image));
+            match x.dims()[2] > 4 {
+                true => x.clone() / x.abs().max().into_scalar::<f32>(),
+                false => x,
+            }
+        }
+    }
+    let conv = seeded_net(14, |device| Conv2dConfig::new([2, 2], [1, 1]).init(device));
+    let explainer = Explainer::new(Reads { conv });
+    let large = explainer.observe(noise([1, 2, 8, 8])).expect("a pass");
+    assert!(matches!(large.engine(), EngineKind::Tape { instead: Some(_) }), "{}", large.engine());
+    let small = explainer.observe(noise([1, 2, 4, 4])).expect("a pass");
+    let untrained = small.with_random_weights(None, 0).expect("a graph");
+    assert!(untrained.observe(small.input()).is_ok());
+    let refused = untrained.observe(large.input());
+    assert!(matches!(refused, Err(CamError::Graph(_))), "{refused:?}");
 }

@@ -11,8 +11,8 @@ use segcam::pixels::{Pixel, Region};
 use segcam::windows::Windows;
 use segcam::{
     AllPixels, CamError, CamMethod, Cancel, EigenCam, Explainer, GradCam, HiResCam, Layers,
-    Observation, Perturbation, PerturbationWeights, PredictedClass, Prediction, Request, ScoreCam,
-    SegGradCam, SegHiResGradCam, SegmentationModel, Uses,
+    Observation, Perturbation, PerturbationWeights, PixelSet, PredictedClass, Prediction, Request,
+    ScoreCam, SegGradCam, SegHiResGradCam, SegmentationModel, UnknownName, Uses,
 };
 use segcam_tests::{Counts, SmallNetConfig, Watched, host, noise, relative_error, seeded_net};
 
@@ -99,7 +99,7 @@ fn a_target_is_itself_and_no_other_of_its_name() {
     assert_eq!(one, one.clone());
     assert_ne!(one, other);
     let map = seen.answer(&Request::new(&HiResCam, "mid", &one)).expect("a map");
-    assert_eq!(map.target(), &one);
+    assert_eq!((map.target(), map.target().name()), (&one, "class"));
 }
 
 #[test]
@@ -140,6 +140,48 @@ fn results_keep_the_order_of_hundreds_of_requests() {
         count += 1;
     }
     assert_eq!(count, 96);
+}
+
+#[test]
+fn each_map_has_the_score_of_its_own_target() {
+    let seen = seen();
+    let targets = [2, 0, 1].map(|class| seen.target(&AllPixels, class).expect("a target"));
+    let methods: [&dyn CamMethod; 2] = [&HiResCam, &ScoreCam];
+    let requests = || {
+        let of = |method| targets.iter().map(move |target| Request::new(method, "mid", target));
+        methods.into_iter().flat_map(of)
+    };
+    for (request, map) in requests().zip(seen.explain_all(requests())) {
+        let score = seen.score(request.target()).expect("a score");
+        assert_eq!(map.expect("a map").score(), score, "{}", request.name());
+    }
+}
+
+#[test]
+fn what_is_not_finite_or_empty_is_called_by_its_name() {
+    let seen = Explainer::with_engine(explainer()).observe(noise(72, [3, 2, 8, 12]));
+    let seen = seen.expect("a pass");
+    let error = |set: &dyn PixelSet| seen.target(set, 0).expect_err("no weights").to_string();
+    let nan = error(&|view: &Prediction, _: usize| view.probability(0) * f32::NAN);
+    assert_eq!(nan, "288 NaN or infinite value(s) in the weights of pixel set `custom`");
+    // The first image has one pixel, the others have none.
+    let first = |view: &Prediction, _: usize| {
+        Tensor::zeros(view.shape(), &view.device()).slice_fill([0..1, 0..1, 3..4, 5..6], 1.0)
+    };
+    let empty = error(&first);
+    assert_eq!(
+        empty,
+        "pixel set `custom` of class 0 is empty in images [1, 2] of the batch: choose a class that is \
+         predicted, or another pixel set"
+    );
+    // Of names as short as this, one letter is no typo.
+    let no_typo = UnknownName::new("device", "xi", ["vi"]).to_string();
+    assert_eq!(no_typo, "no device is named `xi`; known: vi");
+    let whole = seen.target(&AllPixels, 0).expect("a target");
+    let none = Tensor::zeros([3, 1, 8, 12], &seen.input().device());
+    assert!(whole.part(none.clone()).is_none());
+    let some = none.slice_fill([0..1, 0..1, 3..4, 5..6], 1.0);
+    assert_eq!(whole.part(some).expect("a pixel").sizes(), [1, 0, 0]);
 }
 
 #[test]

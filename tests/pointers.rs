@@ -6,8 +6,9 @@ use burn::tensor::Tensor;
 use segcam::core::{LabelMap, Members};
 use segcam::pixels::{Contrast, Region};
 use segcam::{
-    AllPixels, CamError, CamMethod, EigenCam, Explainer, GradCam, HiResCam, Observation, OnPixels,
-    PixelSet, PredictedClass, Prediction, Request, ScoreCam, SegGradCam, SegHiResGradCam, Uses,
+    AllPixels, AnyMethod, CamError, CamMethod, EigenCam, Explainer, GradCam, HiResCam, Observation,
+    OnPixels, PixelSet, PredictedClass, Prediction, Request, ScoreCam, SegGradCam, SegHiResGradCam,
+    Uses,
 };
 use segcam_tests::{SmallNetConfig, host, noise, seeded_net};
 
@@ -161,4 +162,15 @@ fn closures_are_sets() {
         assert_eq!(host(map.raw()), wanted);
         assert_eq!(map.target().sizes(), [32]);
     }
+}
+
+#[test]
+fn what_is_printed_says_what_it_is() {
+    let net = seeded_net(12, |device| SmallNetConfig::new(3).init_2d(device));
+    let engine = segcam::engine::GraphEngine::new(net).with_chunk(3);
+    let printed = format!("{engine:?}");
+    assert!(printed.starts_with("GraphEngine") && printed.contains("chunk: 3"), "{printed}");
+    assert!(format!("{:?}", Explainer::with_engine(engine)).starts_with("Explainer"));
+    let method: AnyMethod = AnyMethod::parse("hires-cam").expect("a method");
+    assert_eq!(format!("{method:?}"), r#"AnyMethod("hires-cam")"#);
 }

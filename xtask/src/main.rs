@@ -24,7 +24,7 @@ const USAGE: &str = "usage: cargo xtask check
        cargo xtask publish [package] [semver] [msrv] [features] [minimal] [abort] [verify]
        cargo xtask studio [flows] [time] [load[=SECONDS]]
        cargo xtask web [build] [test] [time]
-       cargo xtask mutants [CRATE…]";
+       cargo xtask mutants [CRATE[=PART/PARTS]…] [all]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

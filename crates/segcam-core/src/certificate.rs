@@ -109,3 +109,27 @@ impl<const D: usize> Observation<D> {
         Ok(share)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_is_relative_to_all_shares() {
+        let bypasses = vec![("skip".to_string(), -2.0), ("deep".to_string(), 0.5)];
+        let shares = Shares { node: 3.0, bypasses, bias: -1.0 };
+        let mut certificate = Certificate {
+            score: 0.25,
+            shares: Some(shares),
+            exact: 3.0,
+            map: 2.0,
+            impossible: None,
+        };
+        assert_eq!(certificate.completeness_error(), Some(0.25 / 6.5));
+        assert_eq!(certificate.lost(), 1.0);
+        certificate.shares = None;
+        assert_eq!(certificate.completeness_error(), None);
+        certificate.shares = Some(Shares { node: 0.0, bypasses: vec![], bias: 0.0 });
+        assert_eq!(certificate.completeness_error(), Some(0.0));
+    }
+}

@@ -77,8 +77,8 @@ impl<const D: usize> Prediction<D> {
     /// # Panics
     /// If the network is binary and `class` is not 0. The class handed to a pixel set always exists.
     pub fn predicted(&self, class: usize) -> Tensor<D> {
-        if self.is_large() {
-            return Tensor::cat(self.parts().map(|part| part.predicted(class)).collect(), 2);
+        if is_large(&self.logits.dims()) {
+            return Tensor::cat(self.parts(PART).map(|part| part.predicted(class)).collect(), 2);
         }
         match self.classes() {
             1 => self.logit(class).greater_elem(0.0).float(),
@@ -90,8 +90,8 @@ impl<const D: usize> Prediction<D> {
     ///
     /// A binary network has 1 where its only class is predicted and 0 elsewhere.
     pub fn labels(&self) -> Tensor<D, Int> {
-        if self.is_large() {
-            return Tensor::cat(self.parts().map(|part| part.labels()).collect(), 2);
+        if is_large(&self.logits.dims()) {
+            return Tensor::cat(self.parts(PART).map(|part| part.labels()).collect(), 2);
         }
         let labels = self.labels.get_or_init(|| match self.classes() {
             1 => self.logit(0).greater_elem(0.0).int(),
@@ -106,8 +106,8 @@ impl<const D: usize> Prediction<D> {
         let mut add = |part: &Self| {
             all.extend(part.labels().into_data().iter::<i64>().map(|label| label as u32));
         };
-        if self.is_large() {
-            self.parts().for_each(|part| add(&part))
+        if is_large(&self.logits.dims()) {
+            self.parts(PART).for_each(|part| add(&part))
         } else {
             add(self)
         }
@@ -137,25 +137,18 @@ impl<const D: usize> Prediction<D> {
             let sums = likeliest.reshape([images as i32, -1]).sum_dim(1);
             sums.into_data().iter::<f64>().collect()
         };
-        let sums = match self.is_large() {
-            true => vec![self.parts().map(|part| sum(&part)[0]).sum()],
+        let sums = match is_large(&self.logits.dims()) {
+            true => vec![self.parts(PART).map(|part| sum(&part)[0]).sum()],
             false => sum(self),
         };
         let pixels: usize = self.logits.dims()[2..].iter().product();
         sums.into_iter().map(|sum| sum / pixels as f64).collect()
     }
 
-    /// Labels of many pixels take more memory than their scores: they are made in parts, and not kept.
-    fn is_large(&self) -> bool {
-        let [images, _, sides @ ..] = &self.logits.dims()[..] else { return false };
-        *images == 1 && sides[0] > 1 && sides.iter().product::<usize>() > LARGE
-    }
-
-    /// Slices along the first side.
-    fn parts(&self) -> impl Iterator<Item = Self> {
+    /// Slices along the first side, of at most so many pixels where one of them is not more already.
+    fn parts(&self, pixels: usize) -> impl Iterator<Item = Self> {
         let dims = self.logits.dims();
-        let pixels: usize = dims[2..].iter().product();
-        let many = (dims[2] * LARGE / 4 / pixels).max(1);
+        let many = (pixels / dims[3..].iter().product::<usize>()).max(1);
         (0..dims[2]).step_by(many).map(move |first| {
             let part = self.logits.clone().narrow(2, first, many.min(dims[2] - first));
             Self::new(part, self.input_shape)
@@ -163,5 +156,49 @@ impl<const D: usize> Prediction<D> {
     }
 }
 
+/// Labels of many pixels take more memory than their scores `[N, C, …]`: they are made in parts, and not
+/// kept.
+fn is_large(scores: &[usize]) -> bool {
+    let [images, _, sides @ ..] = scores else { return false };
+    *images == 1 && sides[0] > 1 && sides.iter().product::<usize>() > LARGE
+}
+
 /// More pixels than this are many.
 const LARGE: usize = 1 << 26;
+/// They are made in parts of so many.
+const PART: usize = LARGE / 4;
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    #[test]
+    fn one_image_of_many_pixels_is_large() {
+        for (scores, large) in [
+            ([1, 3, 1 << 13, 1 << 13], false),
+            ([1, 3, 1 << 13, (1 << 13) + 1], true),
+            ([1, 3, 2, 1 << 26], true),
+            ([1, 3, 1, 1 << 27], false),
+            ([2, 3, 1 << 13, 1 << 14], false),
+        ] {
+            assert_eq!(is_large(&scores), large, "{scores:?}");
+        }
+    }
+
+    #[test]
+    fn parts_make_up_the_whole() {
+        let logits = Tensor::<4>::random([1, 3, 7, 4], Distribution::Default, &Device::flex());
+        let whole = Prediction::new(logits, [1, 1, 7, 4]);
+        for (pixels, rows) in
+            [(1, vec![1; 7]), (8, vec![2, 2, 2, 1]), (11, vec![2, 2, 2, 1]), (28, vec![7])]
+        {
+            let parts: Vec<Prediction> = whole.parts(pixels).collect();
+            assert_eq!(parts.iter().map(|part| part.shape()[2]).collect::<Vec<_>>(), rows);
+            let labels: Vec<u32> = parts.iter().flat_map(Prediction::label_values).collect();
+            assert_eq!(labels, whole.label_values(), "{pixels}");
+        }
+        assert!(whole.label_values().iter().any(|label| *label != whole.label_values()[0]));
+    }
+}

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,9 +7,6 @@ use segcam_graph::{GraphError, Keep, Network, Node, Run};
 
 use super::programs::Programs;
 use crate::{CamError, SegmentationModel};
-
-/// Most forward passes that are held beside the first.
-const RUNS: usize = 2;
 
 /// A further forward pass keeps the layers of the one before it, too, as long as they are so many:
 /// whatever the order of the questions, each layer costs one pass at most.
@@ -22,8 +19,8 @@ pub(super) struct Runs<M, const D: usize> {
     pub(super) input: Tensor<D>,
     memory: Option<usize>,
     first: Arc<Kept>,
-    /// The most recently used is the last.
-    more: Mutex<VecDeque<Arc<Kept>>>,
+    /// The last one for gradients alone, and the last one for shares, too.
+    more: Mutex<[Option<Arc<Kept>>; 2]>,
     count: AtomicUsize,
 }
 
@@ -91,15 +88,12 @@ impl<M: SegmentationModel<D>, const D: usize> Runs<M, D> {
         }
         // Held while computing: of two threads that want the same, one waits for the other's.
         let mut more = self.more.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = more.iter().position(|kept| kept.has(layers, shares))
-            && let Some(kept) = more.remove(at)
-        {
-            more.push_back(kept.clone());
-            return Ok(kept);
+        if let Some(kept) = more.iter().flatten().find(|kept| kept.has(layers, shares)) {
+            return Ok(kept.clone());
         }
         let wanted: BTreeSet<String> = layers.iter().map(ToString::to_string).collect();
-        let before = more.iter().position(|kept| kept.shares == shares);
-        let before = before.and_then(|at| more.remove(at));
+        let place = &mut more[usize::from(shares)];
+        let before = place.take();
         let both = before.map(|kept| kept.layers.union(&wanted).cloned().collect::<BTreeSet<_>>());
         let kept = match both.filter(|both| both.len() <= LAYERS) {
             Some(both) => match self.run(both, shares) {
@@ -109,10 +103,7 @@ impl<M: SegmentationModel<D>, const D: usize> Runs<M, D> {
             None => self.run(wanted, shares),
         };
         let kept = Arc::new(kept?);
-        more.push_back(kept.clone());
-        if more.len() > RUNS {
-            more.pop_front();
-        }
+        *place = Some(kept.clone());
         Ok(kept)
     }
 

@@ -136,6 +136,20 @@ fn certificates_cost_a_forward_pass_for_each_layer_in_any_order() {
 }
 
 #[test]
+fn gradients_and_certificates_do_not_forget_each_other() {
+    let (engine, input) = engine();
+    let seen = Explainer::with_engine(engine.clone()).observe(input.clone()).expect("a pass");
+    let targets = targets(&seen);
+    let pass = pass(&engine, &input);
+    for _ in 0..3 {
+        assert_eq!(gradients(&pass, &targets[..1], &["conv2d.2"]), 1);
+        let certifier = pass.certifier().expect("the graph engine has one");
+        certifier.shares(&targets[0], "conv2d.2").expect("shares");
+        assert_eq!(pass.runs.count(), 3);
+    }
+}
+
+#[test]
 fn a_merged_layer_is_captured_once() {
     let (engine, input) = engine();
     let seen = Explainer::with_engine(engine.clone()).observe(input.clone()).expect("a pass");
