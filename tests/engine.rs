@@ -468,30 +468,6 @@ fn foreign_maps_are_maps_and_belong_to_their_observation() {
     assert_eq!(error, CamError::OtherObservation { layer: "mid".into() });
 }
 
-#[test]
-fn weights_that_cancel_have_no_mean_probability() {
-    let seen = Explainer::new(small_net()).observe(noise([1, 2, 8, 8])).expect("a pass");
-    let signed = |values: [f32; 2]| {
-        move |view: &Prediction, _: usize| {
-            let [top, bottom] =
-                values.map(|value| Tensor::<4>::full([1, 1, 4, 8], value, &view.device()));
-            Tensor::cat(vec![top, bottom], 2)
-        }
-    };
-    let probability = |values| {
-        let target = seen.target(&signed(values), 1).expect("a target");
-        let network = seen.perturb(&target, "mid").expect("a layer");
-        network.probability_with_input(1, |_| seen.input())
-    };
-    // The second adds up to one part in two million.
-    for cancelling in [[0.1, -0.1], [1000.0, -999.999]] {
-        let error = probability(cancelling).expect_err("no mean").to_string();
-        assert!(error.contains("add up to zero"), "{error}");
-    }
-    let mean = probability([1.0, 1.0]).expect("a mean")[0][0];
-    assert!((0.0..=1.0).contains(&mean));
-}
-
 /// The tape would run with the weights that there are.
 #[test]
 fn what_the_graph_cannot_follow_has_no_random_weights() {

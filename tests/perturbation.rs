@@ -12,7 +12,7 @@ use segcam::engine::{GraphEngine, LayerView, TapeEngine};
 use segcam::pixels::{Mask, Pixel};
 use segcam::{
     AblationCam, CamMethod, Explainer, Layers, MapStatus, Observation, OnPixels, PredictedClass,
-    Request, ScoreCam, Seg, SegmentationModel,
+    Prediction, Request, ScoreCam, Seg, SegmentationModel,
 };
 use segcam_tests::peers::{as_it_is, compare};
 use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net};
@@ -227,4 +227,29 @@ fn a_layer_that_says_nothing_gives_an_empty_map() {
     let map = seen.explain(&method, "enc", class as usize).expect("a map");
     assert_eq!(map.status(), [MapStatus::AllZero]);
     assert_eq!(map.method(), "seg-score-cam");
+}
+
+#[test]
+fn weights_that_cancel_have_no_mean_probability() {
+    let net = seeded_net(12, |device| SmallNetConfig::new(3).init_2d(device));
+    let seen = Explainer::new(net).observe(noise(11, [1, 2, 8, 8])).expect("a pass");
+    let signed = |values: [f32; 2]| {
+        move |view: &Prediction, _: usize| {
+            let [top, bottom] =
+                values.map(|value| Tensor::<4>::full([1, 1, 4, 8], value, &view.device()));
+            Tensor::cat(vec![top, bottom], 2)
+        }
+    };
+    let probability = |values| {
+        let target = seen.target(&signed(values), 1).expect("a target");
+        let network = seen.perturb(&target, "mid").expect("a layer");
+        network.probability_with_input(1, |_| seen.input())
+    };
+    // The second adds up to one part in two million.
+    for cancelling in [[0.1, -0.1], [1000.0, -999.999]] {
+        let error = probability(cancelling).expect_err("no mean").to_string();
+        assert!(error.contains("add up to zero"), "{error}");
+    }
+    let mean = probability([1.0, 1.0]).expect("a mean")[0][0];
+    assert!((0.0..=1.0).contains(&mean));
 }

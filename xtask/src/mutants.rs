@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::{root, run as run_command, target};
-use switches::{FUNCTION, Switched, VARIABLE, Wrong};
+use switches::{Switched, VARIABLE, Wrong, function};
 
 /// Crates with their shard: every so many-th fault, from the first.
 const CRATES: [(&str, &str); 4] = [
@@ -306,7 +306,7 @@ impl Faulty<'_> {
                 fs::write(&path, &file.text)?;
                 written.insert(Path::new(name), file);
             }
-            let with_function = fs::read_to_string(&lib)? + FUNCTION;
+            let with_function = fs::read_to_string(&lib)? + &function();
             fs::write(&lib, with_function)?;
             let errors = self.errors()?;
             if errors.is_empty() {

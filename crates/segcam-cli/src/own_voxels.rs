@@ -5,10 +5,8 @@ use image::RgbImage;
 use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::scans::{Scan, Way};
 
-use crate::grey::draw;
-use crate::grey::grey_of;
-
-use crate::view::{View, flat_sides, sides_of};
+use crate::grey::{draw, grey_of};
+use crate::view::{View, sides_of};
 
 /// The scan on its own voxels, turned and cropped as the network has it.
 #[derive(Debug, Clone)]
@@ -52,13 +50,7 @@ impl OwnVoxels {
             }
             None => View::slice(sizes, sides_of(&self.way)),
         };
-        let flat = match flat_sides(sizes).filter(|_| at.is_none()) {
-            Some([rows, columns]) => {
-                let shape = [1, self.values.dims()[1], sizes[rows], sizes[columns]];
-                self.values.clone().reshape(shape)
-            }
-            None => view.flat(&self.values, 0, true),
-        };
+        let flat = view.flat(&self.values, 0, true);
         let mut picture = draw(&flat, self.grey);
         view.blacken(&mut picture);
         let voxels = sizes.iter().filter(|side| at.is_some() || **side > 1);

@@ -223,7 +223,9 @@ impl View {
             _ => tensor.clone().narrow(0, sample, 1),
         };
         let Some(planes) = &self.planes else {
-            return image.reshape([1, dims[1], dims[D - 2], dims[D - 1]]);
+            let slice = dims[2..].try_into().ok().and_then(flat_sides);
+            let [rows, columns] = slice.unwrap_or([D - 4, D - 3]);
+            return image.reshape([1, dims[1], dims[2 + rows], dims[2 + columns]]);
         };
         let [height, width] = planes.size;
         let mut flat = Tensor::<4>::zeros([1, dims[1], height, width], &tensor.device());

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use anyhow::{Context, Result};
-use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit::{Visit, visit_arm, visit_expr_binary, visit_expr_unary};
 use syn::{Arm, ExprBinary, ExprUnary};
@@ -15,13 +14,19 @@ use super::{Genre, Mutant};
 
 /// The variable with the number of the fault to be taken.
 pub(super) const VARIABLE: &str = "SEGCAM_FAULT";
+
 /// What the ifs ask: goes to the end of a crate's `lib.rs`.
-pub(super) const FUNCTION: &str = r#"
-pub(crate) fn fault(number: usize) -> bool {
+pub(super) fn function() -> String {
+    let number = format!("std::env::var({VARIABLE:?}).ok()?.parse().ok()");
+    format!(
+        "
+pub(crate) fn fault(number: usize) -> bool {{
     static TAKEN: std::sync::OnceLock<Option<usize>> = std::sync::OnceLock::new();
-    *TAKEN.get_or_init(|| std::env::var("SEGCAM_FAULT").ok()?.parse().ok()) == Some(number)
+    *TAKEN.get_or_init(|| {number}) == Some(number)
+}}
+"
+    )
 }
-"#;
 
 /// A file with its faults.
 pub(super) struct Switched {
@@ -162,24 +167,20 @@ impl Pieces {
 
 impl<'ast> Visit<'ast> for Pieces {
     fn visit_expr_binary(&mut self, binary: &'ast ExprBinary) {
-        self.operations.insert(bytes(binary.op.span()).start, bytes(binary.span()));
+        self.operations.insert(binary.op.span().byte_range().start, binary.span().byte_range());
         visit_expr_binary(self, binary);
     }
 
     fn visit_expr_unary(&mut self, unary: &'ast ExprUnary) {
-        self.operations.insert(bytes(unary.op.span()).start, bytes(unary.span()));
+        self.operations.insert(unary.op.span().byte_range().start, unary.span().byte_range());
         visit_expr_unary(self, unary);
     }
 
     fn visit_arm(&mut self, arm: &'ast Arm) {
-        let guard = arm.guard.as_ref().map(|(_, guard)| bytes(guard.span()));
-        self.arms.insert(bytes(arm.span()).start, (bytes(arm.pat.span()).end, guard));
+        let guard = arm.guard.as_ref().map(|(_, guard)| guard.span().byte_range());
+        self.arms.insert(arm.span().byte_range().start, (arm.pat.span().byte_range().end, guard));
         visit_arm(self, arm);
     }
-}
-
-fn bytes(span: Span) -> Range<usize> {
-    span.byte_range()
 }
 
 #[cfg(test)]

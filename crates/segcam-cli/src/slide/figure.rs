@@ -16,8 +16,7 @@ use crate::draw::in_rows;
 use crate::drawing::{Drawing, short_layer, title};
 use crate::legend::set_in_words;
 use crate::network::Model;
-use crate::report::Drawn;
-use crate::report::MapReport;
+use crate::report::{Drawn, MapReport};
 use crate::scene::{Show, Style};
 
 /// What lies under maps.

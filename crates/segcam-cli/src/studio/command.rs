@@ -41,14 +41,26 @@ impl Settings {
             words.annotations(&self.truth, entry);
         }
         words.0.push("--certify".into());
-        words.0.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        words.line()
     }
+}
+
+/// The options that say which network it is, and through which windows it sees.
+pub(crate) fn of_network(source: &Source) -> String {
+    let mut words = Words(vec![]);
+    words.network(source);
+    words.line()
 }
 
 /// The words of a command line.
 struct Words(Vec<String>);
 
 impl Words {
+    /// As a shell takes them.
+    fn line(&self) -> String {
+        self.0.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+
     fn option(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             // What begins with a hyphen would be taken for an option.

@@ -43,6 +43,7 @@ use crate::network::{Model, Source};
 use crate::with_explainer;
 
 pub(crate) use self::api::colours as about;
+pub(crate) use self::command::of_network;
 pub use self::guard::{Guard, token};
 
 /// Maps of one question.

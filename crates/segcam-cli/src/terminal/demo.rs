@@ -18,6 +18,7 @@ use segcam_cli::read::{self, Input};
 use segcam_cli::report::Report;
 use segcam_cli::rows::Rows;
 use segcam_cli::scene::{Scene, Style};
+use segcam_cli::studio::of_network;
 use segcam_cli::write::Folder;
 
 use super::args::{DemoArgs, PrintArgs};
@@ -29,10 +30,10 @@ pub(crate) fn run(args: &DemoArgs, talk: Talk) -> Result<Finished> {
     let device = args.device.open()?;
     let mut out = Folder::create(args.out())?;
     let (finished, file, network) = if args.volume {
-        let network = " --model lesions-meshnet --window 48x48x48 --overlap 0.5 --blend gaussian";
+        let network = format!(" {}", of_network(&lesions_network()));
         (lesions(args.seed, &mut out, &device, talk)?.show(out, talk)?, "scan.nii.gz", network)
     } else {
-        (nuclei(args.seed, &mut out, &device)?.show(out, talk)?, "input.png", "")
+        (nuclei(args.seed, &mut out, &device)?.show(out, talk)?, "input.png", String::new())
     };
     if talk == Talk::Tables {
         let file = args.out().join(file);
@@ -76,9 +77,8 @@ fn nuclei(seed: u64, out: &mut Folder, device: &Device) -> Result<Demo<4>> {
     Ok(Demo { model, input, seen, annotations, class, one, files: written(files, out)? })
 }
 
-/// Lesions in a scan, seen through windows, as `segcam explain` reads it from the files that are
-/// written here.
-fn lesions(seed: u64, out: &mut Folder, device: &Device, talk: Talk) -> Result<Demo<5>> {
+/// What the scan is shown to.
+fn lesions_network() -> Source {
     let windows = WindowRecipe {
         size: Some(vec![48; 3]),
         overlap: Some(0.5),
@@ -86,7 +86,13 @@ fn lesions(seed: u64, out: &mut Folder, device: &Device, talk: Talk) -> Result<D
         mirror: None,
     };
     let name = Name::Known(Pretrained::LesionsMeshNet);
-    let source = Source { name, weights: None, onnx: Preparation::default(), windows };
+    Source { name, weights: None, onnx: Preparation::default(), windows }
+}
+
+/// Lesions in a scan, seen through windows, as `segcam explain` reads it from the files that are
+/// written here.
+fn lesions(seed: u64, out: &mut Folder, device: &Device, talk: Talk) -> Result<Demo<5>> {
+    let source = lesions_network();
     let passes = talk.wait("forward pass");
     let (model, network) = source.open_with_progress(device, of_windows(&passes))?;
     let Network::Volume(explainer) = network else { bail!("the lesions are in scans") };
