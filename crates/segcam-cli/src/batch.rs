@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Error, Result, ensure};
+use rayon::prelude::*;
 use segcam::burn::tensor::Device;
 use segcam::metrics::Protocol;
 use segcam::{CamError, Explainer, Observation, guarded};
@@ -294,20 +295,27 @@ impl<const D: usize> Explaining<'_, D> {
         let style = Style { print: self.style.print.of(&item.name), ..self.style.clone() };
         let (mut rows, mut others, mut overview) = (vec![], vec![], Overview::default());
         if let Some(Answered { question, maps, judged }) = asked {
-            for (number, (figure, maps)) in question.figures.iter().zip(maps).enumerate() {
-                let answer = Answer { figure, maps };
-                let drawn = match self.saved.figures {
-                    true => draw(scene, &question, &answer, &style, &mut overview)?,
-                    false => tell(scene, &question, &answer, &style)?,
-                };
-                self.write_files(&folder, &drawn.files)?;
-                others.extend(drawn.figures);
-                for map in &drawn.maps {
-                    let files = self.names(&folder, &map.files);
-                    let found = rows_of(map, judged.get(number), drawn.judged.as_ref());
-                    rows.extend(found.into_iter().map(|row| row.with_some("files", files.clone())));
+            let answers = question.figures.iter().zip(maps);
+            let answers: Vec<_> =
+                answers.map(|(figure, maps)| Answer { figure, maps }).enumerate().collect();
+            for some in answers.chunks(rayon::current_num_threads()) {
+                let drawn = some.par_iter().map(|(_, answer)| match self.saved.figures {
+                    true => draw(scene, &question, answer, &style),
+                    false => tell(scene, &question, answer, &style),
+                });
+                for ((number, _), drawn) in some.iter().zip(drawn.collect::<Result<Vec<_>>>()?) {
+                    self.write_files(&folder, &drawn.files)?;
+                    overview.add(drawn.parts);
+                    others.extend(drawn.figures);
+                    for map in &drawn.maps {
+                        let files = self.names(&folder, &map.files);
+                        let found = rows_of(map, judged.get(*number), drawn.judged.as_ref());
+                        rows.extend(
+                            found.into_iter().map(|row| row.with_some("files", files.clone())),
+                        );
+                    }
+                    rows.extend(drawn.failures.iter().filter_map(failed_row));
                 }
-                rows.extend(drawn.failures.iter().filter_map(failed_row));
             }
         }
         let mut sheets = overview.files(&style.print)?;

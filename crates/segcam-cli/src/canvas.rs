@@ -46,14 +46,13 @@ pub(crate) struct Canvas<const D: usize> {
     /// What lies under maps, at the sizes that panels have.
     backdrop: RgbImage,
     backdrops: [OnceLock<RgbImage>; 3],
-    /// As the view lays them out.
-    predicted: Tensor<4>,
-    explained: Tensor<4>,
+    predicted: Mask,
+    explained: Mask,
     /// What the network sees, where that is something else.
     seen: Option<RgbImage>,
     /// The scan, where the network sees it on other voxels.
     own: Option<OwnPicture>,
-    judged: Option<Judged<D>>,
+    judged: Option<Beside>,
     sample: usize,
     view: View,
     /// Height and width of the network's input in pixels of the picture, which may be smaller where
@@ -61,8 +60,29 @@ pub(crate) struct Canvas<const D: usize> {
     input_size: [usize; 2],
 }
 
+/// A pixel set as the view lays it out, and at the sizes that panels have.
+struct Mask {
+    flat: Tensor<4>,
+    sizes: [OnceLock<(Plane, bool)>; 3],
+}
+
+impl Mask {
+    /// Of the pixels with a weight.
+    fn new(weights: Tensor<4>) -> Self {
+        Self { flat: weights.not_equal_elem(0.0).float(), sizes: Default::default() }
+    }
+}
+
+/// A class's prediction beside its annotation in one image.
+struct Beside {
+    annotated: Mask,
+    hits: Mask,
+    misses: Mask,
+    false_alarms: Mask,
+    dice: Option<f64>,
+}
+
 /// A class's prediction beside its annotation, for every image of the batch.
-#[derive(Clone)]
 pub(crate) struct Judged<const D: usize> {
     annotated: Tensor<D>,
     hits: Tensor<D>,
@@ -82,6 +102,18 @@ impl<const D: usize> Judged<D> {
             misses: of(&FalseNegatives::new(truth))?,
             false_alarms: of(&FalsePositives::new(truth))?,
         }))
+    }
+
+    /// In one image of the batch.
+    fn of(&self, sample: usize, view: &View) -> Beside {
+        let mask = |set: &Tensor<D>| Mask::new(view.flat(set, sample, false));
+        Beside {
+            annotated: mask(&self.annotated),
+            hits: mask(&self.hits),
+            misses: mask(&self.misses),
+            false_alarms: mask(&self.false_alarms),
+            dice: self.dice(sample),
+        }
     }
 
     /// Of one image of the batch; `None` if the class is neither predicted nor annotated there.
@@ -104,7 +136,7 @@ impl<const D: usize> Canvas<D> {
     /// the `explained` voxels are, or of the predicted class if they are everywhere.
     pub(crate) fn new(
         Scene { input, seen, .. }: Scene<D>,
-        judged: Option<Judged<D>>,
+        judged: Option<&Judged<D>>,
         class: usize,
         explained: &Tensor<D>,
         sample: usize,
@@ -133,7 +165,7 @@ impl<const D: usize> Canvas<D> {
                 (view, predicted)
             }
         };
-        let explained = members(view.flat(&explained, sample, false));
+        let explained = Mask::new(view.flat(&explained, sample, false));
         let shown = view.flat(&here(&input.tensor)?, sample, true);
         let [_, channels, height, width] = shown.dims();
         let mut picture = match &input.picture {
@@ -158,11 +190,11 @@ impl<const D: usize> Canvas<D> {
             picture,
             backdrop,
             backdrops: Default::default(),
-            predicted,
+            predicted: Mask::new(predicted),
             explained,
             seen,
             own,
-            judged,
+            judged: judged.map(|judged| judged.of(sample, &view)),
             sample,
             view,
             input_size,
@@ -176,8 +208,8 @@ impl<const D: usize> Canvas<D> {
             backdrop: dim(&picture),
             picture,
             backdrops: Default::default(),
-            predicted,
-            explained,
+            predicted: Mask::new(predicted),
+            explained: Mask::new(explained),
             seen: None,
             own: None,
             judged: None,
@@ -234,35 +266,37 @@ impl<const D: usize> Canvas<D> {
         let size = Size::InFigure;
         let planes = self.view.name();
         let Some(judged) = &self.judged else {
-            let (predicted, caption) =
-                (self.flat_mask(&self.predicted, size), format!("prediction{planes}"));
-            if predicted.is_thin() {
+            let caption = format!("prediction{planes}");
+            let (predicted, thin) = self.mask(&self.predicted, size);
+            if *thin {
                 return self.painted([(predicted, PREDICTED)], caption);
             }
             let mut image = self.resized(&self.picture, size);
-            outline(&mut image, &predicted, PREDICTED);
+            outline(&mut image, predicted, PREDICTED);
             return Panel { image: self.marked(image, size), caption, bar: None };
         };
-        let Judged { hits, misses, false_alarms, .. } = judged;
+        let Beside { hits, misses, false_alarms, dice, .. } = judged;
         let sets = [(hits, HIT), (misses, MISSED), (false_alarms, FALSE_ALARM)];
-        let dice = judged.dice(self.sample);
         let dice = dice.map(|dice| format!(", Dice {dice:.3}")).unwrap_or_default();
         let caption = format!("prediction beside annotation{dice}{planes}");
-        self.painted(sets.map(|(mask, color)| (self.mask(mask, size), color)), caption)
+        self.painted(sets.map(|(mask, color)| (&self.mask(mask, size).0, color)), caption)
     }
 
     /// The explained pixels where maps have no outline of them, unless they are all that is predicted.
     pub(crate) fn thin(&self) -> Option<Panel> {
-        let [explained, predicted] =
-            [&self.explained, &self.predicted].map(|set| self.flat_mask(set, Size::InFigure));
+        let (explained, thin) = self.mask(&self.explained, Size::InFigure);
         let caption = format!("explained {}{}", cells::<D>(), self.view.name());
-        let shown = explained.is_thin() && explained != predicted;
+        let shown = *thin && *explained != self.mask(&self.predicted, Size::InFigure).0;
         shown.then(|| self.painted([(explained, EXPLAINED)], caption))
     }
 
-    fn painted(&self, sets: impl IntoIterator<Item = (Plane, Rgb<u8>)>, caption: String) -> Panel {
+    fn painted<'a>(
+        &self,
+        sets: impl IntoIterator<Item = (&'a Plane, Rgb<u8>)>,
+        caption: String,
+    ) -> Panel {
         let mut image = self.backdrop(Size::InFigure).clone();
-        sets.into_iter().for_each(|(mask, color)| tint(&mut image, &mask, color, PAINTED));
+        sets.into_iter().for_each(|(mask, color)| tint(&mut image, mask, color, PAINTED));
         Panel { image: self.marked(image, Size::InFigure), caption, bar: None }
     }
 
@@ -280,20 +314,19 @@ impl<const D: usize> Canvas<D> {
 
     /// The outlines of the annotated and the predicted class, and of the explained pixels. Sets that an
     /// outline would cover are in panels of their own.
-    fn outlines(&self, image: &mut RgbImage, explained: Plane, size: Size) {
-        let annotated =
-            self.judged.iter().map(|judged| (self.mask(&judged.annotated, size), ANNOTATED));
-        let predicted = (self.flat_mask(&self.predicted, size), PREDICTED);
-        let thin = explained.is_thin();
+    fn outlines(&self, image: &mut RgbImage, explained: &Mask, size: Size) {
+        let annotated = self.judged.iter().map(|judged| (&judged.annotated, ANNOTATED));
+        let (explained, thin) = self.mask(explained, size);
         // An outline along lines that are explained would be all that is seen of them.
-        let hides = |mask: &Plane| thin && mask.borders_on(&explained);
-        for (mask, color) in annotated.chain([predicted]) {
-            if !mask.is_thin() && !hides(&mask) {
-                outline(image, &mask, color);
+        let hides = |mask: &Plane| *thin && mask.borders_on(explained);
+        for (mask, color) in annotated.chain([(&self.predicted, PREDICTED)]) {
+            let (mask, thin) = self.mask(mask, size);
+            if !thin && !hides(mask) {
+                outline(image, mask, color);
             }
         }
         if !thin {
-            outline(image, &explained, EXPLAINED);
+            outline(image, explained, EXPLAINED);
         }
     }
 
@@ -302,7 +335,9 @@ impl<const D: usize> Canvas<D> {
         let colormap = drawing.colormap;
         let heat = self.heat(&drawing.heat, size);
         let mut image = overlay(self.backdrop(size), &heat, colormap);
-        self.outlines(&mut image, self.mask(&drawing.explained, size), size);
+        let other = drawing.explained.as_ref();
+        let other = other.map(|set| Mask::new(self.view.flat(set, self.sample, false)));
+        self.outlines(&mut image, other.as_ref().unwrap_or(&self.explained), size);
         let status = drawing.status[self.sample];
         let (low, high) = drawing.scale[self.sample];
         let empty = match status {
@@ -338,27 +373,25 @@ impl<const D: usize> Canvas<D> {
     ) -> Panel {
         let weights = self.heat(weights, size);
         let mut image = overlay(self.backdrop(size), &weights, colormap);
-        self.outlines(&mut image, self.flat_mask(&self.explained, size), size);
+        self.outlines(&mut image, &self.explained, size);
         let caption = format!("{caption}{}", self.place(size));
         Panel { image: self.marked(image, size), caption, bar: None }
     }
 
     /// What the colours of maps mean, as far as they are drawn.
     pub(crate) fn legend(&self, show: Show) -> Legend {
-        let thin = |mask| self.flat_mask(mask, Size::InFigure).is_thin();
         let explained =
             if D == 5 { "outline: explained voxels" } else { "outline: explained pixels" };
-        let mut legend = vec![];
-        if !thin(&self.explained) {
-            legend.push((EXPLAINED, explained));
-        }
-        if !thin(&self.predicted) {
-            legend.push((PREDICTED, "outline: predicted"));
-        }
         let annotated = self.judged.as_ref().map(|judged| &judged.annotated);
-        if annotated.is_some_and(|mask| !self.mask(mask, Size::InFigure).is_thin()) {
-            legend.push((ANNOTATED, "outline: annotated"));
-        }
+        let sets = [
+            (Some(&self.explained), EXPLAINED, explained),
+            (Some(&self.predicted), PREDICTED, "outline: predicted"),
+            (annotated, ANNOTATED, "outline: annotated"),
+        ];
+        let outlined = sets
+            .into_iter()
+            .filter(|(mask, ..)| mask.is_some_and(|mask| !self.mask(mask, Size::InFigure).1));
+        let mut legend: Legend = outlined.map(|(_, color, words)| (color, words)).collect();
         legend.extend(of_evidence(show.colormap()));
         legend
     }
@@ -368,7 +401,7 @@ impl<const D: usize> Canvas<D> {
         let mut legend = self.legend(show);
         if self.judged.is_some() {
             legend.extend([(HIT, "right"), (MISSED, "missed"), (FALSE_ALARM, "false alarm")]);
-        } else if self.flat_mask(&self.predicted, Size::InFigure).is_thin() {
+        } else if self.mask(&self.predicted, Size::InFigure).1 {
             legend.push((PREDICTED, "predicted"));
         }
         legend
@@ -410,22 +443,19 @@ impl<const D: usize> Canvas<D> {
         Plane::from_tensor(&heat, 0, large).cover(to)
     }
 
-    fn mask(&self, mask: &Tensor<D>, size: Size) -> Plane {
-        self.flat_mask(&members(self.view.flat(mask, self.sample, false)), size)
+    /// A set at the size of a panel, and whether it is thin there.
+    fn mask<'a>(&self, mask: &'a Mask, size: Size) -> &'a (Plane, bool) {
+        mask.sizes[size as usize].get_or_init(|| {
+            let [_, _, height, width] = mask.flat.dims();
+            let to = self.input_size.map(|side| self.scaled(side, size));
+            let [rows, columns] = [self.picture.height(), self.picture.width()]
+                .map(|side| self.scaled(side as usize, size));
+            let plane = Plane::from_tensor(&mask.flat, 0, [height, width]);
+            let plane = plane.cover(to).crop(rows, columns);
+            let thin = plane.is_thin();
+            (plane, thin)
+        })
     }
-
-    fn flat_mask(&self, mask: &Tensor<4>, size: Size) -> Plane {
-        let [_, _, height, width] = mask.dims();
-        let to = self.input_size.map(|side| self.scaled(side, size));
-        let [rows, columns] = [self.picture.height(), self.picture.width()]
-            .map(|side| self.scaled(side as usize, size));
-        Plane::from_tensor(mask, 0, [height, width]).cover(to).crop(rows, columns)
-    }
-}
-
-/// 1 for each pixel with a weight, and 0 for others.
-fn members(weights: Tensor<4>) -> Tensor<4> {
-    weights.not_equal_elem(0.0).float()
 }
 
 fn dim(picture: &RgbImage) -> RgbImage {

@@ -16,19 +16,20 @@ use crate::drawing::{Drawing, here, short_layer, title};
 use crate::explain::{Answer, Map, in_words, is_lost};
 use crate::files::File;
 use crate::legend::set_in_words;
-use crate::overview::Overview;
+use crate::overview::Part;
 use crate::read::Input;
 use crate::report::{Drawn, Failure, JudgedReport, MapReport};
 use crate::scene::{COLUMNS, KeepPatient, Scene, Show, Style};
 
 /// The maps of one figure for an image of the batch, before they are put together.
-pub(crate) struct Panels<const D: usize> {
+#[expect(missing_debug_implementations, reason = "pictures")]
+pub struct Panels<const D: usize> {
     pub(crate) canvas: Canvas<D>,
     /// One for each map, asked for or fused, in the order of the requests.
     pub(crate) maps: Vec<Panel>,
 }
 
-/// Draws a figure's maps, each by itself and all together; those of parts go to the overview, too.
+/// Draws a figure's maps, each by itself and all together.
 ///
 /// # Errors
 /// A device that is lost.
@@ -37,9 +38,8 @@ pub fn draw<const D: usize>(
     question: &Question<D>,
     answer: &Answer<D>,
     style: &Style,
-    overview: &mut Overview,
 ) -> Result<Drawn> {
-    let (mut drawn, all) = draw_maps(scene, question, answer, style, Some(overview))?;
+    let (mut drawn, all) = draw_maps(scene, question, answer, style)?;
     let figure_of = answer.figure;
     for (number, Panels { canvas, maps }) in all.into_iter().enumerate() {
         let name = figure_of.file("compare") + &in_batch(number, scene.input);
@@ -115,12 +115,14 @@ fn told<const D: usize>(
 
 /// Draws a figure's maps, each by itself; the panels are for figures of all, one for each image of the
 /// batch.
-pub(crate) fn draw_maps<const D: usize>(
+///
+/// # Errors
+/// A device that is lost.
+pub fn draw_maps<const D: usize>(
     scene: Scene<D>,
     question: &Question<D>,
     answer: &Answer<D>,
     style: &Style,
-    mut overview: Option<&mut Overview>,
 ) -> Result<(Drawn, Vec<Panels<D>>)> {
     let (mut drawn, places) = told(scene, question, answer, style)?;
     let Ok((targets, maps)) = &answer.maps else { return Ok((drawn, vec![])) };
@@ -146,7 +148,7 @@ pub(crate) fn draw_maps<const D: usize>(
     let judged = Judged::new(scene, class)?;
     let mut all = vec![];
     for sample in 0..input.tensor.dims()[0] {
-        let canvas = Canvas::new(scene, judged.clone(), class, explained, sample)?;
+        let canvas = Canvas::new(scene, judged.as_ref(), class, explained, sample)?;
         drawn.planes.extend(canvas.at());
         let number = in_batch(sample, input);
         let title = |report: &MapReport| {
@@ -154,7 +156,7 @@ pub(crate) fn draw_maps<const D: usize>(
             format!("{}: {}, {set}", input.short_name(), model.class_title(class))
         };
         let legend = canvas.legend(style.show);
-        let part_of = overview.as_ref().and(answer.figure.part_of.as_ref());
+        let part_of = answer.figure.part_of.as_deref();
         let made = drawings.par_iter().enumerate().map(|(map, drawing)| {
             let panel = |size| match drawing {
                 Ok((_, drawing)) => canvas.map(drawing, size),
@@ -173,9 +175,9 @@ pub(crate) fn draw_maps<const D: usize>(
         let mut panels = vec![];
         for (map, (panel, small, files)) in made.into_iter().enumerate() {
             panels.push(panel);
-            if let (Some(overview), Some(whole), Some(small)) = (&mut overview, part_of, small) {
-                let part = (answer.figure, whole.as_str());
-                overview.add(scene, question, part, (map, &number), (small, &legend));
+            if let (Some(whole), Some(small)) = (part_of, small) {
+                let (part, panel) = ((answer.figure, whole), (small, legend.clone()));
+                drawn.parts.push(Part::new(scene, question, part, (map, &number), panel));
             }
             if let Ok((at, _)) = &drawings[map] {
                 // Pictures come before arrays.
@@ -222,10 +224,11 @@ fn fuse<const D: usize>(
     for (number, method) in question.methods.iter().enumerate() {
         let of_method = maps.iter().skip(number).step_by(question.methods.len()).flatten();
         let maps: Vec<_> = of_method.map(|map| &map.found).collect();
-        let Some(first) = maps.first() else { continue };
+        if maps.is_empty() {
+            continue;
+        }
         let name = format!("{}.{fusion}", file_name(&method.name()));
-        let weights = first.target().weights().clone();
-        fused.push((name, Drawing::fused(&fusion.fuse(maps)?, &weights)?));
+        fused.push((name, Drawing::fused(&fusion.fuse(maps)?)?));
     }
     Ok(fused)
 }

@@ -20,7 +20,8 @@ pub(crate) struct Drawing<const D: usize> {
     /// 1 is the top of the colour bar.
     pub(crate) heat: Tensor<D>,
     pub(crate) colormap: Colormap,
-    pub(crate) explained: Tensor<D>,
+    /// Where they are not those of the figure: of methods that explain the whole image.
+    pub(crate) explained: Option<Tensor<D>>,
     /// The values of the lowest and the highest colour.
     pub(crate) scale: Vec<(f64, f64)>,
     pub(crate) status: Vec<MapStatus>,
@@ -29,8 +30,9 @@ pub(crate) struct Drawing<const D: usize> {
 
 impl<const D: usize> Drawing<D> {
     /// Several maps of one pixel set in one.
-    pub(crate) fn fused(fused: &Fused<D>, explained: &Tensor<D>) -> Result<Self, CamError> {
-        let (heat, explained) = (here(fused.heat_map())?, here(explained)?);
+    pub(crate) fn fused(fused: &Fused<D>) -> Result<Self, CamError> {
+        let heat = here(fused.heat_map())?;
+        let explained = fused.maps().first().map(whole_image).transpose()?.flatten();
         let status = (0..heat.dims()[0]).map(|sample| {
             let largest = heat.clone().narrow(0, sample, 1).max().into_scalar::<f32>();
             if largest > 0.0 { MapStatus::Positive } else { MapStatus::AllZero }
@@ -47,12 +49,12 @@ impl<const D: usize> Drawing<D> {
     /// Of one image, from what is drawn.
     pub(crate) fn of_page(
         heat: Tensor<D>,
-        explained: Tensor<D>,
         (colormap, scale): (Colormap, (f64, f64)),
         status: MapStatus,
         caption: String,
     ) -> Self {
-        Self { heat, colormap, explained, scale: vec![scale], status: vec![status], caption }
+        let (scale, status) = (vec![scale], vec![status]);
+        Self { heat, colormap, explained: None, scale, status, caption }
     }
 
     pub(crate) fn new(
@@ -96,10 +98,15 @@ impl<const D: usize> Drawing<D> {
             let [low, high] = [*low, *high].map(short_number);
             caption += &format!("\nmore against than for the class: {low} to {high}");
         }
-        let (heat, explained) = (here(&heat)?, here(map.target().weights())?);
+        let (heat, explained) = (here(&heat)?, whole_image(map)?);
         let (colormap, status) = (show.colormap(), map.status());
         Ok(Self { heat, colormap, explained, scale, status, caption })
     }
+}
+
+/// The pixels that a map of the whole image explains.
+fn whole_image<const D: usize>(map: &Explanation<D>) -> Result<Option<Tensor<D>>, CamError> {
+    map.target().is_whole_image().then(|| here(map.target().weights())).transpose()
 }
 
 pub(crate) fn title(method: &str) -> &str {

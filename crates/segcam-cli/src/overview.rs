@@ -24,42 +24,58 @@ struct Sheet {
     panels: Vec<Panel>,
 }
 
-/// Panels of one sheet.
-const MOST: usize = 12 * COLUMNS;
+/// A map of a part, for its sheet.
+#[derive(Debug)]
+pub struct Part {
+    sheet: String,
+    title: String,
+    legend: Legend,
+    panel: Panel,
+}
 
-impl Overview {
-    /// Adds a map of a part.
-    pub(crate) fn add<const D: usize>(
-        &mut self,
+impl Part {
+    pub(crate) fn new<const D: usize>(
         scene: Scene<D>,
         question: &Question<D>,
         (figure, part_of): (&Figure<D>, &str),
         (map, number): (usize, &str),
-        (panel, legend): (Panel, &Legend),
-    ) {
-        let name = format!("overview.{}{part_of}{number}", question.map_file(map));
-        let found = self.sheets.iter().position(|sheet| sheet.name == name);
-        let at = found.unwrap_or_else(|| {
-            let (class, image) = (scene.model.class_title(figure.class), scene.input.short_name());
-            let (method, layer) = question.map(map);
-            let method = method.name();
-            let map = format!(
-                "{} at {}, each part by its own scale",
-                title(&method),
-                short_layer(&layer.name)
-            );
-            let title = format!("{image}: {class}, {}; {map}", figure.asked);
-            self.sheets.push(Sheet { name, title, legend: legend.clone(), panels: vec![] });
-            self.sheets.len() - 1
-        });
-        let sheet = &mut self.sheets[at];
-        match sheet.panels.len() {
-            0..MOST => sheet.panels.push(Panel { caption: figure.pixels.name(), ..panel }),
-            MOST => {
-                sheet.title += &format!(" (the first {MOST})");
-                sheet.panels.push(Panel::blank());
+        (panel, legend): (Panel, Legend),
+    ) -> Self {
+        let sheet = format!("overview.{}{part_of}{number}", question.map_file(map));
+        let (class, image) = (scene.model.class_title(figure.class), scene.input.short_name());
+        let (method, layer) = question.map(map);
+        let method = method.name();
+        let map = format!(
+            "{} at {}, each part by its own scale",
+            title(&method),
+            short_layer(&layer.name)
+        );
+        let title = format!("{image}: {class}, {}; {map}", figure.asked);
+        Self { sheet, title, legend, panel: Panel { caption: figure.pixels.name(), ..panel } }
+    }
+}
+
+/// Panels of one sheet.
+const MOST: usize = 12 * COLUMNS;
+
+impl Overview {
+    /// Adds the maps of a part.
+    pub fn add(&mut self, parts: Vec<Part>) {
+        for Part { sheet: name, title, legend, panel } in parts {
+            let found = self.sheets.iter().position(|sheet| sheet.name == name);
+            let at = found.unwrap_or_else(|| {
+                self.sheets.push(Sheet { name, title, legend, panels: vec![] });
+                self.sheets.len() - 1
+            });
+            let sheet = &mut self.sheets[at];
+            match sheet.panels.len() {
+                0..MOST => sheet.panels.push(panel),
+                MOST => {
+                    sheet.title += &format!(" (the first {MOST})");
+                    sheet.panels.push(Panel::blank());
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
 

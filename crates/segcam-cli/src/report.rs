@@ -9,6 +9,7 @@ use crate::ask::Question;
 use crate::explain::Map;
 use crate::files::File;
 use crate::network::Model;
+use crate::overview::Part;
 use crate::read::Input;
 use crate::scene::Style;
 use crate::write::REPORT;
@@ -72,6 +73,8 @@ pub struct Drawn {
     pub judged: Option<JudgedReport>,
     /// Maps that there are not, and why.
     pub failures: Vec<Failure>,
+    /// Of a part of a pixel set, its maps for the sheets of all parts.
+    pub parts: Vec<Part>,
     /// Of a volume, the voxel through which the planes in pictures go, for each image of the batch.
     pub planes: Vec<[usize; 3]>,
 }

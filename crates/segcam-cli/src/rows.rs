@@ -4,13 +4,11 @@ use anyhow::Result;
 use segcam::render::{self, Panel};
 
 use crate::ask::Question;
-use crate::draw::{Panels, draw_maps};
-use crate::explain::Answer;
+use crate::draw::Panels;
 use crate::files::File;
 use crate::legend::Legend;
 use crate::print::Print;
-use crate::report::Drawn;
-use crate::scene::{Scene, Style};
+use crate::scene::Style;
 
 /// Several figures in one, with a row for each layer and a column for each method.
 #[derive(Debug, Default)]
@@ -20,19 +18,14 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Draws a figure's maps, each by itself, and adds a row for each layer; `what` goes before the captions.
-    ///
-    /// # Errors
-    /// A device that is lost.
-    pub fn draw<const D: usize>(
+    /// Adds a row for each layer of a figure; `what` goes before the captions.
+    pub fn add<const D: usize>(
         &mut self,
-        scene: Scene<D>,
+        panels: Vec<Panels<D>>,
         question: &Question<D>,
-        answer: &Answer<D>,
         style: &Style,
         what: &str,
-    ) -> Result<Drawn> {
-        let (drawn, panels) = draw_maps(scene, question, answer, style, None)?;
+    ) {
         for Panels { canvas, mut maps } in panels {
             maps.iter_mut().for_each(|map| map.caption = format!("{what}: {}", map.caption));
             for of_layer in maps.chunks(question.methods.len()) {
@@ -42,7 +35,6 @@ impl Rows {
             }
             self.legend = canvas.legend_of_all(style.show);
         }
-        Ok(drawn)
     }
 
     /// All rows as a picture.

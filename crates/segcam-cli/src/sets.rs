@@ -47,7 +47,8 @@ pub fn draw_sets<const D: usize>(
         if pixels == 0 && sets.figures.len() == 1 {
             seen.target(set, *class)?;
         }
-        let canvas = Canvas::new(scene, Judged::new(scene, *class)?, *class, &weights, 0)?;
+        let judged = Judged::new(scene, *class)?;
+        let canvas = Canvas::new(scene, judged.as_ref(), *class, &weights, 0)?;
         let caption = format!("{}\n{pixels} {}", set.name(), cells::<D>());
         panels.push(canvas.set(&weights, colormap, &caption, size));
         rows.push(SetReport { set: set.name(), class: *class, pixels });

@@ -74,7 +74,9 @@ impl Results {
     pub fn open(path: &Path) -> Result<Self> {
         let no_table = || format!("{} is no table of `segcam batch`", path.display());
         let table = match Table::open(path) {
-            Err(error) if path.is_file() => return Err(Error::from(error).context(no_table())),
+            Err(error) if path.is_file() => {
+                bail!("{}: {}", no_table(), Error::from(error).root_cause())
+            }
             table => table?,
         };
         let columns = table.schema().columns().to_vec();

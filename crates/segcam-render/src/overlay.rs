@@ -10,24 +10,28 @@ const TINY: usize = 10;
 const EDGE: f32 = 0.55;
 /// How much of the picture is covered at most.
 pub const MOST: f32 = 0.9;
+/// Of the table of colours.
+const STEPS: usize = 4096;
 
 /// Lays heat over a picture, the more opaque the stronger. Heat lies in `[0, 1]`; under a
 /// [diverging](Colormap::is_diverging) map in `[-1, 1]`, and what is below zero speaks against.
 /// Where `heat` does not reach, the picture stays as it is.
 pub fn overlay(picture: &RgbImage, heat: &Plane, colormap: Colormap) -> RgbImage {
-    let place = |&value: &f32| if colormap.is_diverging() { (value + 1.0) / 2.0 } else { value };
-    let colors = colormap.colors(heat.values().iter().map(place));
+    // A table: neighbouring colours of it differ by a step of 8 bits at most.
+    let colors = colormap.colors((0..=STEPS).map(|step| step as f32 / STEPS as f32));
+    let place = |heat: f32| if colormap.is_diverging() { (heat + 1.0) / 2.0 } else { heat };
     let mut image = picture.clone();
-    for (x, y, pixel) in image.enumerate_pixels_mut() {
-        let (y, x) = (y as usize, x as usize);
-        if y >= heat.height() || x >= heat.width() {
-            continue;
-        }
-        let heat_here = heat.at(y, x);
-        let strength = if colormap.is_diverging() { heat_here.abs() } else { heat_here };
+    let rows = image.rows_mut().zip(heat.values().chunks(heat.width().max(1)));
+    for (pixel, &heat) in rows.flat_map(|(pixels, heat)| pixels.zip(heat)) {
+        let strength = if colormap.is_diverging() { heat.abs() } else { heat };
         let cover = MOST * (strength / SOLID_FROM).clamp(0.0, 1.0);
-        let color = colors[y * heat.width() + x];
-        mix(pixel, color, cover);
+        if cover > 0.0 {
+            mix(
+                pixel,
+                colors[(place(heat).clamp(0.0, 1.0) * STEPS as f32).round() as usize],
+                cover,
+            );
+        }
     }
     image
 }
@@ -43,7 +47,7 @@ pub fn tint(image: &mut RgbImage, mask: &Plane, color: Rgb<u8>, cover: f32) {
 
 fn mix(below: &mut Rgb<u8>, above: Rgb<u8>, cover: f32) {
     for (below, above) in below.0.iter_mut().zip(above.0) {
-        *below = (f32::from(*below) * (1.0 - cover) + f32::from(above) * cover).round() as u8;
+        *below = (f32::from(*below) * (1.0 - cover) + f32::from(above) * cover + 0.5) as u8;
     }
 }
 
@@ -93,6 +97,25 @@ fn ring(image: &mut RgbImage, center: (i32, i32), radius: i32, color: Rgb<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_has_all_colours() {
+        for &colormap in Colormap::ALL {
+            let (low, most) = if colormap.is_diverging() { (-1.0, 2.0) } else { (0.0, 1.0) };
+            let values = (0..10_007).map(|step| step as f32 / 10_006.0);
+            let heat: Vec<f32> = values.clone().map(|value| low + most * value).collect();
+            let picture = RgbImage::new(10_007, 1);
+            let plane = Plane::from_fn(1, 10_007, |_, x| heat[x]);
+            let drawn = overlay(&picture, &plane, colormap);
+            for ((pixel, color), heat) in drawn.pixels().zip(colormap.colors(values)).zip(heat) {
+                let cover = MOST * (heat.abs() / SOLID_FROM).min(1.0);
+                for (here, wanted) in pixel.0.iter().zip(color.0) {
+                    let wanted = f32::from(wanted) * cover;
+                    assert!((f32::from(*here) - wanted).abs() < 1.5, "{colormap} at {heat}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn an_outline_has_a_dark_edge_on_bright_colours() {

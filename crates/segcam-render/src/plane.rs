@@ -21,7 +21,8 @@ impl Plane {
     /// If there is no such image in the batch.
     pub fn from_tensor(tensor: &Tensor<4>, sample: usize, size: [usize; 2]) -> Self {
         let channel = tensor.clone().narrow(0, sample, 1).narrow(1, 0, 1);
-        let values = upsample(channel, &size).into_data().iter::<f32>().collect();
+        let data = upsample(channel, &size).into_data().convert::<f32>();
+        let values = data.try_into_vec().expect("the data are single precision");
         Self { width: size[1], values }
     }
 
@@ -45,26 +46,40 @@ impl Plane {
         self.values[y.min(self.height() - 1) * self.width + x.min(self.width - 1)]
     }
 
-    /// The top left part.
-    pub fn crop(&self, height: usize, width: usize) -> Self {
+    /// The top left part; where it reaches beyond the edge, the nearest values.
+    pub fn crop(self, height: usize, width: usize) -> Self {
+        if (height, width) == (self.height(), self.width) {
+            return self;
+        }
         Self::from_fn(height, width, |y, x| self.at(y, x))
     }
 
     /// To another size `[H, W]`: each new pixel is the one with the largest absolute value of the old
     /// ones it covers, or the one it lies in. Nothing is lost when a mask shrinks.
-    pub fn cover(&self, [height, width]: [usize; 2]) -> Self {
+    pub fn cover(self, [height, width]: [usize; 2]) -> Self {
         if (height, width) == (self.height(), self.width) {
-            return self.clone();
+            return self;
         }
-        let covered = |at: usize, to: usize, from: usize| {
-            let start = at * from / to;
-            start..((at + 1) * from).div_ceil(to).max(start + 1)
+        let covered = |to: usize, from: usize| {
+            (0..to).map(move |at| {
+                let start = at * from / to;
+                start..((at + 1) * from).div_ceil(to).max(start + 1)
+            })
         };
-        Self::from_fn(height, width, |y, x| {
-            covered(y, height, self.height())
-                .flat_map(|y| covered(x, width, self.width).map(move |x| self.at(y, x)))
-                .fold(0.0, |most: f32, value| if value.abs() > most.abs() { value } else { most })
-        })
+        let columns: Vec<_> = covered(width, self.width).collect();
+        let mut values = vec![0.0_f32; height * width];
+        for (new, rows) in values.chunks_mut(width).zip(covered(height, self.height())) {
+            for old in rows.map(|y| &self.values[y * self.width..][..self.width]) {
+                for (most, columns) in new.iter_mut().zip(&columns) {
+                    for value in &old[columns.clone()] {
+                        if value.abs() > most.abs() {
+                            *most = *value;
+                        }
+                    }
+                }
+            }
+        }
+        Self { width, values }
     }
 
     /// Whether there is a member (above 0).
@@ -74,19 +89,7 @@ impl Plane {
 
     /// Rows and columns of the members (above 0) next to a pixel outside, or at the edge.
     pub fn border(&self) -> Vec<(usize, usize)> {
-        let inside = |y: usize, x: usize| self.has(y, x);
-        let surrounded = |y: usize, x: usize| {
-            y > 0
-                && x > 0
-                && inside(y - 1, x)
-                && inside(y + 1, x)
-                && inside(y, x - 1)
-                && inside(y, x + 1)
-        };
-        (0..self.values.len())
-            .map(|i| (i / self.width, i % self.width))
-            .filter(|&(y, x)| inside(y, x) && !surrounded(y, x))
-            .collect()
+        self.places(true, |neighbours| neighbours.contains(&false))
     }
 
     /// Whether most of the border lies on members of another mask of this size, or right beside them.
@@ -101,15 +104,30 @@ impl Plane {
 
     /// Rows and columns of the pixels outside, next to a member.
     pub(crate) fn rim(&self) -> Vec<(usize, usize)> {
-        let member = |y: usize, x: usize| self.has(y, x);
-        let beside = |y: usize, x: usize| {
-            let (up, left) = (y.wrapping_sub(1), x.wrapping_sub(1));
-            member(up, x) || member(y + 1, x) || member(y, left) || member(y, x + 1)
+        self.places(false, |neighbours| neighbours.contains(&true))
+    }
+
+    /// Rows and columns of the members, or of the pixels outside, whose neighbours above, below, left and
+    /// right are such; beyond the edge there are no members.
+    fn places(&self, of: bool, such: impl Fn([bool; 4]) -> bool) -> Vec<(usize, usize)> {
+        let row = |y: usize| self.values.get(y.wrapping_mul(self.width)..)?.get(..self.width);
+        let member = |row: Option<&[f32]>, x: usize| {
+            row.and_then(|row| row.get(x)).is_some_and(|&value| value > 0.0)
         };
-        (0..self.values.len())
-            .map(|i| (i / self.width, i % self.width))
-            .filter(|&(y, x)| !member(y, x) && beside(y, x))
-            .collect()
+        let mut places = vec![];
+        for (y, here) in self.values.chunks_exact(self.width.max(1)).enumerate() {
+            let (above, below) = (row(y.wrapping_sub(1)), row(y + 1));
+            for x in 0..self.width {
+                let beside = |x| member(Some(here), x);
+                let around = || {
+                    [member(above, x), member(below, x), beside(x.wrapping_sub(1)), beside(x + 1)]
+                };
+                if beside(x) == of && such(around()) {
+                    places.push((y, x));
+                }
+            }
+        }
+        places
     }
 
     /// Whether an outline would hide more than it shows, as that of a net of vessels or of a rim does: the
@@ -132,7 +150,7 @@ mod tests {
     fn a_single_pixel_survives_shrinking() {
         let mask = Plane::from_fn(100, 70, |y, x| f32::from(u8::from((y, x) == (57, 31))));
         for size in [[100, 70], [33, 20], [7, 7], [1, 1], [200, 140]] {
-            let small = mask.cover(size);
+            let small = mask.clone().cover(size);
             assert_eq!([small.height(), small.width()], size);
             assert!(small.values().contains(&1.0), "{size:?}");
         }

@@ -53,7 +53,7 @@ impl Scene<'_> {
         let device = Device::flex();
         let explained = self.page.mask(members, &device);
         let predicted = self.page.mask(|pixel| self.labels.is(pixel, figure.class), &device);
-        let canvas = Canvas::of_page(self.picture.clone(), predicted, explained.clone());
+        let canvas = Canvas::of_page(self.picture.clone(), predicted, explained);
         let (class, set) = (self.model.class_title(figure.class), figure.pixels.name());
         let input = self.input.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut drawn = Drawn::default();
@@ -67,7 +67,7 @@ impl Scene<'_> {
         for Shown { map, reduced, report, stem } in shown {
             let report = &mut reports[*report];
             let heat = self.page.tensor(reduced.clone(), &device);
-            let drawing = drawing(report, heat, explained.clone(), style.show)?;
+            let drawing = drawing(report, heat, style.show)?;
             panels[*map] = canvas.map(&drawing, Size::InFigure);
             let alone = vec![vec![canvas.map(&drawing, Size::Alone)]];
             let set = set_in_words::<4>(&set, Some(report.pixels[0]));
@@ -93,12 +93,7 @@ impl Scene<'_> {
 }
 
 /// A map as it is shown, from its values on the page.
-fn drawing(
-    report: &MapReport,
-    reduced: Tensor<4>,
-    explained: Tensor<4>,
-    show: Show,
-) -> Result<Drawing<4>> {
+fn drawing(report: &MapReport, reduced: Tensor<4>, show: Show) -> Result<Drawing<4>> {
     let (low, high) = (report.raw_min[0], report.raw_max[0]);
     let status = MapStatus::of((low, high), report.rounding[0]);
     let strongest = high.max(-low);
@@ -115,5 +110,5 @@ fn drawing(
     let nothing = status == MapStatus::Rounding || scale.1 <= 0.0;
     let heat = if nothing { heat.zeros_like() } else { heat / scale.1 };
     let caption = format!("{} at {}", title(&report.method), short_layer(&report.layer));
-    Ok(Drawing::of_page(heat, explained, (show.colormap(), scale), status, caption))
+    Ok(Drawing::of_page(heat, (show.colormap(), scale), status, caption))
 }

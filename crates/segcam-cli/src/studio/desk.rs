@@ -25,7 +25,6 @@ use crate::draw::draw;
 use crate::explain::{Answer, How, Map, explain, in_words};
 use crate::files::File;
 use crate::network::Model;
-use crate::overview::Overview;
 use crate::read::{self, Input};
 use crate::report::{CertificateReport, MapReport};
 use crate::scene::{Scene, Style};
@@ -429,7 +428,7 @@ impl<const D: usize> Desk<D> {
             model: &self.model,
             truth: seen.annotations.truth.as_ref(),
         };
-        Ok(draw(scene, question, &answer, style, &mut Overview::default())?.files)
+        Ok(draw(scene, question, &answer, style)?.files)
     }
 }
 

@@ -9,13 +9,14 @@ use segcam::scans::NiftiTemplate;
 use segcam::{Observation, PixelSet, PredictedClass};
 use segcam_cli::annotations::{AnnotationFiles, Annotations, Ignore, Labels};
 use segcam_cli::ask::{Asked, Figure, Question, ask};
-use segcam_cli::explain::How;
+use segcam_cli::draw::{Panels, draw_maps};
+use segcam_cli::explain::{Answer, How};
 use segcam_cli::files::File;
 use segcam_cli::network::{Model, Name, Preparation, Source};
 use segcam_cli::nuclei::Nuclei;
 use segcam_cli::print::png;
 use segcam_cli::read::{self, Input};
-use segcam_cli::report::Report;
+use segcam_cli::report::{Drawn, Report};
 use segcam_cli::rows::Rows;
 use segcam_cli::scene::{Scene, Style};
 use segcam_cli::studio::of_network;
@@ -157,12 +158,16 @@ impl<const D: usize> Demo<D> {
         let mut rows = Rows::default();
         let mut whats = [format!("one {class}"), format!("every {class}")].into_iter();
         let how = How { certify: true, smooth: None };
-        let (_, stopped) = run.explain(seen, &question, &how, |seen, answer| {
-            let what = whats.next().unwrap_or_default();
+        let draw = |seen: &Observation<_>, answer: &Answer<_>| {
             let truth = annotations.truth.as_ref();
             let scene = Scene { input: &input, seen, model: &model, truth };
-            rows.draw(scene, &question, answer, &style, &what)
-        })?;
+            draw_maps(scene, &question, answer, &style)
+        };
+        let keep = |_: &Answer<D>, (drawn, panels): (Drawn, Vec<Panels<D>>)| {
+            rows.add(panels, &question, &style, &whats.next().unwrap_or_default());
+            Ok(drawn)
+        };
+        let (_, stopped) = run.explain(seen, &question, &how, draw, keep)?;
         let pixels = if D == 5 { "voxels" } else { "pixels" };
         let title = format!("{}: why are these {pixels} {several}?", input.short_name());
         for file in rows.files("compare", &title, &style.print)? {

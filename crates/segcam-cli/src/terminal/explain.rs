@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use rayon::prelude::*;
 use segcam::{CamError, Observation};
 use segcam_cli::ask::{Question, ask};
 use segcam_cli::draw::{draw, draw_prediction, failure};
@@ -49,14 +50,19 @@ pub(crate) fn run(args: &ExplainArgs, talk: Talk) -> Result<Finished> {
         let mut overview = Overview::default();
         let case = || Case::new(&input, &seen, &annotations, &model, Room::ENDLESS);
         let mut case = args.html.then(case).transpose()?;
-        let (seen, stopped) = run.explain(seen, &question, &args.maps.how(), |seen, answer| {
+        let draw = |seen: &Observation<_>, answer: &Answer<_>| {
             let truth = annotations.truth.as_ref();
             let scene = Scene { input: &input, seen, model: &model, truth };
+            draw(scene, &question, answer, &style)
+        };
+        let keep = |answer: &Answer<_>, mut drawn: Drawn| {
             if let Some(case) = &mut case {
                 case.add(&question, answer, &model, &input, |_| false)?;
             }
-            draw(scene, &question, answer, &style, &mut overview)
-        })?;
+            overview.add(std::mem::take(&mut drawn.parts));
+            Ok(drawn)
+        };
+        let (seen, stopped) = run.explain(seen, &question, &args.maps.how(), draw, keep)?;
         if let (Some(case), None) = (case, &stopped) {
             run.report.command = command();
             let file = Page::explained(case, &run.report)?;
@@ -84,14 +90,15 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Explains, draws and writes figure by figure, until the device is lost. While one is drawn and
-    /// written, the maps of the next are computed, and no more than that wait.
-    pub(crate) fn explain<const D: usize>(
+    /// Explains, draws and writes figure by figure, until the device is lost. While some are drawn and
+    /// written, the maps of the next are computed, and no more than one for each thread wait.
+    pub(crate) fn explain<const D: usize, T: Send>(
         &mut self,
         seen: Observation<D>,
         question: &Question<D>,
         how: &How,
-        draw: impl FnMut(&Observation<D>, &Answer<D>) -> Result<Drawn> + Send,
+        draw: impl Fn(&Observation<D>, &Answer<D>) -> Result<T> + Send + Sync,
+        keep: impl FnMut(&Answer<D>, T) -> Result<Drawn> + Send,
     ) -> Result<(Observation<D>, Option<CamError>)> {
         let maps = question.figures.len() * question.layers.len() * question.methods.len();
         let bar = self.talk.bar(maps);
@@ -108,8 +115,8 @@ impl Run {
         });
         bar.tick();
         let stopped = thread::scope(|scope| {
-            let (to_draw, answers) = mpsc::sync_channel(0);
-            let drawing = scope.spawn(|| self.draw_each(&seen, answers, draw));
+            let (to_draw, answers) = mpsc::sync_channel(rayon::current_num_threads());
+            let drawing = scope.spawn(|| self.draw_each(&seen, answers, draw, keep));
             for answer in explain(question, &seen, how, || bar.inc(1)) {
                 if to_draw.send(answer).is_err() {
                     break;
@@ -122,25 +129,33 @@ impl Run {
         Ok((seen, stopped?))
     }
 
-    /// Draws and writes answers until there are no more, or the device is lost.
-    fn draw_each<const D: usize>(
+    /// Draws answers, as many at a time as are there, and writes them in their order, until there are no
+    /// more or the device is lost.
+    fn draw_each<const D: usize, T: Send>(
         &mut self,
         seen: &Observation<D>,
         answers: Receiver<Answer<D>>,
-        mut draw: impl FnMut(&Observation<D>, &Answer<D>) -> Result<Drawn>,
+        draw: impl Fn(&Observation<D>, &Answer<D>) -> Result<T> + Sync,
+        mut keep: impl FnMut(&Answer<D>, T) -> Result<Drawn>,
     ) -> Result<Option<CamError>> {
-        for answer in answers {
-            let drawn =
-                answer.lost().map_or_else(|| draw(seen, &answer), |lost| bail!(lost.clone()));
-            match drawn {
-                Ok(drawn) => {
-                    let files = self.report.add(drawn);
-                    files.iter().try_for_each(|file| self.out.write(file))?;
-                }
-                Err(error) => {
-                    let lost = error.downcast::<CamError>()?;
-                    self.report.failures.push(failure(answer.figure, None, &lost));
-                    return Ok(Some(lost));
+        while let Ok(first) = answers.recv() {
+            let some: Vec<Answer<D>> = std::iter::once(first).chain(answers.try_iter()).collect();
+            let drawn = some.par_iter().map(|answer| match answer.lost() {
+                None => draw(seen, answer),
+                Some(lost) => bail!(lost.clone()),
+            });
+            let drawn: Vec<Result<T>> = drawn.collect();
+            for (answer, drawn) in some.iter().zip(drawn) {
+                match drawn.and_then(|drawn| keep(answer, drawn)) {
+                    Ok(drawn) => {
+                        let files = self.report.add(drawn);
+                        files.iter().try_for_each(|file| self.out.write(file))?;
+                    }
+                    Err(error) => {
+                        let lost = error.downcast::<CamError>()?;
+                        self.report.failures.push(failure(answer.figure, None, &lost));
+                        return Ok(Some(lost));
+                    }
                 }
             }
         }

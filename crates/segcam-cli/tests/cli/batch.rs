@@ -357,7 +357,7 @@ fn a_table_is_summarised() {
     for (arguments, says) in [
         ("out/results.parquet --column impossibel", "did you mean `impossible`"),
         ("out/results.parquet --by clas", "did you mean `class`"),
-        ("images/0/00.png", "cannot use images/0/00.png"),
+        ("images/0/00.png", "images/0/00.png is no table of `segcam batch`: Parquet error"),
         ("nowhere.parquet", "nowhere.parquet"),
         ("out/results.csv", "give out/results.parquet"),
     ] {

@@ -13,7 +13,6 @@ use segcam_cli::draw::draw;
 use segcam_cli::explain::{How, explain};
 use segcam_cli::files::File;
 use segcam_cli::network::Model;
-use segcam_cli::overview::Overview;
 use segcam_cli::print::Print;
 use segcam_cli::read::Input;
 use segcam_cli::scene::{Scene, Style};
@@ -369,11 +368,11 @@ fn each_image_of_a_batch_has_its_own_dice_score() {
         pixels: vec!["class".into()],
     };
     let question = ask(&asked, &Annotations::default(), &model, &seen).expect("a question");
-    let (how, mut overview) = (How::default(), Overview::default());
+    let how = How::default();
     let style = Style { print: Print { svg: true, ..Print::default() }, ..Style::default() };
     let answer = explain(&question, &seen, &how, || {}).next().expect("an answer");
     let scene = Scene { input: &input, seen: &seen, model: &model, truth: Some(&truth) };
-    let drawn = draw(scene, &question, &answer, &style, &mut overview).expect("pictures");
+    let drawn = draw(scene, &question, &answer, &style).expect("pictures");
     let missed = 60.0;
     let of_images = [
         (1.0, [all_pixels, 0.0, 0.0]),
