@@ -3,17 +3,17 @@
 use std::sync::OnceLock;
 
 use image::{DynamicImage, Rgb, RgbImage, imageops};
-use segcam::annotations::{Confusion, FalseNegatives, FalsePositives, TruePositives, Truth};
 use segcam::burn::tensor::Tensor;
 use segcam::models::Placement;
 use segcam::render::{Bar, Colormap, Panel, Plane, outline, overlay, tint};
-use segcam::{CamError, MapStatus, PixelSet, Prediction, guarded};
+use segcam::{CamError, MapStatus, Prediction};
 
 use crate::drawing::{Drawing, here};
 use crate::grey::draw;
 use crate::legend::{
     ANNOTATED, EXPLAINED, FALSE_ALARM, HIT, Legend, MISSED, PREDICTED, cells, of_evidence,
 };
+use crate::masks::{Beside, Judged, Mask};
 use crate::own_voxels::OwnPicture;
 use crate::read::Picture;
 use crate::scene::{Scene, Show};
@@ -58,77 +58,6 @@ pub(crate) struct Canvas<const D: usize> {
     /// Height and width of the network's input in pixels of the picture, which may be smaller where
     /// the input was padded.
     input_size: [usize; 2],
-}
-
-/// A pixel set as the view lays it out, and at the sizes that panels have.
-struct Mask {
-    flat: Tensor<4>,
-    sizes: [OnceLock<(Plane, bool)>; 3],
-}
-
-impl Mask {
-    /// Of the pixels with a weight.
-    fn new(weights: Tensor<4>) -> Self {
-        Self { flat: weights.not_equal_elem(0.0).float(), sizes: Default::default() }
-    }
-}
-
-/// A class's prediction beside its annotation in one image.
-struct Beside {
-    annotated: Mask,
-    hits: Mask,
-    misses: Mask,
-    false_alarms: Mask,
-    dice: Option<f64>,
-}
-
-/// A class's prediction beside its annotation, for every image of the batch.
-pub(crate) struct Judged<const D: usize> {
-    annotated: Tensor<D>,
-    hits: Tensor<D>,
-    misses: Tensor<D>,
-    false_alarms: Tensor<D>,
-}
-
-impl<const D: usize> Judged<D> {
-    /// `None` without an annotation.
-    pub(crate) fn new(scene: Scene<D>, class: usize) -> Result<Option<Self>, CamError> {
-        let Some(truth) = scene.truth else { return Ok(None) };
-        let prediction = scene.seen.prediction();
-        let of = |set: &dyn PixelSet<D>| guarded(|| here(&set.weights(prediction, class)?));
-        Ok(Some(Self {
-            annotated: of(&Truth::new(truth))?,
-            hits: of(&TruePositives::new(truth))?,
-            misses: of(&FalseNegatives::new(truth))?,
-            false_alarms: of(&FalsePositives::new(truth))?,
-        }))
-    }
-
-    /// In one image of the batch.
-    fn of(&self, sample: usize, view: &View) -> Beside {
-        let mask = |set: &Tensor<D>| Mask::new(view.flat(set, sample, false));
-        Beside {
-            annotated: mask(&self.annotated),
-            hits: mask(&self.hits),
-            misses: mask(&self.misses),
-            false_alarms: mask(&self.false_alarms),
-            dice: self.dice(sample),
-        }
-    }
-
-    /// Of one image of the batch; `None` if the class is neither predicted nor annotated there.
-    fn dice(&self, sample: usize) -> Option<f64> {
-        let count = |set: &Tensor<D>| {
-            set.clone().narrow(0, sample, 1).int().sum().into_scalar::<i64>() as usize
-        };
-        let counts = Confusion {
-            true_positives: count(&self.hits),
-            false_positives: count(&self.false_alarms),
-            false_negatives: count(&self.misses),
-            ..Confusion::default()
-        };
-        counts.dice()
-    }
 }
 
 impl<const D: usize> Canvas<D> {

@@ -11,11 +11,12 @@ use segcam::render::{self, Panel};
 use segcam::{CamError, Fusion, Observation, guarded};
 
 use crate::ask::{Figure, Question, file_name};
-use crate::canvas::{Canvas, Judged, Size};
+use crate::canvas::{Canvas, Size};
 use crate::drawing::{Drawing, here, short_layer, title};
 use crate::explain::{Answer, Map, in_words, is_lost};
 use crate::files::File;
 use crate::legend::set_in_words;
+use crate::masks::Judged;
 use crate::overview::Part;
 use crate::read::Input;
 use crate::report::{Drawn, Failure, JudgedReport, MapReport};

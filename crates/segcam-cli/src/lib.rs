@@ -34,6 +34,7 @@ mod grey;
 pub mod html;
 mod kinds;
 mod legend;
+mod masks;
 pub mod measure;
 pub mod network;
 pub mod nuclei;

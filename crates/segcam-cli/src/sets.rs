@@ -6,10 +6,11 @@ use segcam::render::{self, Colormap, Panel};
 use serde::Serialize;
 
 use crate::ask::{Figure, Sets};
-use crate::canvas::{Canvas, Judged, Size};
+use crate::canvas::{Canvas, Size};
 use crate::drawing::here;
 use crate::files::File;
 use crate::legend::{ANNOTATED, PREDICTED, cells};
+use crate::masks::Judged;
 use crate::print::Print;
 use crate::scene::{COLUMNS, Scene};
 

@@ -110,12 +110,6 @@ impl Graph {
         }
     }
 
-    /// Number of channels of a value.
-    pub(crate) fn channels(&self, id: TensorId) -> usize {
-        let all = self.operations.iter().flat_map(OperationIr::nodes);
-        all.into_iter().find(|tensor| tensor.id == id).map_or(0, |tensor| tensor.shape[1])
-    }
-
     pub(crate) fn name(&self, id: TensorId) -> String {
         let node = self.nodes.iter().find(|node| node.id == id);
         node.map_or_else(

@@ -279,3 +279,47 @@ impl AsRef<[f32]> for Numbers {
         match self.0 {}
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::backend::Dispatch;
+    use burn::tensor::{Device, Tensor};
+
+    use super::*;
+    use crate::constants::Held;
+
+    /// Networks of one store share a convolution while one of them holds it.
+    #[test]
+    fn a_convolution_is_prepared_once() {
+        let device = Device::flex();
+        let weights = || Tensor::<4>::ones([2, 3, 1, 1], &device);
+        let recipe = Held::new(weights().into_data()).recipe;
+        let options = Options::from(&ConvOptions::new([1; 2], [0; 2], [1; 2], 1));
+        let store = Prepared::default();
+        let prepared = |holding: &Holding, part| {
+            let weights = weights().into_dispatch();
+            let how = (Way::Forward, options.clone());
+            holding.get::<Dispatch>(&store, (recipe, &weights), None, part, how)
+        };
+        let [one, other] = [(); 2].map(|()| Holding::new(Convolutions::Fast));
+        let made = prepared(&one, (0, 3)).expect("in host memory");
+        let shared = prepared(&other, (0, 3)).expect("in host memory");
+        assert!(Arc::ptr_eq(&made, &shared));
+        let part = prepared(&one, (1, 2)).expect("in host memory");
+        assert!(!Arc::ptr_eq(&made, &part));
+        assert!(prepared(&Holding::new(Convolutions::Backend), (0, 3)).is_none());
+
+        // It computes, and does not leave it to the backend.
+        let input = Tensor::<4>::from_floats([[[[1.0]], [[2.0]], [[-4.0]]]], &device);
+        let out = made.run::<Dispatch>(&[input.into_dispatch()], false).expect("an output");
+        let out = Tensor::<4>::from_dispatch(out).into_data();
+        assert_eq!(out.iter::<f32>().collect::<Vec<_>>(), [-1.0, -1.0]);
+
+        let known = || store.known.lock().expect("no panic").len();
+        assert_eq!(known(), 2);
+        drop((one, other, made, shared, part));
+        let holding = Holding::new(Convolutions::Fast);
+        assert!(prepared(&holding, (0, 1)).is_some());
+        assert_eq!(known(), 1, "what nobody holds is forgotten");
+    }
+}

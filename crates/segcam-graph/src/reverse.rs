@@ -95,7 +95,7 @@ impl<B: Backend> Run<B> {
         let active = graph.descendants([node.id]);
         let region = self.small_region(std::slice::from_ref(target));
         let cotangent = Cotangent::cut(target.weights.clone(), region.as_ref());
-        let cotangent = self.all_channels(cotangent, &target.channels, graph.output);
+        let cotangent = self.all_channels(cotangent, &target.channels);
         let mut cotangents = HashMap::from([(graph.output, cotangent)]);
         let mut bias = 0.0;
         let mut past: HashMap<TensorId, f64> = HashMap::new();
@@ -153,21 +153,16 @@ impl<B: Backend> Run<B> {
                     Head::Mixed(back) => return back(cotangent, &target.channels),
                 }
             }
-            self.all_channels(cotangent, &target.channels, id)
+            self.all_channels(cotangent, &target.channels)
         };
         let rows = sums.iter().filter_map(|sum| sum.iter().map(cotangent).reduce(Cotangent::plus));
         (id, joined(rows.collect()))
     }
 
-    /// `cotangent`, `[N, 1, …]`, times the coefficients of all channels of value `id`.
-    fn all_channels(
-        &self,
-        cotangent: Cotangent<B>,
-        channels: &[(usize, f64)],
-        id: TensorId,
-    ) -> Cotangent<B> {
-        let graph = &self.network.graph;
-        let width = if graph.output == id { self.output.shape()[1] } else { graph.channels(id) };
+    /// `cotangent`, `[N, 1, …]`, times the coefficients of all channels of the output, or of a value that
+    /// has those.
+    fn all_channels(&self, cotangent: Cotangent<B>, channels: &[(usize, f64)]) -> Cotangent<B> {
+        let width = self.output.shape()[1];
         let mut coefficients = vec![0.0; width];
         channels.iter().for_each(|(channel, by)| coefficients[*channel] += by);
         let values = &cotangent.values;

@@ -301,10 +301,8 @@ fn itself(length: usize) -> impl Iterator<Item = Range<usize>> {
     (0..length).map(|cell| cell..cell + 1)
 }
 
+/// No axes if either has none.
 fn union(a: Vec<Intervals>, b: Vec<Intervals>) -> Vec<Intervals> {
-    if a.is_empty() || b.is_empty() {
-        return vec![];
-    }
     let both = a.into_iter().zip(b);
     both.map(|(a, b)| a.into_iter().zip(b).map(|(a, b)| hull(&[a, b])).collect()).collect()
 }

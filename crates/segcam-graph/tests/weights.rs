@@ -56,6 +56,7 @@ fn weights_are_made_once_for_all_shapes() {
     let (first, _) = observed(&net, 8, &constants);
     let made = constants.made();
     assert!(made > 0);
+    assert!(format!("{first:?}").contains("Network"));
     let (second, gradient) = observed(&net, 9, &constants);
     let (third, _) = observed(&net, 8, &constants);
     assert_eq!(constants.made(), made);

@@ -384,6 +384,8 @@ fn targets_whose_cones_do_not_meet_share_a_walk() {
     // A pixel closer, and every second one can share.
     let line = |step: usize| (0..8).map(move |at| vec![5, at * step]);
     assert_eq!(walks(&engine, &seen, &sets(&seen, line(7)), &["behind"]), 1);
+    let backwards = line(7).collect::<Vec<_>>().into_iter().rev();
+    assert_eq!(walks(&engine, &seen, &sets(&seen, backwards), &["behind"]), 1);
     assert_eq!(walks(&engine, &seen, &sets(&seen, line(6)), &["behind"]), 2);
     assert_eq!(walks(&engine, &seen, &sets(&seen, line(3)), &["behind"]), 3);
     assert_eq!(walks(&engine.clone().with_chunk(3), &seen, &sets(&seen, line(2)), &["behind"]), 4);

@@ -103,9 +103,7 @@ pub(crate) fn narrow<B: Backend>(
 /// The shape of `tensor` with `count` of it along the batch.
 fn rows(tensor: &Shape, count: usize) -> Shape {
     let mut shape = tensor.clone();
-    if count > 1 {
-        shape[0] *= count;
-    }
+    shape[0] *= count;
     shape
 }
 
