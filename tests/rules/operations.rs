@@ -244,6 +244,16 @@ fn indices_and_masks() {
                 let mask = x.clone().greater_equal_elem(0.0).float();
                 x.exp() * mask
             }),
+            ("masks that are moved", |x| {
+                let mask = x.clone().greater_elem(0.1);
+                let moved = mask.clone().swap_dims(2, 3).swap_dims(2, 3).flip([2]);
+                let shape = moved.dims();
+                let [n, channels, height, width] = shape;
+                let moved = moved.reshape([n, channels, height * width]).reshape(shape);
+                let first = moved.clone().slice_dim(1, 0..1).expand(shape);
+                let both = Tensor::cat(vec![first.slice_dim(1, 0..2), mask.slice_dim(1, 2..4)], 1);
+                x.exp().mask_fill(both.bool_xor(moved), 0.0)
+            }),
             ("bool algebra", |x| {
                 let one = x.clone().greater_elem(-0.5);
                 let two = x.clone().lower_elem(0.5);
@@ -272,6 +282,8 @@ fn comparisons() {
                 x.clone().mask_fill(x.clone().lower_equal(x.clone().neg()), 0.5)
             }),
             ("equal", |x| x.clone().mask_fill(x.clone().abs().equal(x.clone()), 0.5)),
+            ("no number", |x| x.clone().mask_fill(x.log().is_nan(), 0.5)),
+            ("infinite", |x| x.clone().mask_fill(x.clamp_min(0.0).log().is_inf(), 0.5)),
             ("not equal", |x| x.clone().mask_fill(x.clone().abs().not_equal(x.clone()), 0.5)),
             ("lower or equal to a scalar", |x| {
                 let mask = other(&x).lower_equal_elem(0.0);
@@ -279,6 +291,30 @@ fn comparisons() {
             }),
             ("equal to a scalar", |x| x.clone().mask_fill(x.sign().equal_elem(1.0), 0.5)),
             ("not equal to a scalar", |x| x.clone().mask_fill(x.sign().not_equal_elem(1.0), 0.5)),
+        ],
+    );
+}
+
+/// Where sides are of one length only the rule can say which cells are read.
+#[test]
+fn squares() {
+    check(
+        [1, 2, 3, 3],
+        &[
+            ("permute", |x| x.exp().permute([0, 1, 3, 2])),
+            ("swap_dims", |x| x.exp().swap_dims(2, 3)),
+            ("flip", |x| x.exp().flip([2])),
+            ("repeat_dim", |x| x.exp().repeat_dim(3, 1)),
+            ("slice_assign", |x| {
+                let [all, channels, ..] = x.dims();
+                let part = x.clone().slice_dim(2, 0..1).exp();
+                x.slice_assign([0..all, 0..channels, 2..3], part)
+            }),
+            ("slice_assign of all", |x| {
+                let [all, channels, height, width] = x.dims();
+                let whole = [0..all, 0..channels, 0..height, 0..width];
+                x.clone().slice_assign(whole, x.exp())
+            }),
         ],
     );
 }

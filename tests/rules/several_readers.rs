@@ -43,6 +43,7 @@ fn each_reader_gets_the_value() {
             let x = both(x);
             conv(Tensor::cat(vec![conv(x.clone(), 1), x], 1), 2)
         }),
+        ("a concatenation in space", |x| conv(Tensor::cat(vec![x.clone(), x.exp()], 2), 2)),
         ("a concatenation with a constant", |x| {
             let [n, _, height, width] = x.dims();
             let constant = weights([n, 2, height, width], &x.device());
@@ -62,15 +63,19 @@ fn a_layer_is_what_its_reader_gets() {
     ];
     for (what, layer, rest) in cases {
         let shape = [2, 2, 3, 4];
-        let graph = Graph::capture(shape, |x, names| rest(names.name("layer", layer(x))));
+        // The layer before it is wanted, too.
+        let graph = Graph::capture(shape, |x, names| {
+            let inside = layer(names.name("first", x));
+            rest(names.name("layer", inside))
+        });
         let (run, node) = run_of(graph.expect("a graph"), numbers(shape, 1, &device()));
         let inside = layer(numbers(shape, 1, &Device::flex()));
         close(&host(of(run.value(&node).expect("kept"))), &host(inside.clone()), 1e-6, what);
         close(&host(of(run.output())), &host(rest(inside.clone())), 1e-5, what);
 
         let graph = Graph::capture(inside.dims(), |x, names| rest(names.name("layer", x)));
-        let (alone, first) = run_of(graph.expect("a graph"), inside.to_device(&device()));
-        let gradients = [(&run, &node), (&alone, &first)].map(|(run, node)| {
+        let (alone, only) = run_of(graph.expect("a graph"), inside.to_device(&device()));
+        let gradients = [(&run, &node), (&alone, &only)].map(|(run, node)| {
             let weights = numbers([2, 1, 3, 4], 5, &device()).into_dispatch();
             let mut gradient = vec![];
             run.reverse(&[Target { channels: vec![(1, 1.0)], weights }], &[node], |_, found| {
@@ -90,9 +95,10 @@ fn of(tensor: FloatTensor<Dispatch>) -> Tensor<4> {
 fn run_of(graph: Graph, x: Tensor<4>) -> (Run, Node) {
     let network = Network::<Dispatch>::new(graph, device().as_dispatch(), &Constants::default());
     let network = network.expect("rules");
-    let layer = network.graph().nodes().iter().find(|node| node.named).expect("a layer").clone();
-    let keep = Keep { nodes: &[&layer], ..Keep::default() };
-    (network.run(x.into_dispatch(), keep).expect("a run"), layer)
+    let named: Vec<&Node> = network.graph().nodes().iter().filter(|node| node.named).collect();
+    let run = network.run(x.into_dispatch(), Keep { nodes: &named, ..Keep::default() });
+    let layer = named.into_iter().find(|node| node.name == "layer").expect("a layer");
+    (run.expect("a run"), layer.clone())
 }
 
 /// What goes past a layer and has no name of its own: the input is called so.

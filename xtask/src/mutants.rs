@@ -46,6 +46,7 @@ const TESTS: &[&str] = &[
     "rounding",
     "rules",
     "sets",
+    "shortcuts",
     "text",
     "together",
     "weights",

@@ -260,3 +260,29 @@ fn upload<B: Backend>(data: &TensorData, device: &B::Device) -> Result<HandleKin
         Err(GraphError::Unsupported { operation: format!("{dtype:?} values") })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn what_no_network_needs_is_forgotten() {
+        let (store, device) = (Constants::<Dispatch>::default(), Device::flex());
+        let device = device.as_dispatch();
+        let constant = |value: f32| {
+            let data = TensorData::from([value]);
+            let recipe = Recipe::of_data(&data);
+            store.get_or_make(recipe, device, || upload::<Dispatch>(&data, device)).expect("made")
+        };
+        let [one, two] = [1.0, 2.0].map(constant);
+        assert!(Arc::ptr_eq(&one, &constant(1.0)) && !Arc::ptr_eq(&one, &two));
+        let known = || store.0.known.lock().expect("no panic").len();
+        assert_eq!((store.made(), known()), (2, 2));
+        drop(one);
+        let _three = constant(3.0);
+        assert_eq!((store.made(), known()), (3, 2));
+        assert!(format!("{store:?}").contains("made: 3"));
+    }
+}

@@ -54,7 +54,7 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
             }
             env.set_float(&d.out, y)
         }),
-        Op::Matmul(d) => super::linear::matmul(d),
+        Op::Matmul(d) => super::matmul::matmul(d),
         Op::IntoInt(d) => rule::<B>(same, |env| {
             let (x, dtype) = (env.float(&d.input)?, env.settings.int_dtype);
             env.set_int(&d.out, B::float_into_int(x, dtype))

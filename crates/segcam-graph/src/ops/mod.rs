@@ -7,7 +7,7 @@ mod conv;
 mod float;
 mod index;
 mod interpolate;
-mod linear;
+mod matmul;
 mod norm;
 mod numeric;
 mod pool;
@@ -58,7 +58,6 @@ pub(crate) fn rule_of<B: Backend>(operation: &OperationIr) -> Option<Rule<'_, B>
         OperationIr::Bool(op) => bool_int::bool(op),
         OperationIr::Float(_, op) => float::rule_of(op),
         OperationIr::Activation(op) => activation::rule_of(op),
-        OperationIr::Module(M::Linear(op)) => linear::linear(op),
         OperationIr::Module(M::BatchNorm(op)) => norm::batch_norm(op),
         OperationIr::Module(op) => conv::rule_of(op),
         _ => None,

@@ -58,7 +58,7 @@ pub(super) fn reshaped<'a>(
     to: &'a Shape,
 ) -> impl Fn(&TensorIr, usize) -> Along + 'a {
     |_, dim| {
-        let alone = dim < from.num_dims() && (0..=dim).all(|dim| from[dim] == to[dim]);
+        let alone = dim < to.num_dims() && from[..=dim] == to[..=dim];
         if alone { Along::Same } else { Along::All }
     }
 }

@@ -1,31 +1,9 @@
 use std::ptr::eq;
 
-use burn::backend::ir::{LinearOpIr, MatmulOpIr, TensorIr};
-use burn::backend::{Backend, Shape, TensorMetadata};
+use burn::backend::ir::{MatmulOpIr, TensorIr};
+use burn::backend::{Backend, Shape};
 
 use super::{Along, Rule, rule, unbroadcast};
-
-/// `x·W + b` with weights `[in, out]`.
-pub(super) fn linear<B: Backend>(d: &LinearOpIr) -> Option<Rule<'_, B>> {
-    let last = d.x.shape.num_dims() - 1;
-    let row_of = move |input: &TensorIr, dim| {
-        if eq(input, &d.x) && dim != last { Along::Same } else { Along::All }
-    };
-    rule::<B>(row_of, |env| {
-        let (x, weight) = (env.float(&d.x)?, env.float(&d.weight)?);
-        let bias = d.bias.as_ref().map(|bias| env.float(bias)).transpose()?;
-        if let Some(bias) = &bias {
-            env.constant(|| {
-                let mut shape = vec![1; d.out.shape.num_dims()];
-                shape[d.out.shape.num_dims() - 1] = bias.shape()[0];
-                B::float_reshape(bias.clone(), shape.into())
-            });
-        }
-        let kept = weight.clone();
-        env.path(&d.x, move |g, _| B::linear_x_backward(kept.clone(), g));
-        env.set_float(&d.out, B::linear(x, weight, bias))
-    })
-}
 
 /// Each product reads a row of the left matrix and a column of the right one.
 pub(super) fn matmul<B: Backend>(d: &MatmulOpIr) -> Option<Rule<'_, B>> {
