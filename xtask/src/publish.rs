@@ -134,7 +134,17 @@ fn semver(workspace: &Workspace) -> Result<()> {
             .or_else(|_| git(&["log", "-1", "--format=%H", &heading, "--", "CHANGELOG.md"]))?,
     };
     ensure!(!baseline.is_empty(), "no tag, and no commit of {version}: set SEGCAM_BASELINE");
-    tool(&format!("semver-checks --workspace --baseline-rev {baseline}"), "cargo-semver-checks")
+    let check = |what: &str| {
+        let command = format!("semver-checks {what} --baseline-rev {baseline}");
+        tool(&command, "cargo-semver-checks")
+    };
+    // It takes every feature of a crate; those of the facade would download LibTorch.
+    let of_facade = "-p segcam --only-explicit-features";
+    let features = ["models", "onnx", "scans", "metrics", "render", "serde"];
+    let features: String = features.map(|feature| format!(" --features {feature}")).concat();
+    let [libraries, facade] =
+        [check("--workspace --exclude segcam"), check(&(of_facade.to_string() + &features))];
+    libraries.and(facade)
 }
 
 fn git(arguments: &[&str]) -> Result<String> {
