@@ -4,6 +4,7 @@
 mod operations;
 mod runs;
 mod several_readers;
+mod windows;
 
 use std::sync::Arc;
 

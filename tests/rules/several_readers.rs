@@ -68,13 +68,13 @@ fn a_layer_is_what_its_reader_gets() {
             let inside = layer(names.name("first", x));
             rest(names.name("layer", inside))
         });
-        let (run, node) = run_of(graph.expect("a graph"), numbers(shape, 1, &device()));
+        let (run, node) = run_of(graph.expect("a graph"), numbers(shape, 1, &device()), false);
         let inside = layer(numbers(shape, 1, &Device::flex()));
         close(&host(of(run.value(&node).expect("kept"))), &host(inside.clone()), 1e-6, what);
         close(&host(of(run.output())), &host(rest(inside.clone())), 1e-5, what);
 
         let graph = Graph::capture(inside.dims(), |x, names| rest(names.name("layer", x)));
-        let (alone, only) = run_of(graph.expect("a graph"), inside.to_device(&device()));
+        let (alone, only) = run_of(graph.expect("a graph"), inside.to_device(&device()), false);
         let gradients = [(&run, &node), (&alone, &only)].map(|(run, node)| {
             let weights = numbers([2, 1, 3, 4], 5, &device()).into_dispatch();
             let mut gradient = vec![];
@@ -92,11 +92,12 @@ fn of(tensor: FloatTensor<Dispatch>) -> Tensor<4> {
     Tensor::from_dispatch(tensor)
 }
 
-fn run_of(graph: Graph, x: Tensor<4>) -> (Run, Node) {
+/// With shares it keeps what a cut at the layer needs.
+fn run_of(graph: Graph, x: Tensor<4>, shares: bool) -> (Run, Node) {
     let network = Network::<Dispatch>::new(graph, device().as_dispatch(), &Constants::default());
     let network = network.expect("rules");
     let named: Vec<&Node> = network.graph().nodes().iter().filter(|node| node.named).collect();
-    let run = network.run(x.into_dispatch(), Keep { nodes: &named, ..Keep::default() });
+    let run = network.run(x.into_dispatch(), Keep { nodes: &named, shares, ..Keep::default() });
     let layer = named.into_iter().find(|node| node.name == "layer").expect("a layer");
     (run.expect("a run"), layer.clone())
 }
@@ -107,16 +108,8 @@ fn the_input_past_a_layer_is_called_input() {
     let graph = Graph::capture([1, 2, 3, 4], |x: Tensor<4>, names| {
         names.name("layer", conv(x.clone(), 2)) + x
     });
-    let network = Network::<Dispatch>::new(
-        graph.expect("a graph"),
-        device().as_dispatch(),
-        &Constants::default(),
-    );
-    let network = network.expect("rules");
-    let layer = network.graph().nodes().iter().find(|node| node.named).expect("a layer").clone();
-    let keep = Keep { nodes: &[&layer], shares: true, ..Keep::default() };
-    let x = numbers([1, 2, 3, 4], 1, &device()).into_dispatch();
-    let run = network.run(x, keep).expect("a run");
+    let x = numbers([1, 2, 3, 4], 1, &device());
+    let (run, layer) = run_of(graph.expect("a graph"), x, true);
     let weights = Tensor::<4>::ones([1, 1, 3, 4], &device()).into_dispatch();
     let shares = run.shares(&Target { channels: vec![(0, 1.0)], weights }, &layer).expect("shares");
     let past: Vec<&str> = shares.bypasses.iter().map(|(name, _)| &**name).collect();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use segcam::{
     AllPixels, AnyMethod, CamError, Observation, PixelSet, Request, Target, UnknownName, guarded,
 };
@@ -295,9 +295,10 @@ pub(crate) fn layers<const D: usize>(
                 let layers = seen.layers().iter().filter(|layer| layer.shape.len() == D);
                 names.extend(layers.map(|layer| layer.name.clone()));
             }
-            wanted => names.push(model.layer(wanted, seen).with_context(|| {
+            wanted => names.push(model.layer(wanted, seen).map_err(|error| {
                 let auto = model.default_layers(seen.layers()).join(" and ");
-                format!("--layer auto takes {auto}")
+                let words = format!("{error}; --layer auto takes {auto}");
+                error.context(words)
             })?),
         }
     }

@@ -296,26 +296,26 @@ impl<const D: usize> Explaining<'_, D> {
         let (mut rows, mut others, mut overview) = (vec![], vec![], Overview::default());
         if let Some(Answered { question, maps, judged }) = asked {
             let answers = question.figures.iter().zip(maps);
-            let answers: Vec<_> =
-                answers.map(|(figure, maps)| Answer { figure, maps }).enumerate().collect();
-            for some in answers.chunks(rayon::current_num_threads()) {
-                let drawn = some.par_iter().map(|(_, answer)| match self.saved.figures {
+            let answers: Vec<_> = answers.map(|(figure, maps)| Answer { figure, maps }).collect();
+            // As many at a time as there are threads, in their order.
+            let drawn = answers.chunks(rayon::current_num_threads()).flat_map(|some| {
+                let drawn = some.par_iter().map(|answer| match self.saved.figures {
                     true => draw(scene, &question, answer, &style),
                     false => tell(scene, &question, answer, &style),
                 });
-                for ((number, _), drawn) in some.iter().zip(drawn.collect::<Result<Vec<_>>>()?) {
-                    self.write_files(&folder, &drawn.files)?;
-                    overview.add(drawn.parts);
-                    others.extend(drawn.figures);
-                    for map in &drawn.maps {
-                        let files = self.names(&folder, &map.files);
-                        let found = rows_of(map, judged.get(*number), drawn.judged.as_ref());
-                        rows.extend(
-                            found.into_iter().map(|row| row.with_some("files", files.clone())),
-                        );
-                    }
-                    rows.extend(drawn.failures.iter().filter_map(failed_row));
+                drawn.collect::<Vec<_>>()
+            });
+            for (number, drawn) in drawn.enumerate() {
+                let drawn = drawn?;
+                self.write_files(&folder, &drawn.files)?;
+                overview.add(drawn.parts);
+                others.extend(drawn.figures);
+                for map in &drawn.maps {
+                    let files = self.names(&folder, &map.files);
+                    let found = rows_of(map, judged.get(number), drawn.judged.as_ref());
+                    rows.extend(found.into_iter().map(|row| row.with_some("files", files.clone())));
                 }
+                rows.extend(drawn.failures.iter().filter_map(failed_row));
             }
         }
         let mut sheets = overview.files(&style.print)?;

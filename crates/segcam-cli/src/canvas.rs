@@ -13,7 +13,7 @@ use crate::grey::draw;
 use crate::legend::{
     ANNOTATED, EXPLAINED, FALSE_ALARM, HIT, Legend, MISSED, PREDICTED, cells, of_evidence,
 };
-use crate::masks::{Beside, Judged, Mask};
+use crate::masks::{Beside, Judged, Mask, Outlined};
 use crate::own_voxels::OwnPicture;
 use crate::read::Picture;
 use crate::scene::{Scene, Show};
@@ -196,36 +196,37 @@ impl<const D: usize> Canvas<D> {
         let planes = self.view.name();
         let Some(judged) = &self.judged else {
             let caption = format!("prediction{planes}");
-            let (predicted, thin) = self.mask(&self.predicted, size);
-            if *thin {
+            let predicted = self.mask(&self.predicted, size);
+            if predicted.thin {
                 return self.painted([(predicted, PREDICTED)], caption);
             }
             let mut image = self.resized(&self.picture, size);
-            outline(&mut image, predicted, PREDICTED);
+            outline(&mut image, &predicted.mask, PREDICTED);
             return Panel { image: self.marked(image, size), caption, bar: None };
         };
         let Beside { hits, misses, false_alarms, dice, .. } = judged;
         let sets = [(hits, HIT), (misses, MISSED), (false_alarms, FALSE_ALARM)];
         let dice = dice.map(|dice| format!(", Dice {dice:.3}")).unwrap_or_default();
         let caption = format!("prediction beside annotation{dice}{planes}");
-        self.painted(sets.map(|(mask, color)| (&self.mask(mask, size).0, color)), caption)
+        self.painted(sets.map(|(mask, color)| (self.mask(mask, size), color)), caption)
     }
 
     /// The explained pixels where maps have no outline of them, unless they are all that is predicted.
     pub(crate) fn thin(&self) -> Option<Panel> {
-        let (explained, thin) = self.mask(&self.explained, Size::InFigure);
+        let [explained, predicted] =
+            [&self.explained, &self.predicted].map(|set| self.mask(set, Size::InFigure));
         let caption = format!("explained {}{}", cells::<D>(), self.view.name());
-        let shown = *thin && *explained != self.mask(&self.predicted, Size::InFigure).0;
+        let shown = explained.thin && explained.mask != predicted.mask;
         shown.then(|| self.painted([(explained, EXPLAINED)], caption))
     }
 
     fn painted<'a>(
         &self,
-        sets: impl IntoIterator<Item = (&'a Plane, Rgb<u8>)>,
+        sets: impl IntoIterator<Item = (&'a Outlined, Rgb<u8>)>,
         caption: String,
     ) -> Panel {
         let mut image = self.backdrop(Size::InFigure).clone();
-        sets.into_iter().for_each(|(mask, color)| tint(&mut image, mask, color, PAINTED));
+        sets.into_iter().for_each(|(set, color)| tint(&mut image, &set.mask, color, PAINTED));
         Panel { image: self.marked(image, Size::InFigure), caption, bar: None }
     }
 
@@ -245,17 +246,17 @@ impl<const D: usize> Canvas<D> {
     /// outline would cover are in panels of their own.
     fn outlines(&self, image: &mut RgbImage, explained: &Mask, size: Size) {
         let annotated = self.judged.iter().map(|judged| (&judged.annotated, ANNOTATED));
-        let (explained, thin) = self.mask(explained, size);
+        let explained = self.mask(explained, size);
         // An outline along lines that are explained would be all that is seen of them.
-        let hides = |mask: &Plane| *thin && mask.borders_on(explained);
+        let hides = |mask: &Plane| explained.thin && mask.borders_on(&explained.mask);
         for (mask, color) in annotated.chain([(&self.predicted, PREDICTED)]) {
-            let (mask, thin) = self.mask(mask, size);
+            let Outlined { mask, thin } = self.mask(mask, size);
             if !thin && !hides(mask) {
                 outline(image, mask, color);
             }
         }
-        if !thin {
-            outline(image, explained, EXPLAINED);
+        if !explained.thin {
+            outline(image, &explained.mask, EXPLAINED);
         }
     }
 
@@ -317,9 +318,8 @@ impl<const D: usize> Canvas<D> {
             (Some(&self.predicted), PREDICTED, "outline: predicted"),
             (annotated, ANNOTATED, "outline: annotated"),
         ];
-        let outlined = sets
-            .into_iter()
-            .filter(|(mask, ..)| mask.is_some_and(|mask| !self.mask(mask, Size::InFigure).1));
+        let outlined = |mask: &Mask| !self.mask(mask, Size::InFigure).thin;
+        let outlined = sets.into_iter().filter(|(mask, ..)| mask.is_some_and(outlined));
         let mut legend: Legend = outlined.map(|(_, color, words)| (color, words)).collect();
         legend.extend(of_evidence(show.colormap()));
         legend
@@ -330,7 +330,7 @@ impl<const D: usize> Canvas<D> {
         let mut legend = self.legend(show);
         if self.judged.is_some() {
             legend.extend([(HIT, "right"), (MISSED, "missed"), (FALSE_ALARM, "false alarm")]);
-        } else if self.mask(&self.predicted, Size::InFigure).1 {
+        } else if self.mask(&self.predicted, Size::InFigure).thin {
             legend.push((PREDICTED, "predicted"));
         }
         legend
@@ -373,16 +373,16 @@ impl<const D: usize> Canvas<D> {
     }
 
     /// A set at the size of a panel, and whether it is thin there.
-    fn mask<'a>(&self, mask: &'a Mask, size: Size) -> &'a (Plane, bool) {
+    fn mask<'a>(&self, mask: &'a Mask, size: Size) -> &'a Outlined {
         mask.sizes[size as usize].get_or_init(|| {
             let [_, _, height, width] = mask.flat.dims();
             let to = self.input_size.map(|side| self.scaled(side, size));
             let [rows, columns] = [self.picture.height(), self.picture.width()]
                 .map(|side| self.scaled(side as usize, size));
-            let plane = Plane::from_tensor(&mask.flat, 0, [height, width]);
-            let plane = plane.cover(to).crop(rows, columns);
-            let thin = plane.is_thin();
-            (plane, thin)
+            let mask = Plane::from_tensor(&mask.flat, 0, [height, width]);
+            let mask = mask.cover(to).crop(rows, columns);
+            let thin = mask.is_thin();
+            Outlined { mask, thin }
         })
     }
 }

@@ -14,7 +14,14 @@ use crate::view::View;
 /// A pixel set as the view lays it out, and at the sizes that panels have.
 pub(crate) struct Mask {
     pub(crate) flat: Tensor<4>,
-    pub(crate) sizes: [OnceLock<(Plane, bool)>; 3],
+    pub(crate) sizes: [OnceLock<Outlined>; 3],
+}
+
+/// A pixel set at the size of a panel.
+pub(crate) struct Outlined {
+    pub(crate) mask: Plane,
+    /// Whether it has no outline, which would hide it.
+    pub(crate) thin: bool,
 }
 
 impl Mask {

@@ -121,11 +121,13 @@ pub(crate) fn reads(
     let along = |axis: usize| {
         let dim = if axis == 0 { 0 } else { axis + 1 };
         match (rule.reads)(input, dim) {
-            Along::Same if wanted[axis] != out[axis] => Along::All,
-            reads => reads,
+            Along::Same if wanted[axis] == out[axis] => Some(Along::Same),
+            Along::Same if wanted[axis] > 1 => None,
+            Along::Same => Some(Along::All),
+            other => Some(other),
         }
     };
-    Some((0..wanted.len()).map(along).collect())
+    (0..wanted.len()).map(along).collect()
 }
 
 fn along<C: IntoIterator<Item = usize>>(

@@ -26,11 +26,8 @@ pub fn overlay(picture: &RgbImage, heat: &Plane, colormap: Colormap) -> RgbImage
         let strength = if colormap.is_diverging() { heat.abs() } else { heat };
         let cover = MOST * (strength / SOLID_FROM).clamp(0.0, 1.0);
         if cover > 0.0 {
-            mix(
-                pixel,
-                colors[(place(heat).clamp(0.0, 1.0) * STEPS as f32).round() as usize],
-                cover,
-            );
+            let step = (place(heat).clamp(0.0, 1.0) * STEPS as f32).round() as usize;
+            mix(pixel, colors[step], cover);
         }
     }
     image

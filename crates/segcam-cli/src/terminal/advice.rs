@@ -20,7 +20,7 @@ pub(crate) fn in_words(error: &Error) -> String {
         }
         // Those who wrap an error often say what it says.
         match words.last_mut() {
-            Some(last) if last.ends_with(&cause) => {}
+            Some(last) if last.contains(&cause) => {}
             Some(last) if cause.starts_with(&*last) || names_it_too(last, &cause) => *last = cause,
             _ => words.push(cause),
         }
