@@ -59,14 +59,6 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
             let (x, dtype) = (env.float(&d.input)?, env.settings.int_dtype);
             env.set_int(&d.out, B::float_into_int(x, dtype))
         }),
-        Op::IsNan(d) => rule::<B>(same, |env| {
-            let (x, dtype) = (env.float(&d.input)?, env.settings.bool_dtype);
-            env.set_bool(&d.out, B::float_is_nan(x, dtype))
-        }),
-        Op::IsInf(d) => rule::<B>(same, |env| {
-            let (x, dtype) = (env.float(&d.input)?, env.settings.bool_dtype);
-            env.set_bool(&d.out, B::float_is_inf(x, dtype))
-        }),
         _ => None,
     }
 }

@@ -180,6 +180,11 @@ pub(super) fn rule_of<B: Backend>(op: &Op) -> Option<Rule<'_, B>> {
             env.set_float(&d.out, ones)
         }),
         Op::Equal(d) => super::numeric::compare(d, B::float_equal),
+        // burn's `is_nan`. Shaders may compare as if all were numbers.
+        Op::NotEqual(d) if d.lhs.id == d.rhs.id => rule::<B>(same, |env| {
+            let (x, dtype) = (env.float(&d.lhs)?, env.settings.bool_dtype);
+            env.set_bool(&d.out, B::float_is_nan(x, dtype))
+        }),
         Op::NotEqual(d) => super::numeric::compare(d, B::float_not_equal),
         Op::EqualElem(d) => super::numeric::compare_elem(d, B::float_equal_elem),
         Op::NotEqualElem(d) => super::numeric::compare_elem(d, B::float_not_equal_elem),
