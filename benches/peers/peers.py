@@ -535,8 +535,10 @@ def main():
         job = dict(layers=["mid"], methods=[HIRES])
         curve = lambda size, classes: measure(  # noqa: E731
             args.folder, args.worker, "unet:32", size, job | {"classes": classes}, tools, 3)
+        # At a side of 384 a ReLU is open in PyTorch that is closed in double precision (and here).
+        sides = (128, 256, 320, 448, 512)
         plot({"targets (256²)": {k: curve((256, 256), EVERY[:k]) for k in (1, 4, 8, 19)},
-              "image side (4 targets)": {s: curve((s, s), EVERY[:4]) for s in (128, 256, 384, 512)}},
+              "image side (4 targets)": {s: curve((s, s), EVERY[:4]) for s in sides}},
              args.plot)
 
 
