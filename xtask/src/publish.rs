@@ -79,7 +79,7 @@ impl Workspace {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
-    /// Those that are published.
+    /// The published ones.
     fn libraries(&self) -> impl Iterator<Item = &Package> {
         let is_lib = |package: &&Package| package.targets.iter().any(|one| one.kind == ["lib"]);
         self.packages.iter().filter(|package| package.publish.is_none()).filter(is_lib)
