@@ -91,6 +91,9 @@ fn check<M: SegmentationModel<D>, const D: usize>(name: &str, model: M, input: T
     let flex = flex.observe(input.clone()).expect("a pass");
     let targets = targets(&flex);
     let reference = maps(&flex, &targets);
+    for (what, map) in &reference {
+        assert!(map.is_ok(), "{name}, {what}: {map:?}");
+    }
     let device = device();
     let on_device = || model.valid().to_device(&device);
     let graph = Explainer::with_engine(GraphEngine::new(on_device()));

@@ -67,6 +67,8 @@ fn what_is_no_explanation_is_an_error() {
     assert!(matches!(nobody, CamError::EmptyPixelSet { .. }), "{nobody}");
     let nothing = changed(|data| data.classes.clear());
     assert!(matches!(nothing, CamError::PixelSet { .. }), "{nothing}");
+    let unscored = changed(|data| data.score.clear());
+    assert!(matches!(unscored, CamError::ShapeMismatch { what: "the score", .. }), "{unscored}");
     let many = changed(|data| data.rounding.clear());
     assert!(matches!(many, CamError::ShapeMismatch { what: "the rounding", .. }), "{many}");
 }

@@ -1,13 +1,22 @@
-//! The project's pages as they are read: on GitHub, and the guide as rustdoc, too.
+//! The project's pages as they are read: on GitHub, the guide as rustdoc, too, and a crate's first page on crates.io.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
+
+/// What stands for the root where a page is not read beside its files.
+const ELSEWHERE: [&str; 3] = [
+    "https://github.com/segcam/segcam/blob/main/",
+    "https://github.com/segcam/segcam/tree/main/",
+    "https://raw.githubusercontent.com/segcam/segcam/main/",
+];
 
 fn pages(folder: &Path) -> Vec<PathBuf> {
     files(folder, ".md")
@@ -65,22 +74,32 @@ fn anchors(text: &str) -> Vec<String> {
     headings.map(anchor).collect()
 }
 
+/// Where the links and pictures of some prose lead.
+fn targets(prose: &str) -> Vec<&str> {
+    let after = |at: usize| {
+        let rest = &prose[at + 2..];
+        &rest[..rest.find([')', ' ', '\n']).unwrap_or(rest.len())]
+    };
+    prose.match_indices("](").map(|(at, _)| after(at)).collect()
+}
+
 /// What is wrong with a page's links.
 fn wrong(page: &Path, text: &str, is_rustdoc: bool) -> Vec<String> {
     let text = prose(text);
     let mut wrong = vec![];
-    for (at, _) in text.match_indices("](") {
-        let rest = &text[at + 2..];
-        let target = &rest[..rest.find([')', ' ', '\n']).unwrap_or(rest.len())];
-        if target.starts_with("http") {
+    for target in targets(&text) {
+        let ours = ELSEWHERE.iter().find_map(|start| target.strip_prefix(*start));
+        if ours.is_none() && target.starts_with("http") {
             continue;
         }
-        let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let inside = ours.unwrap_or(target);
+        let (file, anchor) = inside.split_once('#').unwrap_or((inside, ""));
         let path = match file {
             "" => page.to_path_buf(),
+            file if ours.is_some() => root().join(file),
             file => page.parent().expect("a folder").join(file),
         };
-        if is_rustdoc && !file.is_empty() {
+        if is_rustdoc && ours.is_none() && !file.is_empty() {
             wrong.push(format!("{target} is no page of rustdoc"));
         } else if !path.exists() {
             wrong.push(format!("{target} leads nowhere"));
@@ -229,13 +248,99 @@ fn what_is_wrong_is_found() {
     assert_eq!(found("see [`Layers::name`] and go on", false), 1);
     assert_eq!(found("```\n[`Layers`] [x](nowhere)\n```", false), 0);
     assert_eq!(found("[x](docs/models.md)", true), 1);
+    let there = ELSEWHERE[0];
+    assert_eq!(found(&format!("[x]({there}docs/models.md), ![y]({there}docs)"), true), 0);
+    assert_eq!(found(&format!("[x]({there}docs/nowhere.md)"), true), 1);
+    assert_eq!(found(&format!("[x]({there}docs/models.md#nothing)"), false), 1);
+}
+
+/// What a crate's manifest lacks to be found and read on crates.io and docs.rs. `package` is what cargo knows of it.
+fn lacks(package: &Value) -> Vec<String> {
+    let mut lacks = vec![];
+    for field in ["description", "repository", "license"] {
+        if package[field].as_str().is_none_or(str::is_empty) {
+            lacks.push(format!("no {field}"));
+        }
+    }
+    let words = |value: &Value| -> Vec<String> {
+        let words = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+        words.map(str::to_string).collect()
+    };
+    let keywords = words(&package["keywords"]);
+    if !(1..=5).contains(&keywords.len()) || keywords.iter().any(|word| word.len() > 20) {
+        lacks.push(format!("crates.io takes 1 to 5 keywords of at most 20 letters: {keywords:?}"));
+    }
+    if words(&package["categories"]).is_empty() {
+        lacks.push("no categories".into());
+    }
+    let docs = &package["metadata"]["docs"]["rs"];
+    let has_features = package["features"].as_object().is_some_and(|features| !features.is_empty());
+    if has_features && docs["all-features"] != true && !docs["features"].is_array() {
+        lacks.push("docs.rs is not told which features to build".into());
+    }
+    // On crates.io a page from outside of the folder has no links and pictures that lead somewhere.
+    let folder = Path::new(package["manifest_path"].as_str().expect("a path")).parent();
+    match (package["readme"].as_str(), folder) {
+        (Some(name), Some(folder)) if !name.contains('/') && folder.join(name).exists() => {
+            let page = read(&folder.join(name));
+            let prose = prose(&page);
+            let relative = targets(&prose)
+                .into_iter()
+                .filter(|target| !["http", "#"].iter().any(|start| target.starts_with(start)));
+            lacks.extend(relative.map(|target| format!("{target} is a path in the readme")));
+        }
+        _ => lacks.push("no readme in its folder".into()),
+    }
+    lacks
+}
+
+#[test]
+fn crates_are_ready_to_be_read() {
+    let mut metadata = Command::new(env!("CARGO"));
+    metadata.args(["metadata", "--offline", "--no-deps", "--format-version=1"]);
+    let output = metadata.current_dir(root()).output().expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    // `publish = false` is a list without registries.
+    let published: Vec<&Value> = packages.iter().filter(|one| one["publish"].is_null()).collect();
+    assert!(published.len() >= 16, "{}", published.len());
+    let all = published.iter().flat_map(|package| {
+        lacks(package).into_iter().map(move |what| format!("{}: {what}", package["name"]))
+    });
+    let all: Vec<String> = all.collect();
+    assert!(all.is_empty(), "{}", all.join("\n"));
+
+    let mut poor = published[0].clone();
+    assert!(lacks(&poor).is_empty());
+    poor["description"] = "".into();
+    poor["keywords"] = vec!["a-keyword-that-is-longer"].into();
+    poor["categories"] = Value::Array(vec![]);
+    poor["metadata"] = Value::Null;
+    poor["features"] = serde_json::json!({ "a": [] });
+    poor["readme"] = "../../README.md".into();
+    assert_eq!(lacks(&poor).len(), 5);
+}
+
+/// The code of pages that is said to be that of an example.
+#[test]
+fn code_of_examples_is_what_they_are() {
+    let of_crate = |file: &str| read(&root().join("crates/segcam").join(file));
+    let everything = of_crate("examples/own_everything.rs");
+    let (_, many) = everything.split_once("// ANCHOR: many\n").expect("a start");
+    let (many, _) = many.split_once("// ANCHOR_END: many").expect("an end");
+    assert!(of_crate("GUIDE.md").contains(many), "GUIDE.md has another `maps`:\n{many}");
+    let readme = of_crate("README.md");
+    let code = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
+    let code = code.expect("code");
+    assert!(of_crate("examples/own_model.rs").contains(code), "not in own_model.rs:\n{code}");
 }
 
 /// Each package that a command builds, once for every set of features that it is built with.
-fn built(edges: &str) -> BTreeSet<String> {
+fn built(what: &str) -> BTreeSet<String> {
     let mut tree = Command::new(env!("CARGO"));
-    tree.args(["tree", "--offline", "--workspace", "--prefix=none", "--format={p} with {f}"]);
-    let output = tree.args(["--edges", edges]).current_dir(root()).output().expect("cargo");
+    tree.args(["tree", "--offline", "--prefix=none", "--format={p} with {f}"]);
+    let output = tree.args(what.split(' ')).current_dir(root()).output().expect("cargo");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).expect("text");
     // What was printed before is marked.
@@ -251,8 +356,31 @@ fn cargo_test_builds_nothing_of_cargo_run_again() {
         readme.contains("\ncargo run --bin segcam") && readme.contains("\ncargo test --workspace")
     );
     // Of a workspace, `cargo run` takes the features of all members, too.
-    let (run, test) = (built("no-dev"), built("normal,build,dev"));
+    let run = built("--workspace --edges no-dev");
+    let test = built("--workspace --edges normal,build,dev");
     assert!(run.len() > 200 && test.len() > run.len());
     let again: Vec<&String> = run.difference(&test).collect();
     assert!(again.is_empty(), "built again with other features: {again:#?}");
+}
+
+/// Whoever turns on a feature of the facade later goes on with the burn that is there.
+#[test]
+fn no_feature_builds_burn_again() {
+    let name = |package: &String| package.split(" with ").next().map(String::from);
+    // The core stands on burn and little else.
+    let burn: BTreeSet<_> =
+        built("-p segcam-core --edges no-dev --features flex").iter().map(name).collect();
+    let with = |features: &str| {
+        let flex = "-p segcam --edges no-dev --no-default-features --features flex";
+        let mut built = built(&format!("{flex},{features}"));
+        built.retain(|package| !package.starts_with("segcam") && burn.contains(&name(package)));
+        built
+    };
+    let alone = with("");
+    assert!(alone.iter().any(|package| package.starts_with("burn-core ")) && alone.len() > 100);
+    for feature in ["metrics", "models", "onnx", "render", "scans", "serde"] {
+        let more = with(feature);
+        let again: Vec<&String> = alone.difference(&more).collect();
+        assert!(again.is_empty(), "`{feature}` builds again: {again:#?}");
+    }
 }

@@ -15,7 +15,7 @@ use segcam::{
     Prediction, Request, ScoreCam, Seg, SegmentationModel,
 };
 use segcam_tests::peers::{as_it_is, compare};
-use segcam_tests::{SmallNetConfig, host, noise, relative_error, seeded_net};
+use segcam_tests::{SmallNet2d, SmallNetConfig, host, noise, relative_error, seeded_net};
 
 #[test]
 fn score_cam_is_the_peers() {
@@ -227,6 +227,41 @@ fn a_layer_that_says_nothing_gives_an_empty_map() {
     let map = seen.explain(&method, "enc", class as usize).expect("a map");
     assert_eq!(map.status(), [MapStatus::AllZero]);
     assert_eq!(map.method(), "seg-score-cam");
+}
+
+/// Subtracts the images' mean or the first of them: each depends on the others, and of one image only the
+/// mean says so.
+#[derive(Module, Debug)]
+struct Centered {
+    net: SmallNet2d,
+    at_mean: bool,
+}
+
+impl SegmentationModel for Centered {
+    fn forward(&self, images: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+        let all = images.clone();
+        let middle = if self.at_mean { all.mean_dim(0) } else { all.narrow(0, 0, 1) };
+        self.net.forward(images - middle * 0.5, layers)
+    }
+}
+
+#[test]
+fn versions_of_a_network_that_mixes_images_are_computed_one_by_one() {
+    for (images, at_mean) in [(1, true), (1, false), (2, true), (2, false)] {
+        let net = seeded_net(12, |device| SmallNetConfig::new(3).init_2d(device));
+        let net = Centered { net, at_mean };
+        let versions: Vec<Tensor<4>> = (0..4).map(|seed| noise(seed, [images, 2, 8, 8])).collect();
+        let scores = |chunk| {
+            let engine = GraphEngine::new(net.clone()).with_chunk(chunk);
+            let seen = Explainer::with_engine(engine).observe(noise(11, [images, 2, 8, 8]));
+            let seen = seen.expect("a pass");
+            let target = seen.target(&PredictedClass, 1).expect("a target");
+            let network = seen.perturb(&target, "mid").expect("a layer");
+            network.scores_with_input(4, |at| versions[at].clone()).expect("scores")
+        };
+        let [one, three] = [1, 3].map(scores);
+        assert_eq!(one, three, "{images} images, {at_mean}");
+    }
 }
 
 #[test]

@@ -10,9 +10,9 @@ use segcam::engine::{GraphEngine, TapeEngine};
 use segcam::pixels::{Pixel, Region};
 use segcam::windows::Windows;
 use segcam::{
-    AllPixels, CamError, CamMethod, Cancel, EigenCam, Explainer, GradCam, HiResCam, Layers,
-    Observation, Perturbation, PerturbationWeights, PixelSet, PredictedClass, Prediction, Request,
-    ScoreCam, SegGradCam, SegHiResGradCam, SegmentationModel, UnknownName, Uses,
+    AblationCam, AllPixels, CamError, CamMethod, Cancel, EigenCam, Explainer, GradCam, HiResCam,
+    Layers, Observation, Perturbation, PerturbationWeights, PixelSet, PredictedClass, Prediction,
+    Request, ScoreCam, SegGradCam, SegHiResGradCam, SegmentationModel, UnknownName, Uses,
 };
 use segcam_tests::{Counts, SmallNetConfig, Watched, host, noise, relative_error, seeded_net};
 
@@ -227,6 +227,53 @@ fn a_long_run_can_be_cancelled() {
     assert_eq!(kept.raw().dims(), [1, 1, 4, 6]);
 }
 
+/// A method of activations that ends what comes after it.
+struct Cancels(Cancel);
+
+impl CamMethod for Cancels {
+    fn combine(&self, activations: Tensor<4>, _: Tensor<4>) -> Tensor<4> {
+        self.0.cancel();
+        activations.sum_dim(1)
+    }
+
+    fn uses(&self) -> Uses<'_> {
+        Uses::Activations
+    }
+}
+
+#[test]
+fn whatever_is_asked_ends_when_it_is_cancelled() {
+    let cancel = Cancel::default();
+    let seen = seen().with_cancel(&cancel);
+    let target = seen.target(&AllPixels, 1).expect("a target");
+    let map = seen.answer(&Request::new(&EigenCam, "mid", &target)).expect("a map");
+    // Cancelled by the first of them.
+    let methods: [&dyn CamMethod; 2] = [&Cancels(cancel), &EigenCam];
+    let requests = methods.map(|method| Request::new(method, "mid", &target));
+    let found: Vec<_> = seen.explain_all(requests).collect();
+    assert!(found[0].is_ok(), "{found:?}");
+    assert!(matches!(found[1], Err(CamError::Cancelled)), "{found:?}");
+    assert_eq!(seen.certify(&map).err(), Some(CamError::Cancelled));
+    assert_eq!(seen.score(&target).err(), Some(CamError::Cancelled));
+    assert_eq!(seen.target(&AllPixels, 0).err(), Some(CamError::Cancelled));
+    assert_eq!(seen.targets(&AllPixels, 0).err(), Some(CamError::Cancelled));
+}
+
+#[test]
+fn methods_that_ask_again_do_so_when_their_map_is_taken() {
+    let (seen, counts) = counted();
+    let target = seen.target(&AllPixels, 1).expect("a target");
+    let requests = ["mid", "enc", "dec"].map(|layer| Request::new(&AblationCam, layer, &target));
+    let mut maps = seen.explain_all(requests);
+    for taken in ["mid", "enc"] {
+        let before = counts.versions.load(Ordering::Relaxed);
+        maps.next().expect("three").expect("a map");
+        let channels = |layer: &&segcam::Layer| layer.name == taken;
+        let channels = seen.layers().iter().find(channels).expect("a layer").shape[1];
+        assert_eq!(counts.versions.load(Ordering::Relaxed) - before, channels, "{taken}");
+    }
+}
+
 #[test]
 fn threads_share_an_observation() {
     let seen = seen();
@@ -262,6 +309,12 @@ fn operations_without_a_name_can_be_explained() {
     assert_eq!(up.raw().dims(), [1, 1, 8, 12]);
     let first = seen.explain(&HiResCam, "conv2d.1", 0).expect("a map");
     assert_eq!(first.raw().dims(), [1, 1, 8, 12]);
+    let CamError::UnknownLayer { closest, .. } =
+        seen.explain(&HiResCam, "conv_transpose.1", 0).expect_err("no such layer")
+    else {
+        panic!("another error")
+    };
+    assert_eq!(closest.as_deref(), Some("conv_transpose2d.1"));
 }
 
 #[test]

@@ -253,6 +253,22 @@ fn certificates_hold_for_the_whole() {
     }
 }
 
+#[test]
+fn a_certificate_sees_each_window_once() {
+    let model = seeded_net(7, |device| SmallNetConfig::new(3).init_2d(device));
+    let (engine, counts) = Watched::new(GraphEngine::new(model));
+    let net = Explainer::with_engine(engine);
+    let seen = Windows::monai([8, 8]).explainer(&net).expect("windows");
+    let seen = seen.observe(noise(8, [1, 2, 16, 12])).expect("a pass");
+    let map = seen.explain(&HiResCam, "mid", 1).expect("a map");
+    let before = counts.observations.load(Ordering::Relaxed);
+    let certificate = seen.certify(&map).expect("a certificate");
+    assert_eq!(certificate.impossible, Some(0.0));
+    let windows = counts.observations.load(Ordering::Relaxed) - before;
+    // With an overlap of a quarter: rows 0, 6 and 8; columns 0 and 4.
+    assert_eq!(windows, 6);
+}
+
 /// The pixels of one corner can be influenced from the windows that hold them, and from nowhere else.
 #[test]
 fn windows_without_explained_pixels_add_nothing() {

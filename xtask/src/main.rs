@@ -21,7 +21,7 @@ const USAGE: &str = "usage: cargo xtask check
        cargo xtask bench-peers --batch [IMAGES]
        cargo xtask gpu [torch] [vulkan]
        cargo xtask onnx-zoo [--json FILE]
-       cargo xtask publish [package] [semver] [msrv] [features] [minimal] [abort] [verify]
+       cargo xtask publish [package] [semver] [msrv] [features] [docs] [outside] [minimal] [abort] [verify]
        cargo xtask studio [flows] [time] [load[=SECONDS]]
        cargo xtask web [build] [test] [time]
        cargo xtask mutants [CRATE[=PART/PARTS]…] [all]";

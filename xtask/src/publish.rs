@@ -6,16 +6,19 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{cargo, root, run as run_command, target};
 
 /// A step's name, what it asks, and what answers. Those that build little come first.
 type Step = (&'static str, &'static str, fn(&Workspace) -> Result<()>);
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 9] = [
     ("package", "what each crate's archive holds, and that it can be made", package),
     ("semver", "what breaks those who use the last version (cargo-semver-checks)", semver),
     ("msrv", "the oldest compiler that Cargo.toml names", msrv),
     ("features", "every feature by itself, without dev-dependencies (cargo-hack)", features),
+    ("docs", "every page as docs.rs makes it", docs),
+    ("outside", "a crate that has nothing but the guide's lines and an example", outside),
     ("minimal", "the oldest dependencies that Cargo.toml allows (nightly)", minimal),
     ("abort", "errors stay errors where panics abort", abort),
     ("verify", "`package`, and each archive builds by itself", verify),
@@ -64,6 +67,8 @@ struct Package {
     /// `None` where everyone may have it, no registry where nobody may.
     publish: Option<Vec<String>>,
     targets: Vec<Target>,
+    /// What the manifest says to other programs, docs.rs among them.
+    metadata: Value,
 }
 
 #[derive(Deserialize)]
@@ -177,6 +182,59 @@ fn features(workspace: &Workspace) -> Result<()> {
     tool(&format!("{options}{libraries}"), "cargo-hack")
 }
 
+/// Each crate by itself, with the features that its manifest names to docs.rs. LibTorch is among none of them.
+fn docs(workspace: &Workspace) -> Result<()> {
+    // docs.rs has a nightly compiler. A list of crates lets those, and no dependency, do as if this one were; what
+    // depends on the variable would be built again, and once more without it: hence a target folder of its own.
+    let nightly = workspace.libraries().map(|package| package.name.replace('-', "_"));
+    let nightly = nightly.collect::<Vec<_>>().join(",");
+    let environment =
+        [("RUSTC_BOOTSTRAP", nightly.as_str()), ("RUSTDOCFLAGS", "--cfg docsrs -D warnings")];
+    let folder = target().join("publish/docs-target");
+    for package in workspace.libraries() {
+        let docs = &package.metadata["docs"]["rs"];
+        // Those without features have the same pages here as in `cargo xtask check`.
+        if docs.is_null() {
+            continue;
+        }
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["doc", "--no-deps", "--lib", "--package", &package.name]);
+        if docs["all-features"] == true {
+            command.arg("--all-features");
+        }
+        for feature in docs["features"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            command.args(["--features", feature]);
+        }
+        command.arg("--target-dir").arg(&folder);
+        run_command(command.current_dir(root()), &environment)?;
+    }
+    Ok(())
+}
+
+/// A crate of somebody who has the guide: its lines in Cargo.toml, and a program that needs no more. No other
+/// crate of the workspace adds features to it.
+fn outside(_: &Workspace) -> Result<()> {
+    let facade = root().join("crates/segcam");
+    let guide = fs::read_to_string(facade.join("GUIDE.md"))?;
+    let lines = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let lines = lines.context("GUIDE.md has no lines for Cargo.toml")?;
+    let there = "git = \"https://github.com/segcam/segcam\"";
+    ensure!(lines.contains(there), "GUIDE.md's lines for Cargo.toml have no `{there}`");
+    let lines = lines.replace(there, &format!("path = {facade:?}"));
+    let package = "[package]\nname = \"segcam-outside\"\nedition = \"2024\"";
+
+    let folder = target().join("publish/outside");
+    fs::create_dir_all(folder.join("src"))?;
+    fs::write(folder.join("Cargo.toml"), format!("{package}\n\n{lines}\n[workspace]\n"))?;
+    // The versions that are tested here.
+    fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock"))?;
+    fs::copy(facade.join("examples/own_everything.rs"), folder.join("src/main.rs"))?;
+    let mut program = Command::new(env!("CARGO"));
+    program.args(["run", "--target-dir"]).arg(target()).current_dir(&folder);
+    // Nobody looks for a fault in it.
+    run_command(&mut program, &[("CARGO_PROFILE_DEV_DEBUG", "false")])
+}
+
 /// In a copy of what git has staged, with a lock file of its own.
 fn minimal(_: &Workspace) -> Result<()> {
     let copy = target().join("publish/minimal");
@@ -192,8 +250,8 @@ fn minimal(_: &Workspace) -> Result<()> {
     run_command(check.current_dir(&copy), &[])
 }
 
-/// `examples/failing.rs` has an error and a panic. Built so that panics abort, the first is printed and
-/// the second ends the program.
+/// `examples/failing.rs` has an error, a panic, and a network that cannot be captured. Built so that panics abort,
+/// the first is printed and each of the others ends the program.
 fn abort(_: &Workspace) -> Result<()> {
     let folder = target().join("publish/abort-target");
     let options = ["build", "-p", "segcam", "--example", "failing", "--config"];
@@ -209,5 +267,7 @@ fn abort(_: &Workspace) -> Result<()> {
     ensure!(ends_well && text.contains("give even sides"), "an error ended the program: {text}");
     let (ends_well, text) = printed(Some("panic"))?;
     ensure!(!ends_well && !text.contains("too odd"), "a panic did not abort: {text}");
+    let (ends_well, text) = printed(Some("read"))?;
+    ensure!(!ends_well && !text.contains("tape"), "what is not captured was answered: {text}");
     Ok(())
 }

@@ -25,7 +25,7 @@ const fn class(
 /// All classes, by id, as in
 /// [`labels.py`](https://github.com/mcordts/cityscapesScripts/blob/master/cityscapesscripts/helpers/labels.py).
 /// Left out is the licence plate, whose id is −1: in files it is 255 or drawn as a car.
-pub const CITYSCAPES: [CityscapesClass; 34] = [
+pub const CITYSCAPES: &[CityscapesClass] = &[
     class(0, None, "unlabeled", [0, 0, 0]),
     class(1, None, "ego vehicle", [0, 0, 0]),
     class(2, None, "rectification border", [0, 0, 0]),

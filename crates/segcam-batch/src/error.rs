@@ -25,6 +25,14 @@ pub enum BatchError {
         /// What was wanted, and what is there.
         reason: String,
     },
+    /// A pattern that says nothing.
+    #[error("{pattern}: {source}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Where and why.
+        source: glob::PatternError,
+    },
     /// A source of inputs that names none.
     #[error("{source_}: {reason}")]
     NoInputs {
@@ -103,6 +111,22 @@ pub enum BatchError {
         /// Why.
         source: parquet::errors::ParquetError,
     },
+    /// A table of text that cannot be written or read.
+    #[error("cannot use {}: {source}", path.display())]
+    Csv {
+        /// The table.
+        path: PathBuf,
+        /// Why.
+        source: csv::Error,
+    },
+    /// What is finished of a run, if it cannot be written or read.
+    #[error("cannot use {}: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
 }
 
 impl BatchError {
@@ -122,6 +146,11 @@ impl BatchError {
     pub(crate) fn parquet(path: &Path) -> impl Fn(parquet::errors::ParquetError) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Parquet { path: path.clone(), source }
+    }
+
+    pub(crate) fn csv(path: &Path) -> impl Fn(csv::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Csv { path: path.clone(), source }
     }
 
     pub(crate) fn format(path: &Path, reason: impl Into<String>) -> Self {

@@ -11,6 +11,7 @@ use crate::{BatchError, Table};
 
 /// One input of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Item {
     /// Its place among all inputs, from 0.
     pub number: usize,
@@ -105,6 +106,7 @@ pub fn every_file(path: &Path) -> What {
 
 /// The inputs of a run.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Listing {
     /// Each once.
     pub items: Vec<Item>,
@@ -150,7 +152,8 @@ pub fn list(source: &Path, what: &dyn Fn(&Path) -> What) -> Result<Listing, Batc
     } else {
         let pattern = source.to_str().filter(|text| text.contains(['*', '?', '[']));
         let pattern = pattern.ok_or_else(|| nothing("there is no such file or folder"))?;
-        let found = glob::glob(pattern).map_err(|error| nothing(&error.to_string()))?;
+        let found = glob::glob(pattern)
+            .map_err(|source| BatchError::Pattern { pattern: pattern.into(), source })?;
         for path in found {
             let path = path.map_err(|error| BatchError::File {
                 doing: "read",
@@ -212,13 +215,13 @@ pub fn manifest(path: &Path, columns: &[&str]) -> Result<Listing, BatchError> {
 type Cells = (Vec<String>, Vec<Vec<String>>);
 
 fn csv(path: &Path) -> Result<Cells, BatchError> {
-    let wrong = |error: csv::Error| BatchError::format(path, error.to_string());
-    let mut reader = csv::Reader::from_path(path).map_err(wrong)?;
-    let header = reader.headers().map_err(wrong)?;
+    let wrong = BatchError::csv(path);
+    let mut reader = csv::Reader::from_path(path).map_err(&wrong)?;
+    let header = reader.headers().map_err(&wrong)?;
     let header = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_string());
     let header = header.collect();
     let rows = reader.records().map(|row| Ok(row?.iter().map(String::from).collect()));
-    Ok((header, rows.collect::<Result<_, _>>().map_err(wrong)?))
+    Ok((header, rows.collect::<Result<_, csv::Error>>().map_err(wrong)?))
 }
 
 fn parquet(path: &Path) -> Result<Cells, BatchError> {

@@ -132,7 +132,7 @@ impl Journal {
     }
 
     fn wrong(&self, error: serde_json::Error) -> BatchError {
-        BatchError::format(&self.path, error.to_string())
+        BatchError::Json { path: self.path.clone(), source: error }
     }
 
     /// Adds a line as a whole, or, if the disk is full, not at all.

@@ -112,7 +112,7 @@ impl<'a, W: Work, P: Fn(Progress) + Sync> Pipeline<'a, W, P> {
                 (self.progress)(Progress::Failed(item, error));
                 summary.failed.push((item.name.clone(), error.clone()));
             }
-            let finished = match Finished::new(item, contents, rows) {
+            let finished = match Finished::about(item, contents, rows) {
                 Ok(finished) => finished,
                 Err(reason) => {
                     let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);

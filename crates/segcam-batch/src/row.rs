@@ -38,7 +38,7 @@ impl Column {
 
 /// The columns that every table has, before those of the [`Work`](crate::Work): their names, kinds and
 /// meanings.
-pub const OWN_COLUMNS: [(&str, Kind, &str); 6] = [
+pub const OWN_COLUMNS: &[(&str, Kind, &str)] = &[
     ("item", Kind::Integer, "place of the input among all inputs, from 0"),
     ("input", Kind::Text, "the input, as its list names it or below its folder"),
     ("fields", Kind::Text, "what a manifest says of the input, COLUMN=VALUE, one a line"),
@@ -58,8 +58,8 @@ pub struct Schema(Vec<Column>);
 impl Schema {
     /// [`OWN_COLUMNS`], and these.
     pub fn new(columns: impl IntoIterator<Item = Column>) -> Self {
-        let own = OWN_COLUMNS.map(|(name, kind, about)| Column::new(name, kind, about));
-        Self(own.into_iter().chain(columns).collect())
+        let own = OWN_COLUMNS.iter().map(|&(name, kind, about)| Column::new(name, kind, about));
+        Self(own.chain(columns).collect())
     }
 
     pub(crate) fn of(columns: Vec<Column>) -> Self {

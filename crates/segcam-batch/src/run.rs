@@ -1,5 +1,7 @@
 //! The run: what is finished is kept, and one table at the end.
 
+mod work;
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
@@ -10,111 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+pub use work::{Finished, Work, WorkError};
+
 use crate::journal::Journal;
 use crate::pipeline::Pipeline;
 use crate::{BatchError, Column, Item, Row, Schema, Settings, Table, TableWriter};
-
-/// What is done with each input.
-pub trait Work: Sync {
-    /// What was found beside an input; `()` if there is nothing.
-    type Found: Send;
-    /// An input that was read.
-    type Read: Send;
-    /// What was computed from it.
-    type Made: Send;
-
-    /// A hash of all files that the rows depend on, such as [`sha256`] of them, and what was found of these
-    /// on the way: nobody else looks for them.
-    ///
-    /// # Errors
-    /// Files that cannot be read.
-    fn contents(&self, item: &Item) -> Result<(String, Self::Found), WorkError>;
-
-    /// Reads an input.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    fn read(&self, item: &Item, found: Self::Found) -> Result<Self::Read, WorkError>;
-
-    /// Computes. Several inputs at a time are computed if that is asked for.
-    ///
-    /// # Errors
-    /// What is wrong with the input, or with all.
-    fn make(&self, item: &Item, read: Self::Read) -> Result<Self::Made, WorkError>;
-
-    /// Writes files, and says what the table says. The same input may be written again after a run was
-    /// killed.
-    ///
-    /// # Errors
-    /// What is wrong with the input, or with all.
-    fn write(&self, item: &Item, made: Self::Made) -> Result<Vec<Row>, WorkError>;
-}
-
-/// Why there is nothing from an input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WorkError {
-    /// What is wrong with this one: it becomes its row, and the run goes on.
-    Item(String),
-    /// What is wrong with all others, too, such as a full disk: it ends the run.
-    Run(String),
-}
-
-impl WorkError {
-    /// What is wrong with this input.
-    pub fn item(error: impl std::fmt::Display) -> Self {
-        Self::Item(error.to_string())
-    }
-
-    /// What ends the run.
-    pub fn run(error: impl std::fmt::Display) -> Self {
-        Self::Run(error.to_string())
-    }
-}
-
-/// What was found of one input, wherever it was computed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finished {
-    /// The hash of what it was computed from; empty if that cannot be read.
-    pub contents: String,
-    /// Its rows of the table.
-    pub rows: Vec<Row>,
-}
-
-impl Finished {
-    /// Takes all steps of one input. What is wrong with it becomes its row.
-    ///
-    /// # Errors
-    /// What [`WorkError::Run`] says.
-    pub fn of<W: Work>(item: &Item, work: &W) -> Result<Self, String> {
-        let (contents, found) = match work.contents(item) {
-            Ok(found) => found,
-            Err(error) => return Self::new(item, String::new(), Err(error)),
-        };
-        let made = work.read(item, found).and_then(|read| work.make(item, read));
-        Self::new(item, contents, made.and_then(|made| work.write(item, made)))
-    }
-
-    pub(crate) fn new(
-        item: &Item,
-        contents: String,
-        rows: Result<Vec<Row>, WorkError>,
-    ) -> Result<Self, String> {
-        let rows = match rows {
-            Ok(rows) => rows,
-            Err(WorkError::Item(error)) => vec![Row::new().with("error", error)],
-            Err(WorkError::Run(reason)) => return Err(reason),
-        };
-        let cell = Some(&contents).filter(|contents| !contents.is_empty());
-        let about = |row: Row| {
-            row.with("item", item.number)
-                .with("input", item.name.clone())
-                .with_some("fields", item.said())
-                .with_some("contents", cell.cloned())
-        };
-        let rows = rows.into_iter().map(about).collect();
-        Ok(Self { contents, rows })
-    }
-}
 
 /// SHA-256 of files and their lengths, in hexadecimal digits.
 ///
@@ -300,17 +202,17 @@ impl Batch {
     /// What the system says, and a run without a table as yet.
     pub fn write_csv(&self) -> Result<(), BatchError> {
         let path = self.csv();
-        let wrong = |error: csv::Error| BatchError::format(&path, error.to_string());
+        let wrong = BatchError::csv(&path);
         let rows = Table::open(&self.table())?.rows();
         persist(&path, |file| {
             let mut csv = csv::Writer::from_writer(file);
             let names = self.schema.columns().iter().map(|column| &column.name);
-            csv.write_record(names).map_err(wrong)?;
+            csv.write_record(names).map_err(&wrong)?;
             for row in rows {
                 let cells = self.schema.cells(&row?)?;
                 let texts =
                     cells.into_iter().map(|cell| cell.map_or(String::new(), |cell| cell.to_text()));
-                csv.write_record(texts).map_err(wrong)?;
+                csv.write_record(texts).map_err(&wrong)?;
             }
             csv.flush().map_err(BatchError::file("write", &path))
         })

@@ -1,6 +1,7 @@
 //! Runs that are stopped, killed, repeated and shared out.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -473,6 +474,14 @@ fn sources_name_inputs() {
     for (source, reason) in [("none", "no such file"), ("*.png", "nothing matches")] {
         let error = list(&at(source), &every_file).expect_err(source).to_string();
         assert!(error.contains(reason), "{error}");
+    }
+    let pattern = list(&at("a**b"), &every_file).expect_err("a pattern that says nothing");
+    let text = at("text.csv");
+    fs::write(&text, b"input\n\xff\n").expect("written");
+    let text = manifest(&text, &[]).expect_err("bytes that are no text");
+    for error in [pattern, text] {
+        let source = error.source().expect("what said so").to_string();
+        assert!(error.to_string().ends_with(&source), "{error}");
     }
     fs::create_dir(at("empty")).expect("made");
     let error = list(&at("empty"), &every_file).expect_err("empty").to_string();

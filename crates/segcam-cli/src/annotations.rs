@@ -251,7 +251,8 @@ impl Place<'_> {
         let Self { placement, input: seen, size, what, resize, option } = self;
         let given = annotation.size().to_vec();
         let mut annotation = annotation;
-        if let Some(Placement { image, resized, input }) = placement.filter(|_| given != *size) {
+        if let Some(Placement { image, resized, input, .. }) = placement.filter(|_| given != *size)
+        {
             if *resize {
                 annotation = annotation.resized(image)?;
             }

@@ -139,7 +139,9 @@ impl<const D: usize> Work for Explaining<'_, D> {
             let mut files = files_of(&item.path)?;
             let found = self.files_beside(item)?;
             let AnnotationFiles { truth, instances, .. } = &found.annotations;
-            files.extend([truth, instances, &found.region].into_iter().flatten().cloned());
+            for path in [truth, instances, &found.region].into_iter().flatten() {
+                files.extend(files_of(path)?);
+            }
             Ok((sha256(files)?, found))
         };
         all().map_err(|error| self.failed(item, &error))

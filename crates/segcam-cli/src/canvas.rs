@@ -14,6 +14,7 @@ use crate::legend::{
     ANNOTATED, EXPLAINED, FALSE_ALARM, HIT, Legend, MISSED, PREDICTED, cells, of_evidence,
 };
 use crate::masks::{Beside, Judged, Mask, Outlined};
+use crate::network::is_volume;
 use crate::own_voxels::OwnPicture;
 use crate::read::Picture;
 use crate::scene::{Scene, Show};
@@ -310,8 +311,11 @@ impl<const D: usize> Canvas<D> {
 
     /// What the colours of maps mean, as far as they are drawn.
     pub(crate) fn legend(&self, show: Show) -> Legend {
-        let explained =
-            if D == 5 { "outline: explained voxels" } else { "outline: explained pixels" };
+        let explained = if is_volume::<D>() {
+            "outline: explained voxels"
+        } else {
+            "outline: explained pixels"
+        };
         let annotated = self.judged.as_ref().map(|judged| &judged.annotated);
         let sets = [
             (Some(&self.explained), EXPLAINED, explained),

@@ -1,5 +1,7 @@
 //! The fourth step: maps become pictures, arrays and numbers, as the files that will hold them.
 
+use std::fmt;
+
 use anyhow::Result;
 use npyz::WriterBuilder;
 use rayon::prelude::*;
@@ -23,11 +25,16 @@ use crate::report::{Drawn, Failure, JudgedReport, MapReport};
 use crate::scene::{COLUMNS, KeepPatient, Scene, Show, Style};
 
 /// The maps of one figure for an image of the batch, before they are put together.
-#[expect(missing_debug_implementations, reason = "pictures")]
 pub struct Panels<const D: usize> {
     pub(crate) canvas: Canvas<D>,
     /// One for each map, asked for or fused, in the order of the requests.
     pub(crate) maps: Vec<Panel>,
+}
+
+impl<const D: usize> fmt::Debug for Panels<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Panels").field("maps", &self.maps.len()).finish_non_exhaustive()
+    }
 }
 
 /// Draws a figure's maps, each by itself and all together.
@@ -318,7 +325,7 @@ pub fn draw_prediction<const D: usize>(input: &Input<D>, seen: &Observation<D>) 
         return scan.labels("prediction", on_input, "segcam prediction");
     }
     let mut labels = labels;
-    if let Some(Placement { image, resized: before, input }) = input.placement() {
+    if let Some(Placement { image, resized: before, input, .. }) = input.placement() {
         let on_input = GroundTruth::from_labels(labels, &shape[2..])?.resized(input)?;
         labels = on_input.fitted(before, 0)?.resized(image)?.labels().to_vec();
         shape[2..].copy_from_slice(&image);

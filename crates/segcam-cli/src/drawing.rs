@@ -2,7 +2,9 @@
 
 use segcam::burn::tensor::{Device, Tensor};
 use segcam::render::{Colormap, short_number};
-use segcam::{CamError, Certificate, Explanation, Fused, MapStatus, Normalize, guarded};
+use segcam::{
+    CamError, Certificate, Explanation, Fused, MapStatus, NamedMethod, Normalize, guarded, methods,
+};
 
 use crate::ask::without_middle;
 use crate::scene::Show;
@@ -109,14 +111,11 @@ fn whole_image<const D: usize>(map: &Explanation<D>) -> Result<Option<Tensor<D>>
     map.target().is_whole_image().then(|| here(map.target().weights())).transpose()
 }
 
+/// A method as figures write it: one that has no text form by its own name.
 pub(crate) fn title(method: &str) -> &str {
-    match method {
-        "grad-cam" => "Grad-CAM",
-        "hires-cam" => "HiResCAM",
-        "seg-grad-cam" => "Seg-Grad-CAM",
-        "seg-hires-grad-cam" => "Seg-HiRes-Grad-CAM",
-        other => other,
-    }
+    let table = methods::<4>();
+    let mut titled = table.iter().flat_map(NamedMethod::titled);
+    titled.find(|(form, _)| *form == method).map_or(method, |(_, title)| title)
 }
 
 /// A layer as captions name it: the report has the whole name. It is the end that tells layers apart.

@@ -5,6 +5,8 @@ use segcam::burn::tensor::Tensor;
 use segcam::render::Plane;
 use segcam::{CamError, guarded};
 
+use crate::network::is_volume;
+
 /// A picture of a tensor `[1, C, H, W]`: its channels as red, green and blue if it has three, otherwise
 /// its first one in grey. Black and white are the `window`'s ends, or its smallest and largest value.
 pub(crate) fn draw(tensor: &Tensor<4>, window: Option<(f32, f32)>) -> RgbImage {
@@ -27,7 +29,7 @@ pub(crate) fn draw(tensor: &Tensor<4>, window: Option<(f32, f32)>) -> RgbImage {
 /// The range of a volume without its darkest and brightest voxels: of many volumes single voxels are
 /// much brighter than all others.
 pub(crate) fn grey_of<const D: usize>(tensor: &Tensor<D>) -> Result<Option<(f32, f32)>, CamError> {
-    if D == 4 {
+    if !is_volume::<D>() {
         return Ok(None);
     }
     const MANY: usize = 1 << 20;

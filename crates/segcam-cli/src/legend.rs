@@ -3,6 +3,8 @@
 use image::Rgb;
 use segcam::render::Colormap;
 
+use crate::network::is_volume;
+
 /// Outline of the pixels that are explained.
 pub(crate) const EXPLAINED: Rgb<u8> = Rgb([255, 255, 255]);
 /// Outline of the predicted class.
@@ -29,7 +31,7 @@ pub(crate) fn of_evidence(colormap: Colormap) -> Legend {
 
 /// What images and volumes are made of.
 pub(crate) const fn cells<const D: usize>() -> &'static str {
-    if D == 5 { "voxels" } else { "pixels" }
+    if is_volume::<D>() { "voxels" } else { "pixels" }
 }
 
 /// A pixel set where people read it, with its size if that is said.

@@ -19,7 +19,7 @@ use crate::explain::{Answer, How, Map, explain, in_words, is_lost};
 use crate::files::File;
 use crate::network::{Model, Source};
 use crate::read::{Input, bytes_of};
-use crate::scan::is_scan;
+use crate::scan::{files_of, is_scan};
 use crate::write::Folder;
 
 /// Everything that decides what is measured, beside the contents of files, by name.
@@ -206,22 +206,24 @@ impl Contents {
         Ok(contents)
     }
 
-    /// With those of one image: its own bytes, its annotations and its region.
+    /// With those of one image, its annotations and its region.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn of_image(
         &self,
-        bytes: &[u8],
+        image: &Path,
         files: &AnnotationFiles,
         region: Option<&Path>,
     ) -> Result<String> {
         let mut contents = self.clone();
-        contents.add(bytes);
-        for file in [files.truth.as_deref(), files.instances.as_deref(), region] {
-            contents.add(&[u8::from(file.is_some())]);
-            if let Some(file) = file {
-                contents.add(&bytes_of(file)?);
+        let annotations = [files.truth.as_deref(), files.instances.as_deref(), region];
+        for path in [Some(image)].into_iter().chain(annotations) {
+            // A header, and the file that its numbers are in.
+            let files = path.map_or(Ok(vec![]), files_of)?;
+            contents.add(&files.len().to_le_bytes());
+            for file in files {
+                contents.add(&bytes_of(&file)?);
             }
         }
         Ok(contents.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())

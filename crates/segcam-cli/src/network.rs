@@ -19,7 +19,7 @@ use segcam::{CamError, Explainer, Layer, Observation, UnknownName, scans};
 
 pub use preparation::Preparation;
 
-use crate::sidecars::{external_files, nnunet};
+use crate::sidecars::{SIDECARS, external_files, nnunet};
 use crate::windows::{seams, windows};
 
 /// Runs what is generic over the number of dimensions with an opened network's explainer: the one
@@ -32,6 +32,11 @@ macro_rules! with_explainer {
             segcam::models::Network::Volume($explainer) => $work,
         }
     };
+}
+
+/// Whether tensors of so many dimensions, `[N, C, …]`, are volumes and not images.
+pub(crate) const fn is_volume<const D: usize>() -> bool {
+    D == 5
 }
 
 /// A network by name or a file that holds one.
@@ -285,8 +290,10 @@ impl Source {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let elsewhere = external_files(&bytes).into_iter().map(|file| folder.join(file));
-        let card = Some(path.with_extension("toml")).filter(|card| card.is_file());
-        Ok([path.clone()].into_iter().chain(card).chain(elsewhere).collect())
+        let beside = SIDECARS.map(|name| folder.join(name));
+        let beside = [path.with_extension("toml")].into_iter().chain(beside);
+        let beside = beside.filter(|file| file.is_file());
+        Ok([path.clone()].into_iter().chain(beside).chain(elsewhere).collect())
     }
 }
 
@@ -393,7 +400,9 @@ impl Model {
     /// The layers to look at first, among those of a forward pass.
     pub fn default_layers(&self, layers: &[Layer]) -> Vec<String> {
         match &self.kind {
-            Kind::Known(known) => known.default_layers().map(String::from).to_vec(),
+            Kind::Known(known) => {
+                known.default_layers().iter().copied().map(String::from).collect()
+            }
             Kind::Onnx { .. } => auto_layers(layers),
         }
     }
@@ -433,7 +442,7 @@ impl Model {
         explainer: &Explainer<D>,
         device: &Device,
     ) -> Result<Observation<D>, CamError> {
-        let mut shape = [if D == 4 { 64 } else { 16 }; D];
+        let mut shape = [if is_volume::<D>() { 16 } else { 64 }; D];
         (shape[0], shape[1]) = (1, 1);
         if let Kind::Onnx { input, .. } = &self.kind {
             shape.copy_from_slice(input);

@@ -13,7 +13,7 @@ use segcam::burn::tensor::{Device, Tensor, TensorData};
 use segcam::models::Placement;
 
 use crate::grey::grey_of;
-use crate::network::Model;
+use crate::network::{Model, is_volume};
 use crate::scan::{ScanInput, is_scan};
 use crate::view::Side;
 
@@ -158,7 +158,7 @@ const VOLUMES: &str =
     "the network takes volumes: give a scan (NIfTI, DICOM, …) or a .npy array [N, C, D, H, W]";
 
 fn picture<const D: usize>(bytes: &[u8], model: &Model, device: &Device) -> Found<D> {
-    ensure!(D == 4, VOLUMES);
+    ensure!(!is_volume::<D>(), VOLUMES);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let known = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff];
     let known = reader.format().is_some_and(|format| known.contains(&format));
@@ -190,11 +190,11 @@ fn array<const D: usize>(bytes: &[u8], model: &Model, device: &Device) -> Found<
     let order = npy.order();
     let values = single_precision(npy, &kind)?;
     let values = if order == Order::Fortran { in_c_order(&values, &shape) } else { values };
-    let batch = if D == 4 && shape.len() == 3 { vec![1] } else { vec![] };
+    let batch = if !is_volume::<D>() && shape.len() == 3 { vec![1] } else { vec![] };
     let whole: [usize; D] = [batch, shape].concat().try_into().map_err(|shape| {
-        let wanted = match D {
-            4 => "images [C, H, W] or [N, C, H, W]",
-            _ => "volumes [N, C, D, H, W]",
+        let wanted = match is_volume::<D>() {
+            true => "volumes [N, C, D, H, W]",
+            false => "images [C, H, W] or [N, C, H, W]",
         };
         anyhow!("the network takes {wanted}, the array has shape {shape:?}")
     })?;

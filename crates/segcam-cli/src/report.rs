@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::ask::Question;
 use crate::explain::Map;
 use crate::files::File;
-use crate::network::Model;
+use crate::network::{Model, is_volume};
 use crate::overview::Part;
 use crate::read::Input;
 use crate::scene::Style;
@@ -118,7 +118,7 @@ impl Report {
             colormap: style.show.colormap().to_string(),
             engine: engine.to_string(),
             device,
-            planes: (D == 5).then(Vec::new),
+            planes: is_volume::<D>().then(Vec::new),
             judged: vec![],
             maps: vec![],
             failures: vec![],

@@ -18,7 +18,7 @@ use segcam::{CamError, PixelSet, Prediction};
 use tempfile::tempdir;
 
 use crate::files::File;
-use crate::network::Model;
+use crate::network::{Model, is_volume};
 use crate::own_voxels::{OwnPicture, OwnVoxels};
 use crate::view::{Side, View, flat_sides, sides_of};
 
@@ -128,7 +128,7 @@ fn open(path: &Path) -> Result<Found> {
             ),
             error => error.into(),
         });
-        let DicomScan { scan, window, inverted, notes, source } = found?;
+        let DicomScan { scan, window, inverted, notes, source, .. } = found?;
         let window = window.map(|(centre, width)| (centre - width / 2.0, centre + width / 2.0));
         let window = window.map(|(low, high)| (low as f32, high as f32));
         let dicom = Some(DicomInput { source, window, inverted });
@@ -159,7 +159,7 @@ impl ScanInput {
         let Found { scan, dicom, notes: found } = open(path)?;
         notes.extend(found);
         notes.extend(skewed(&scan));
-        let scan = sliced(scan, slice, D)?;
+        let scan = sliced::<D>(scan, slice)?;
         let template = scan.nifti_template();
         // A single slice is no part of the series.
         let dicom = dicom.filter(|_| slice.is_none()).map(|dicom| (dicom, scan.clone()));
@@ -171,13 +171,13 @@ impl ScanInput {
         let (values, [channels, sides @ ..], way) = prepared.into_input();
         let mut shape = [1; D];
         shape[1] = channels;
-        match (D, flat_sides(sides)) {
-            (5, _) => shape[2..].copy_from_slice(&sides),
-            (_, Some(flat)) => shape[2..].copy_from_slice(&flat.map(|side| sides[side])),
-            (_, None) => bail!("the network takes images, and the slice became {sides:?}"),
+        match (is_volume::<D>(), flat_sides(sides)) {
+            (true, _) => shape[2..].copy_from_slice(&sides),
+            (false, Some(flat)) => shape[2..].copy_from_slice(&flat.map(|side| sides[side])),
+            (false, None) => bail!("the network takes images, and the slice became {sides:?}"),
         }
         let mut tensor = Tensor::from_data(TensorData::new(values, shape), device);
-        if (D, channels, model.channels) == (4, 1, Some(3)) {
+        if (is_volume::<D>(), channels, model.channels) == (false, 1, Some(3)) {
             tensor = tensor.repeat_dim(1, 3);
             notes.push("the scan has one channel: it goes into all three of the network".into());
         }
@@ -393,15 +393,15 @@ impl DicomInput {
 }
 
 /// The slice that a network for images looks at.
-fn sliced(scan: Scan, slice: Option<usize>, rank: usize) -> Result<Scan> {
+fn sliced<const D: usize>(scan: Scan, slice: Option<usize>) -> Result<Scan> {
     let [columns, rows, slices] = scan.grid().size();
     match slice {
-        Some(_) if rank == 5 => bail!("--slice is for networks that take images"),
+        Some(_) if is_volume::<D>() => bail!("--slice is for networks that take images"),
         Some(slice) => {
             ensure!(slice < slices, "slice {slice} does not exist: the scan has {slices}, from 0");
             Ok(scan.cropped([0, 0, slice], [columns, rows, 1])?)
         }
-        None if rank == 4 && slices > 1 => {
+        None if !is_volume::<D>() && slices > 1 => {
             bail!(
                 "the network takes images, and the scan has {slices} slices: choose one with --slice, \
                  or a network for volumes with --model"

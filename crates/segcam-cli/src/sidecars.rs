@@ -7,6 +7,9 @@ use segcam::models::{Blend, Card};
 use segcam::onnx::OnnxFile;
 use segcam::scans::{NnUnetConfiguration, NnUnetPlans};
 
+/// The files that [`nnunet`] reads.
+pub(crate) const SIDECARS: [&str; 2] = ["plans.json", "dataset.json"];
+
 /// What the `plans.json` and `dataset.json` of nnU-Net beside a file say of its classes, its windows and how
 /// it wants scans. `None` if there are none.
 pub(crate) fn nnunet(

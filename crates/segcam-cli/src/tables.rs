@@ -283,7 +283,7 @@ fn summary_csv(questions: &[Summaries]) -> Result<Vec<u8>> {
     ])?;
     for question in questions {
         for row in &question.summaries {
-            let Summary { images, mean, interval } = row.summary;
+            let Summary { images, mean, interval, .. } = row.summary;
             let ends = interval.map_or([String::new(), String::new()], |(low, high)| {
                 [low.to_string(), high.to_string()]
             });

@@ -116,7 +116,8 @@ impl ScalarUDFImpl for Explain {
             let Ok(fields) = fields.map(Option::unwrap_or_default) else {
                 return exec_err!("explain: the fields of {name} are no JSON object of texts");
             };
-            let item = Item { name, fields, ..Item::new(path) };
+            let mut item = Item::new(path);
+            (item.name, item.fields) = (name, fields);
             found.push(self.rows(&item, text(1, at).unwrap_or_default()));
         }
         Ok(ColumnarValue::Array(Arc::new(to_arrow(&found)?)))

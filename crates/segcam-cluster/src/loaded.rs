@@ -66,11 +66,13 @@ impl Loaded {
             Err(error) if error.is_missing() => None,
             Err(error) => return Err(error.to_string()),
         };
-        let finished = self.opened.explain(&Item { path, ..item.clone() })?;
+        let mut fetched = item.clone();
+        fetched.path = path;
+        let finished = self.opened.explain(&fetched)?;
         let Some(contents) = mark else { return Ok(finished) };
         let rows = finished.rows.into_iter();
         let rows = rows.map(|row| row.with("contents", contents.clone())).collect();
-        Ok(Finished { contents, rows })
+        Ok(Finished::new(contents, rows))
     }
 }
 

@@ -151,7 +151,8 @@ impl Kept<'_> {
 
 /// The rows of an input, whose place among all is known here.
 fn finished(item: &Item, rows: Vec<Row>) -> Finished {
-    let contents = rows.first().and_then(|row| row.text("contents")).unwrap_or_default().into();
+    let contents = rows.first().and_then(|row| row.text("contents")).unwrap_or_default();
+    let contents = contents.to_string();
     let rows = rows.into_iter().map(|row| row.with("item", item.number)).collect();
-    Finished { contents, rows }
+    Finished::new(contents, rows)
 }

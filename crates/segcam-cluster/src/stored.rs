@@ -239,8 +239,9 @@ impl Place {
                     if object.e_tag.is_some() {
                         marks.insert(url.clone(), mark(object));
                     }
-                    let number = listing.items.len();
-                    listing.items.push(Item { number, name, ..Item::new(url) });
+                    let mut item = Item::new(url);
+                    (item.number, item.name) = (listing.items.len(), name);
+                    listing.items.push(item);
                 }
                 What::Other => listing.others += 1,
                 What::Hidden => {}

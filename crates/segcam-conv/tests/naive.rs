@@ -81,6 +81,30 @@ impl Case {
         let out_sides = &output[2..];
         let cells = |sides: &[usize]| sides.iter().product::<usize>();
         let kernel_cells = cells(&self.kernel);
+        // A transposed convolution spreads what a convolution of `out` reads.
+        let (wide, narrow) = if self.transposed {
+            (out_sides, &self.sides[..])
+        } else {
+            (&self.sides[..], out_sides)
+        };
+        // Which cell of the input belongs to which of the output, and the weight between them.
+        let mut pairs = vec![];
+        for at in 0..cells(narrow) {
+            let at_place = place(narrow, at);
+            for k in 0..kernel_cells {
+                let k_place = place(&self.kernel, k);
+                let read: Option<Vec<usize>> = (0..wide.len())
+                    .map(|side| {
+                        let cell = at_place[side] * self.stride[side]
+                            + k_place[side] * self.dilation[side];
+                        cell.checked_sub(self.padding[side].0).filter(|cell| *cell < wide[side])
+                    })
+                    .collect();
+                let Some(read) = read else { continue };
+                let other = number(wide, &read);
+                pairs.push(if self.transposed { (k, at, other) } else { (k, other, at) });
+            }
+        }
         let mut sums = vec![0.0; cells(output)];
         let mut absolute = vec![0.0; cells(output)];
         for image in 0..self.batch {
@@ -94,33 +118,11 @@ impl Case {
                         };
                         let from = (image * self.groups + group) * self.inputs + input;
                         let to = (image * self.groups + group) * self.outputs + out_channel;
-                        // A transposed convolution spreads what a convolution of `out` reads.
-                        let (wide, narrow) = if self.transposed {
-                            (out_sides, &self.sides[..])
-                        } else {
-                            (&self.sides[..], out_sides)
-                        };
-                        for at in 0..cells(narrow) {
-                            let at_place = place(narrow, at);
-                            for k in 0..kernel_cells {
-                                let k_place = place(&self.kernel, k);
-                                let read: Option<Vec<usize>> = (0..wide.len())
-                                    .map(|side| {
-                                        let cell = at_place[side] * self.stride[side]
-                                            + k_place[side] * self.dilation[side];
-                                        cell.checked_sub(self.padding[side].0)
-                                            .filter(|cell| *cell < wide[side])
-                                    })
-                                    .collect();
-                                let Some(read) = read else { continue };
-                                let other = number(wide, &read);
-                                let (x_at, out_at) =
-                                    if self.transposed { (at, other) } else { (other, at) };
-                                let product = f64::from(weights[channels * kernel_cells + k])
-                                    * f64::from(x[from * cells(&self.sides) + x_at]);
-                                sums[to * cells(out_sides) + out_at] += product;
-                                absolute[to * cells(out_sides) + out_at] += product.abs();
-                            }
+                        for (k, x_at, out_at) in &pairs {
+                            let product = f64::from(weights[channels * kernel_cells + k])
+                                * f64::from(x[from * cells(&self.sides) + x_at]);
+                            sums[to * cells(out_sides) + out_at] += product;
+                            absolute[to * cells(out_sides) + out_at] += product.abs();
                         }
                     }
                 }

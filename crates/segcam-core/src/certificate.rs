@@ -76,23 +76,20 @@ impl<const D: usize> Observation<D> {
         if !map.is_of(self) {
             return Err(CamError::OtherObservation { layer: map.layer().to_string() });
         }
+        self.expect_going_on()?;
         guarded(|| {
             let (target, layer) = (map.target(), map.layer());
             let certifier = self.pass().certifier();
-            let shares = certifier.map(|certifier| certifier.shares(target, layer)).transpose()?;
+            let certified = certifier.map(|certifier| certifier.certify(target, layer));
+            let (shares, reachable) = certified.transpose()?.unzip();
             let exact = match &shares {
                 Some(shares) => shares.node,
                 None => self.share_of_layer(target, layer)?,
             };
             let cells = map.signal().abs();
             let all = sum(cells.clone());
-            let impossible = match certifier.filter(|_| all > 0.0) {
-                Some(certifier) => {
-                    let reachable = certifier.reachable(target, layer)?;
-                    Some(sum(cells * (reachable.neg() + 1.0)) / all)
-                }
-                None => None,
-            };
+            let reachable = reachable.filter(|_| all > 0.0);
+            let impossible = reachable.map(|reachable| sum(cells * (reachable.neg() + 1.0)) / all);
             let (score, map) = (map.score().iter().sum(), map.total().iter().sum());
             Ok(Certificate { score, shares, exact, map, impossible })
         })

@@ -86,7 +86,11 @@ impl<const D: usize> Explanation<D> {
         let [raw, weights] = [("the map", &data.raw), ("the target's pixels", &data.weights)]
             .map(|(what, values)| shape(what, values.shape()));
         let (raw_shape, weights_shape) = (raw?, weights?);
-        for (what, numbers) in [("the rounding", &data.rounding), ("the total", &data.total)] {
+        for (what, numbers) in [
+            ("the rounding", &data.rounding),
+            ("the total", &data.total),
+            ("the score", &data.score),
+        ] {
             if numbers.len() != input_shape[0] {
                 let (wanted, given) = (vec![input_shape[0]], vec![numbers.len()]);
                 return Err(CamError::ShapeMismatch { what, wanted, given });

@@ -160,18 +160,13 @@ pub struct Mapped<const D: usize = 4> {
 
 /// Exact statements about a score.
 pub trait Certifier<const D: usize = 4> {
-    /// Where the target's score comes from when the network is cut at `layer`.
+    /// Where the target's score comes from when the network is cut at `layer`, and the cells of the
+    /// layer that the target's pixels can depend on, whatever the input's values are: 1 there and 0
+    /// elsewhere, `[N, 1, …]`.
     ///
     /// # Errors
     /// Whatever makes the engine fail.
-    fn shares(&self, target: &Target<D>, layer: &str) -> Result<Shares, CamError>;
-
-    /// The cells of `layer` that the target's pixels can depend on, whatever the input's values are:
-    /// 1 there and 0 elsewhere, `[N, 1, …]`.
-    ///
-    /// # Errors
-    /// Whatever makes the engine fail.
-    fn reachable(&self, target: &Target<D>, layer: &str) -> Result<Tensor<D>, CamError>;
+    fn certify(&self, target: &Target<D>, layer: &str) -> Result<(Shares, Tensor<D>), CamError>;
 }
 
 /// A target, and the layers at which its gradients are wanted.

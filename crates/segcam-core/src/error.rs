@@ -16,7 +16,7 @@ pub enum CamError {
         wanted: String,
         /// The known name most like it, if one is close.
         closest: Option<String>,
-        /// Every layer that can be explained, in forward order.
+        /// The layers that the network names and that can be explained, in forward order.
         known: Vec<String>,
     },
 

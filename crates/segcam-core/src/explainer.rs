@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use crate::checks::finite;
 use crate::{
     CamError, Cancel, Engine, Graph, GraphEngine, Observation, Prediction, Quantity,
-    SegmentationModel, guarded,
+    SegmentationModel,
 };
 
 /// Explains one network. The network is held in inference mode.
@@ -65,14 +65,15 @@ impl<const D: usize> Explainer<D> {
     /// `None` if the engine does not capture it.
     ///
     /// # Errors
-    /// Shapes the network does not take, and [`CamError::Graph`] if it cannot be captured.
+    /// Shapes the network does not take, [`CamError::Forward`] if it panics at them, and
+    /// [`CamError::Graph`] if it cannot be captured.
     pub fn program(
         &self,
         shape: [usize; D],
         device: &Device,
     ) -> Result<Option<(Graph, Graph)>, CamError> {
         let program = || self.engine.as_graph().map(|graph| graph.program(shape, device));
-        guarded(|| program().transpose())
+        forward_pass(shape, || program().transpose())
     }
 
     /// One forward pass. The observation can then be explained any number of times.
@@ -89,8 +90,7 @@ impl<const D: usize> Explainer<D> {
         if shape.contains(&0) {
             return Err(CamError::EmptyInput { shape: shape.to_vec() });
         }
-        let observed = segcam_graph::guarded(|| self.observed(input));
-        observed.unwrap_or_else(|reason| Err(CamError::Forward { shape: shape.to_vec(), reason }))
+        forward_pass(shape, || self.observed(input))
     }
 
     fn observed(&self, input: Tensor<D>) -> Result<Observation<D>, CamError> {
@@ -108,6 +108,15 @@ impl<const D: usize> Explainer<D> {
         let prediction = Prediction::new(forward.logits.clone(), shape);
         Ok(Observation::new(self.clone(), input.inner(), forward, pass, prediction))
     }
+}
+
+/// A panic of the network is an error.
+fn forward_pass<T, const D: usize>(
+    shape: [usize; D],
+    work: impl FnOnce() -> Result<T, CamError>,
+) -> Result<T, CamError> {
+    let failed = |reason| CamError::Forward { shape: shape.to_vec(), reason };
+    segcam_graph::guarded(work).map_err(failed)?
 }
 
 impl<const D: usize> fmt::Debug for Explainer<D> {

@@ -223,7 +223,9 @@ impl<const D: usize> Observation<D> {
     fn unknown_layer(&self, wanted: &str) -> CamError {
         let explainable = self.layers().iter().filter(|layer| layer.shape.len() == D);
         let known: Vec<String> = explainable.map(|layer| layer.name.clone()).collect();
-        let closest = closest(wanted, &known);
+        let operations = self.operations().iter().map(|layer| layer.name.clone());
+        let all: Vec<String> = known.iter().cloned().chain(operations).collect();
+        let closest = closest(wanted, &all);
         CamError::UnknownLayer { wanted: wanted.to_string(), closest, known }
     }
 }

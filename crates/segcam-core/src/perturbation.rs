@@ -45,7 +45,8 @@ impl<const D: usize> Perturbation<'_, D> {
     /// The scores, one for each image, of `count` changed versions of the layer's output; `change`
     /// gives each version, `[N, C, …]`.
     ///
-    /// Versions are computed as many at a time as [`GraphEngine::with_chunk`] allows.
+    /// Versions are computed as many at a time as [`GraphEngine::with_chunk`] allows, if the network
+    /// keeps images apart.
     ///
     /// # Errors
     /// [`CamError::NoPath`] if the layer does not reach the score, [`CamError::ShapeMismatch`], and

@@ -1,5 +1,6 @@
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use crate::checks::finite;
 use crate::error::asked;
@@ -68,7 +69,8 @@ impl<const D: usize> Observation<D> {
     ///
     /// The results come in the order of the requests, as they are taken. Requests are looked at in
     /// blocks of 64: within a block gradients are shared, and memory does not grow with the number
-    /// of blocks. A request that fails is its own error.
+    /// of blocks. Methods that ask the network again do so when their map is taken. A request that
+    /// fails is its own error.
     ///
     /// # Example
     /// ```no_run
@@ -91,20 +93,18 @@ impl<const D: usize> Observation<D> {
         requests: impl IntoIterator<Item = Request<'a, D>, IntoIter: 'a>,
     ) -> impl Iterator<Item = Result<Explanation<D>, CamError>> + 'a {
         let mut requests = requests.into_iter();
-        let mut ready = VecDeque::new();
-        std::iter::from_fn(move || {
-            if ready.is_empty() {
-                let mapper = self.pass().mapper();
-                let size = mapper.map_or(BLOCK, |mapper| mapper.at_once().clamp(1, BLOCK));
-                let block: Vec<_> = requests.by_ref().take(size).collect();
-                ready.extend(self.explain_block(&block));
-            }
-            ready.pop_front()
-        })
+        let size = self.pass().mapper().map_or(BLOCK, |mapper| mapper.at_once().clamp(1, BLOCK));
+        let blocks = std::iter::from_fn(move || {
+            let block: Arc<[_]> = requests.by_ref().take(size).collect();
+            (!block.is_empty()).then(|| self.block(block))
+        });
+        blocks.flat_map(|mut block| (0..block.requests.len()).map(move |at| block.take(at)))
     }
 
-    fn explain_block(&self, requests: &[Request<D>]) -> Vec<Result<Explanation<D>, CamError>> {
-        let mut block = Block { seen: self, requests, scores: vec![], results: HashMap::new() };
+    /// The maps that requests can share work for are made; the others are when they are taken.
+    fn block<'a>(&'a self, requests: Arc<[Request<'a, D>]>) -> Block<'a, D> {
+        let (scores, results) = Default::default();
+        let mut block = Block { seen: self, requests: requests.clone(), scores, results };
         let mapper = self.pass().mapper();
         let (mut mapped, mut activations, mut gradients) = (vec![], vec![], vec![]);
         for (at, request) in requests.iter().enumerate() {
@@ -125,14 +125,14 @@ impl<const D: usize> Observation<D> {
         }
         block.look_at_activations(&activations);
         block.walk(&gradients);
-        (0..requests.len()).map(|at| block.take(at)).collect()
+        block
     }
 }
 
 /// Requests that are looked at together, and their maps so far.
 struct Block<'a, const D: usize> {
     seen: &'a Observation<D>,
-    requests: &'a [Request<'a, D>],
+    requests: Arc<[Request<'a, D>]>,
     /// The score of each different target, read once.
     scores: Vec<(Target<D>, Result<Vec<f64>, CamError>)>,
     results: HashMap<usize, Result<Explanation<D>, CamError>>,
@@ -153,18 +153,20 @@ impl<'a, const D: usize> Block<'a, D> {
         if let Some(result) = self.results.remove(&at) {
             return result;
         }
-        let Request { method, layer, target } = &self.requests[at];
+        let requests = self.requests.clone();
+        let request = &requests[at];
+        let Request { method, layer, target } = request;
         let score = self.score(target)?;
         guarded(|| {
             let Uses::Perturbation(method) = method.uses() else {
                 return Err(CamError::NoPath { layer: layer.to_string() });
             };
             let network = self.seen.perturb(target, layer)?;
-            let what = || format!("method `{}`", self.requests[at].name());
+            let what = || format!("method `{}`", request.name());
             let gradients =
                 asked(what, &self.seen.prediction().device(), || method.weights(&network))?;
             let found = Gradients { activations: network.activations()?, gradients };
-            self.seen.map(&self.requests[at], found, score)
+            self.seen.map(request, found, score)
         })
     }
 
@@ -194,7 +196,8 @@ impl<'a, const D: usize> Block<'a, D> {
 
     /// The maps of methods that look at activations only.
     fn look_at_activations(&mut self, places: &[usize]) {
-        let layers: BTreeSet<&str> = places.iter().map(|at| self.requests[*at].layer).collect();
+        let requests = self.requests.clone();
+        let layers: BTreeSet<&str> = places.iter().map(|at| requests[*at].layer).collect();
         let layers: Vec<&str> = layers.into_iter().collect();
         if layers.is_empty() {
             return;
@@ -202,8 +205,9 @@ impl<'a, const D: usize> Block<'a, D> {
         let found = guarded(|| self.seen.pass().activations(&layers));
         let found = found.map(|found| layers.into_iter().zip(found).collect::<HashMap<_, _>>());
         for &at in places {
-            let request = &self.requests[at];
+            let request = &requests[at];
             let map = self.score(&request.target).and_then(|score| {
+                self.seen.expect_going_on()?;
                 let activations = found.as_ref().map_err(Clone::clone)?[request.layer].clone();
                 let found = Gradients { gradients: activations.clone(), activations };
                 guarded(|| self.seen.map(request, found, score))
@@ -214,13 +218,14 @@ impl<'a, const D: usize> Block<'a, D> {
 
     /// The maps of methods that weight with gradients: one walk at most for each target.
     fn walk(&mut self, places: &[usize]) {
-        let numbered = places.iter().map(|&at| (at, &self.requests[at]));
+        let requests = self.requests.clone();
+        let numbered = places.iter().map(|&at| (at, &requests[at]));
         let Walks { wanted, asking } = Walks::of(numbered);
         if wanted.is_empty() {
             return;
         }
 
-        let (seen, requests) = (self.seen, self.requests);
+        let seen = self.seen;
         let mut visit = |target: usize, layer: usize, found: Gradients<D>| {
             for &at in &asking[target][layer] {
                 let map = self

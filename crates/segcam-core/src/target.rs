@@ -225,6 +225,7 @@ impl<const D: usize> Observation<D> {
     /// # }
     /// ```
     pub fn target(&self, pixels: &dyn PixelSet<D>, class: usize) -> Result<Target<D>, CamError> {
+        self.expect_going_on()?;
         let prediction = self.prediction();
         asked(|| set_named(pixels), &prediction.device(), || Target::new(pixels, prediction, class))
     }
@@ -252,6 +253,7 @@ impl<const D: usize> Observation<D> {
     /// # Errors
     /// [`CamError::ShapeMismatch`] if the target is of an output of another size.
     pub fn score(&self, target: &Target<D>) -> Result<Vec<f64>, CamError> {
+        self.expect_going_on()?;
         self.expect_size(target)?;
         let scores = || target.pixel_scores(&self.logits()) * target.weights().clone();
         guarded(|| Ok(per_sample_sum(scores())))

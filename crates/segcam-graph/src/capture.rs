@@ -122,20 +122,41 @@ impl Graph {
     }
 }
 
-/// Marks this thread as capturing: a forward pass within the captured one would wait for the device
-/// that it holds itself.
-struct Capturing;
-
 thread_local! {
     static CAPTURING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// [`Graph::capture`] within a forward pass that this thread captures would wait for itself.
+///
+/// # Errors
+/// [`GraphError::Capture`] within such a forward pass.
+///
+/// # Example
+/// ```
+/// use segcam_graph::{Graph, expect_not_capturing};
+///
+/// assert!(expect_not_capturing().is_ok());
+/// Graph::capture([1, 1, 2, 2], |x, _| {
+///     assert!(expect_not_capturing().is_err());
+///     x * 2.0
+/// })?;
+/// # Ok::<(), segcam_graph::GraphError>(())
+/// ```
+pub fn expect_not_capturing() -> Result<(), GraphError> {
+    if CAPTURING.get() {
+        let reason = "it is part of another network's forward pass".into();
+        return Err(GraphError::Capture { reason });
+    }
+    Ok(())
+}
+
+/// Marks this thread as capturing.
+struct Capturing;
+
 impl Capturing {
     fn begin() -> Result<Self, GraphError> {
-        if CAPTURING.replace(true) {
-            let reason = "it is part of another network's forward pass".into();
-            return Err(GraphError::Capture { reason });
-        }
+        expect_not_capturing()?;
+        CAPTURING.set(true);
         Ok(Self)
     }
 }

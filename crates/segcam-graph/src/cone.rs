@@ -59,6 +59,12 @@ impl<B: Backend> Network<B> {
     /// Whether several cotangents can lie along the batch: there is one image, and no operation
     /// mixes what belongs to different images.
     pub fn takes_many(&self) -> bool {
+        self.images() == Some(1) && self.keeps_images_apart()
+    }
+
+    /// Whether what becomes of an image is the same whatever other images there are.
+    pub fn keeps_images_apart(&self) -> bool {
+        let Some(images) = self.images() else { return true };
         let of_image: HashSet<TensorId> = self.graph.descendants([self.graph.input]);
         self.graph.operations.iter().all(|operation| {
             let of_image = |tensor: &&TensorIr| of_image.contains(&tensor.id);
@@ -68,9 +74,15 @@ impl<B: Backend> Network<B> {
                 let along = rule.as_ref().map(|rule| (rule.reads)(input, 0));
                 matches!(along, Some(Along::Same))
             };
-            values.all(|tensor| tensor.shape.num_dims() > 1 && tensor.shape[0] == 1)
+            values.all(|tensor| tensor.shape.num_dims() > 1 && tensor.shape[0] == images)
                 && operation.inputs().filter(of_image).all(apart)
         })
+    }
+
+    /// How many images the input has; `None` if nothing reads it.
+    fn images(&self) -> Option<usize> {
+        let mut read = self.graph.operations.iter().flat_map(OperationIr::inputs);
+        read.find(|tensor| tensor.id == self.graph.input).map(|input| input.shape[0])
     }
 }
 

@@ -48,7 +48,7 @@ mod simplify;
 mod tail;
 mod together;
 
-pub use capture::Names;
+pub use capture::{Names, expect_not_capturing};
 pub use constants::Constants;
 pub use error::{GraphError, guarded};
 pub use graph::{Graph, Node};

@@ -231,3 +231,24 @@ pub(crate) fn read<B: Backend>(tensor: FloatTensor<B>) -> Result<TensorData, Gra
     let failed = |reason| GraphError::Read { reason };
     read.map_err(failed)?.map_err(|error| failed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Dispatch;
+
+    use super::*;
+    use crate::Graph;
+
+    /// A device that is lost reads as NaN if nobody asks for the error. Captured values fail alike.
+    #[test]
+    fn a_read_that_fails_is_an_error() {
+        let mut sum = None;
+        let graph = Graph::capture([1, 2], |x, _| {
+            let a = Cotangent::<Dispatch>::whole(x.clone().into_dispatch());
+            sum = Some(product(&a, x.clone().exp().into_dispatch()));
+            x * 2.0
+        });
+        assert!(graph.is_ok(), "{graph:?}");
+        assert!(matches!(sum, Some(Err(GraphError::Read { .. }))), "{sum:?}");
+    }
+}

@@ -12,6 +12,7 @@ const FEWEST_OF_INTERVAL: usize = 5;
 
 /// A mean over images and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Number of images.
     pub images: usize,
@@ -24,6 +25,7 @@ pub struct Summary {
 
 /// How two methods differ on the same images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Comparison {
     /// Number of images.
     pub images: usize,

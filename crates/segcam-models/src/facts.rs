@@ -31,7 +31,7 @@ pub(crate) struct Facts {
     /// How far it looks, if it was trained on whole volumes.
     pub(crate) margin: fn() -> Option<usize>,
     /// The layers to look at first.
-    pub(crate) default_layers: [&'static str; 2],
+    pub(crate) default_layers: &'static [&'static str],
 }
 
 impl Facts {
@@ -60,7 +60,7 @@ pub(crate) static NUCLEI_UNET: Facts = Facts {
     class_names: &["background", "nucleus"],
     background: 0,
     margin: || None,
-    default_layers: ["mid", "dec1"],
+    default_layers: &["mid", "dec1"],
 };
 
 pub(crate) static RETINA_UNET: Facts = Facts {
@@ -76,7 +76,7 @@ pub(crate) static RETINA_UNET: Facts = Facts {
     class_names: &["background", "vessel"],
     background: 0,
     margin: || None,
-    default_layers: ["mid", "dec1"],
+    default_layers: &["mid", "dec1"],
 };
 
 pub(crate) static VANILLA_UNET: Facts = Facts {
@@ -99,7 +99,7 @@ pub(crate) static VANILLA_UNET: Facts = Facts {
     class_names: &[],
     background: 0,
     margin: || None,
-    default_layers: ["mid", "dec1"],
+    default_layers: &["mid", "dec1"],
 };
 
 pub(crate) static ESPNET: Facts = Facts {
@@ -135,7 +135,7 @@ pub(crate) static ESPNET: Facts = Facts {
     ],
     background: 19,
     margin: || None,
-    default_layers: ["mid", "dec1"],
+    default_layers: &["mid", "dec1"],
 };
 
 pub(crate) static MESHNET: Facts = Facts {
@@ -156,7 +156,7 @@ pub(crate) static MESHNET: Facts = Facts {
     class_names: &["background", "white matter", "grey matter"],
     background: 0,
     margin: || Some(MeshNetConfig::new().dilations.iter().sum()),
-    default_layers: ["conv4", "conv8"],
+    default_layers: &["conv4", "conv8"],
 };
 
 pub(crate) static LESIONS_MESHNET: Facts = Facts {
@@ -176,7 +176,7 @@ pub(crate) static LESIONS_MESHNET: Facts = Facts {
     class_names: &["background", "organ", "lesion"],
     background: 0,
     margin: || None,
-    default_layers: ["conv2", "conv4"],
+    default_layers: &["conv2", "conv4"],
 };
 
 fn image(net: impl SegmentationModel) -> Network {

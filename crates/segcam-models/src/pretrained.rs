@@ -180,7 +180,7 @@ impl Pretrained {
     }
 
     /// The layers to look at first: the bottleneck and the last block before the output.
-    pub fn default_layers(self) -> [&'static str; 2] {
+    pub fn default_layers(self) -> &'static [&'static str] {
         self.facts().default_layers
     }
 }
@@ -196,36 +196,5 @@ impl FromStr for Pretrained {
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         UnknownName::find("model", name, Self::ALL)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use burn::tensor::{Tensor, TensorData};
-
-    use super::*;
-    use crate::Phantom;
-
-    #[test]
-    fn meshnet_looks_as_far_as_its_convolutions_reach() {
-        assert_eq!(Pretrained::MeshNet.margin(), Some(46));
-    }
-
-    #[test]
-    fn the_network_for_lesions_brings_weights_that_find_one() {
-        let device = Device::flex();
-        let name = Pretrained::LesionsMeshNet;
-        let Network::Volume(explainer) = name.load(None, &device).expect("weights") else {
-            panic!("it takes volumes")
-        };
-        let phantom = Phantom::new(4);
-        let prepared = name.scan_recipe().apply(&phantom.scan).expect("a scan");
-        let (values, [channels, z, y, x]) = prepared.input();
-        let input = Tensor::from_data(TensorData::new(values, [1, channels, z, y, x]), &device);
-        let seen = explainer.observe(input).expect("a volume");
-        let labels: Vec<i64> = seen.prediction().labels().into_data().iter().collect();
-        let [slice, row, column] = phantom.largest_lesion();
-        assert_eq!(name.class_names()[labels[(slice * y + row) * x + column] as usize], "lesion");
-        assert_eq!(name.class_names()[labels[0] as usize], "background");
     }
 }

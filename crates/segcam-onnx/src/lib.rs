@@ -31,8 +31,6 @@ mod ops;
 mod program;
 mod proto;
 mod tensor_file;
-#[cfg(test)]
-mod tests;
 mod value;
 
 pub use error::{OnnxError, UnsupportedOperator};

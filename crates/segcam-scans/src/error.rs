@@ -22,6 +22,16 @@ pub enum ScanError {
         /// What was wanted, what is there, what would work.
         reason: String,
     },
+    /// A file of JSON that says something else than it should.
+    #[error("cannot use {}: {what}: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What it should be, or the part that is meant.
+        what: String,
+        /// Where and why.
+        source: serde_json::Error,
+    },
     /// Values or sizes that do not belong together.
     #[error("{0}")]
     Mismatch(String),

@@ -26,6 +26,7 @@ pub struct Way {
 
 /// A side of a network's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Side {
     /// Where larger indices lie, such as `R`.
     pub towards: char,

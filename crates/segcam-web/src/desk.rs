@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use segcam::core::upsample;
 use segcam::{
-    AllPixels, AnyMethod, CamError, Explanation, Observation, PixelSet, Request, Target, guarded,
-    vocabulary,
+    AllPixels, AnyMethod, CamError, EngineKind, Explanation, Observation, PixelSet, Request,
+    Target, guarded, vocabulary,
 };
 use segcam_models::Placement;
 use serde::Deserialize;
@@ -206,6 +206,7 @@ impl Seen {
             "classes": classes,
             "layers": network.layers(self.observation.layers()),
             "engine": self.observation.engine().to_string(),
+            "fallback": self.observation.engine() != &EngineKind::Graph,
             "device": "this page",
             "truth": false,
             "instances": false,

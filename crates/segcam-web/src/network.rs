@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use image::DynamicImage;
 use segcam::onnx::{OnnxFile, OnnxModel, auto_layers};
 use segcam::render::{Colormap, MOST, SOLID_FROM};
-use segcam::{Explainer, Layer, methods, vocabulary};
+use segcam::{Explainer, Layer, NamedMethod, methods, vocabulary};
 use segcam_models::{Card, Channels, Prepared};
 use serde_json::{Value, json};
 
@@ -98,7 +98,9 @@ impl Network {
 
     /// What a page needs to know before it shows anything: the `/studio` of the studio's API.
     pub(crate) fn about(&self) -> Value {
-        let methods: Vec<_> = methods::<4>()
+        let table = methods::<4>();
+        let titles: Value = table.iter().flat_map(NamedMethod::titled).collect();
+        let methods: Vec<_> = table
             .iter()
             .map(|method| {
                 json!({
@@ -121,6 +123,7 @@ impl Network {
             "device": "this page",
             "sides": 2,
             "methods": methods,
+            "titles": titles,
             "sets": sets,
             "colormaps": colormaps(),
             "cover": { "solid_from": SOLID_FROM, "most": MOST, "backdrop": BACKDROP },

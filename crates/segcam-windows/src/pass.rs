@@ -96,14 +96,17 @@ impl<const D: usize> Pass<D> for WindowPass<D> {
 }
 
 impl<const D: usize> Certifier<D> for WindowPass<D> {
-    /// Summed over the windows.
-    fn shares(&self, target: &Target<D>, layer: &str) -> Result<Shares, CamError> {
+    /// Shares are summed over the windows, each of which is observed once. Influence is possible where some window
+    /// holds both the voxel and an explained one that depends on it. As maps are, it is at the size of the
+    /// input.
+    fn certify(&self, target: &Target<D>, layer: &str) -> Result<(Shares, Tensor<D>), CamError> {
         let mut all = Shares { node: 0.0, bypasses: vec![], bias: 0.0 };
+        let mut canvas = Canvas::zeros(target.weights().dims());
         for part in &self.parts {
             let Some(question) = self.question(target, part) else { continue };
             let (_, pass) = self.observe(part)?;
             let Some(certifier) = pass.certifier() else { continue };
-            let shares = certifier.shares(&question, layer)?;
+            let (shares, cells) = certifier.certify(&question, layer)?;
             all.node += shares.node;
             all.bias += shares.bias;
             for (name, share) in shares.bypasses {
@@ -112,22 +115,10 @@ impl<const D: usize> Certifier<D> for WindowPass<D> {
                     None => all.bypasses.push((name, share)),
                 }
             }
-        }
-        Ok(all)
-    }
-
-    /// Influence is possible where some window holds both the voxel and an explained one that depends on
-    /// it. As maps are, it is at the size of the input.
-    fn reachable(&self, target: &Target<D>, layer: &str) -> Result<Tensor<D>, CamError> {
-        let mut canvas = Canvas::zeros(target.weights().dims());
-        for part in &self.parts {
-            let Some(question) = self.question(target, part) else { continue };
-            let (_, pass) = self.observe(part)?;
-            let Some(certifier) = pass.certifier() else { continue };
-            let cells = upsample(certifier.reachable(&question, layer)?, &part.place.size);
+            let cells = upsample(cells, &part.place.size);
             canvas.add(&part.place, &host(part.flipped(cells))?, None);
         }
         let reached = canvas.into_tensor(&target.weights().device()).greater_elem(0.0).float();
-        Ok(reached.cast(target.weights().dtype()))
+        Ok((all, reached.cast(target.weights().dtype())))
     }
 }

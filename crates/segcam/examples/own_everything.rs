@@ -8,7 +8,6 @@ use segcam::{
     Request, SegmentationModel,
 };
 
-// ANCHOR: network
 /// A network that also takes a prompt, and has two outputs: what is not the image is part of the model.
 #[derive(Module, Debug)]
 struct Prompted {
@@ -47,9 +46,7 @@ impl SegmentationModel for Prompted {
         }
     }
 }
-// ANCHOR_END: network
 
-// ANCHOR: method
 /// Gradients above a share of the largest one, times activations.
 struct StrongGradients {
     share: f32,
@@ -65,9 +62,7 @@ impl<const D: usize> CamMethod<D> for StrongGradients {
         format!("strong-gradients:{}", self.share)
     }
 }
-// ANCHOR_END: method
 
-// ANCHOR: pixels
 /// The left half of the image.
 struct LeftHalf;
 
@@ -85,42 +80,48 @@ impl<const D: usize> PixelSet<D> for LeftHalf {
         "left-half".into()
     }
 }
-// ANCHOR_END: pixels
 
 // ANCHOR: many
-/// Every class, layer and method for one image: one forward pass, one backward pass for each class.
-fn maps(explainer: &Explainer, image: Tensor<4>) -> Result<Vec<Explanation>, CamError> {
+/// Three classes, two layers, three methods: one forward pass, one backward pass for each class.
+fn maps(
+    explainer: &Explainer,
+    image: Tensor<4>,
+    pixels: &dyn PixelSet,
+    own: &dyn CamMethod,
+) -> Result<Vec<Explanation>, CamError> {
     let seen = explainer.observe(image)?;
-    let methods: [&dyn CamMethod; 3] = [&GradCam, &HiResCam, &StrongGradients { share: 0.1 }];
+    let methods: [&dyn CamMethod; 3] = [&GradCam, &HiResCam, own];
     let mut requests = vec![];
     for class in 0..3 {
-        let target = seen.target(&LeftHalf, class)?;
+        let target = seen.target(pixels, class)?;
         for layer in ["body", "down"] {
             requests.extend(methods.map(|method| Request::new(method, layer, &target)));
         }
     }
     seen.explain_all(requests).collect()
 }
+// ANCHOR_END: many
 
-fn main() -> Result<(), CamError> {
+/// The maps of two images, each made on a thread of its own; they share the explainer.
+fn on_two_threads() -> Result<Vec<Vec<Explanation>>, CamError> {
     let device = Device::flex();
     let explainer = Explainer::new(Prompted::random(&device));
     let image = || Tensor::random([1, 3, 32, 48], Distribution::Default, &device);
     let images = [image(), image()];
-    let found = std::thread::scope(|scope| {
-        let explainer = &explainer;
-        let threads = images.map(|image| scope.spawn(move || maps(explainer, image)));
-        threads.map(|thread| thread.join().expect("segcam does not panic"))
-    });
-    for maps in found {
-        for map in maps? {
-            let (class, status) = (map.class(), map.status()[0]);
-            println!("{} at {}, class {class}: {status}", map.method(), map.layer());
-        }
+    let explain = |image| maps(&explainer, image, &LeftHalf, &StrongGradients { share: 0.1 });
+    std::thread::scope(|scope| {
+        let threads = images.map(|image| scope.spawn(move || explain(image)));
+        threads.into_iter().map(|thread| thread.join().expect("segcam does not panic")).collect()
+    })
+}
+
+fn main() -> Result<(), CamError> {
+    for map in on_two_threads()?.iter().flatten() {
+        let (class, status) = (map.class(), map.status()[0]);
+        println!("{} at {}, class {class}: {status}", map.method(), map.layer());
     }
     Ok(())
 }
-// ANCHOR_END: many
 
 impl Prompted {
     fn random(device: &Device) -> Self {
@@ -139,5 +140,18 @@ impl Prompted {
 
 #[test]
 fn it_runs() -> Result<(), CamError> {
-    main()
+    use std::collections::BTreeSet;
+
+    main()?;
+    let found = on_two_threads()?;
+    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [18, 18]);
+    for maps in &found {
+        let all: BTreeSet<_> =
+            maps.iter().map(|map| (map.class(), map.layer(), map.method())).collect();
+        let classes: BTreeSet<_> = all.iter().map(|(class, _, _)| class).collect();
+        let layers: BTreeSet<_> = all.iter().map(|(_, layer, _)| layer).collect();
+        let methods: BTreeSet<_> = all.iter().map(|(_, _, method)| method).collect();
+        assert_eq!([all.len(), classes.len(), layers.len(), methods.len()], [18, 3, 2, 3]);
+    }
+    Ok(())
 }

@@ -1,3 +1,6 @@
+use std::error::Error;
+use std::sync::Arc;
+
 use burn::tensor::Device;
 #[cfg(any(feature = "tch", feature = "wgpu"))]
 use burn::tensor::DeviceType;
@@ -26,7 +29,7 @@ const ALIASES: [(&str, &str); 5] = [
 ];
 
 /// Why there is no device of a name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
     /// No device is called so.
@@ -48,14 +51,17 @@ pub enum DeviceError {
     },
 
     /// The machine does not have it, or it does not answer.
-    #[error("device `{device}` is not available: {reason}")]
+    #[error("device `{device}` is not available: {source}")]
     Unavailable {
         /// The name asked for.
         device: String,
         /// What is missing.
-        reason: String,
+        source: Arc<dyn Error + Send + Sync>,
     },
 }
+
+/// What is missing, before it is known of which device.
+type Missing = Box<dyn Error + Send + Sync>;
 
 /// Names of the devices that the enabled features offer, those that are fastest where they exist
 /// first. `:0` stands for any index.
@@ -103,7 +109,8 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
     if !compiled_in(feature) {
         return Err(DeviceError::NotCompiledIn { device: name.into(), feature });
     }
-    open(kind, place).map_err(|reason| DeviceError::Unavailable { device: name.into(), reason })
+    open(kind, place)
+        .map_err(|missing| DeviceError::Unavailable { device: name.into(), source: missing.into() })
 }
 
 /// The fastest device that this build and this machine offer: an NVIDIA GPU, another GPU, LibTorch
@@ -193,7 +200,7 @@ fn compiled_in(feature: &str) -> bool {
 }
 
 /// A device whose feature is enabled. The error says what is missing.
-fn open(kind: &str, place: &str) -> Result<Device, String> {
+fn open(kind: &str, place: &str) -> Result<Device, Missing> {
     match kind {
         #[cfg(feature = "flex")]
         "flex" => Ok(Device::flex()),
@@ -221,20 +228,20 @@ fn open(kind: &str, place: &str) -> Result<Device, String> {
         #[cfg(feature = "remote")]
         "remote" => {
             let host = burn::remote::RemoteHost::websocket(place);
-            Device::remote_options(&host).init().map_err(|error| error.to_string())
+            Ok(Device::remote_options(&host).init()?)
         }
-        _ => Err(format!("`{kind}:{place}` names no device")),
+        _ => Err(format!("`{kind}:{place}` names no device").into()),
     }
 }
 
 #[cfg(feature = "wgpu")]
-fn nth(kind: DeviceType, index: &str) -> Result<Device, String> {
+fn nth(kind: DeviceType, index: &str) -> Result<Device, Missing> {
     let mut found = Device::enumerate(kind).into_vec();
     let index = index.parse::<usize>().unwrap_or(0);
     if index < found.len() {
         return Ok(found.swap_remove(index));
     }
-    Err(format!("this machine has {} of its kind", found.len()))
+    Err(format!("this machine has {} of its kind", found.len()).into())
 }
 
 /// Whether WebGPU shaders would run on a GPU and not on the CPU.

@@ -1,7 +1,7 @@
 //! An input of a batch in its report.
 
-use anyhow::{Error, Result};
-use segcam_batch::{Item, Work, WorkError};
+use anyhow::Result;
+use segcam_batch::{Item, Work};
 
 use super::Explaining;
 use crate::html::case::{Case, Room};
@@ -14,9 +14,7 @@ impl<const D: usize> Explaining<'_, D> {
     /// What is wrong with the input, and pictures for which there is no room.
     pub fn case(&self, item: &Item, chosen: &Chosen, room: Room) -> Result<Case> {
         let files = self.files_beside(item)?;
-        let (input, files) = self.read(item, files).map_err(|error| match error {
-            WorkError::Item(words) | WorkError::Run(words) => Error::msg(words),
-        })?;
+        let (input, files) = self.read(item, files)?;
         let seen = self.explainer.observe(input.tensor.clone())?;
         let annotations = files.annotations.read(&input, &seen)?;
         let asked = self.asked_of(item);

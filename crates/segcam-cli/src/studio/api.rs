@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::RgbImage;
 use segcam::render::{Colormap, MOST, SOLID_FROM};
-use segcam::{Normalize, UnknownName, vocabulary};
+use segcam::{NamedMethod, Normalize, UnknownName, methods, vocabulary};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ impl Studio {
 
     /// What a page needs to know before it shows anything.
     fn about(&self) -> Result<Response, Response> {
-        let methods: Vec<_> = segcam::methods::<4>()
+        let methods: Vec<_> = methods::<4>()
             .iter()
             .map(|method| {
                 json!({
@@ -154,7 +154,7 @@ impl Studio {
         let words = words.words().iter();
         let sets: Vec<_> =
             words.map(|word| json!({ "form": word.form, "help": word.help })).collect();
-        let colours = colours();
+        let shown = shown();
         Ok(Response::json(&json!({
             "segcam": env!("CARGO_PKG_VERSION"),
             "model": self.model.name,
@@ -164,8 +164,9 @@ impl Studio {
             "sides": self.sides,
             "methods": methods,
             "sets": sets,
-            "colormaps": colours["colormaps"],
-            "cover": colours["cover"],
+            "titles": shown["titles"],
+            "colormaps": shown["colormaps"],
+            "cover": shown["cover"],
             "limits": self.gallery.limits(),
             "images": self.gallery.list().map_err(|error| super::refusal(&error))?,
         })))
@@ -362,8 +363,10 @@ impl Studio {
     }
 }
 
-/// The colours of maps, and how they cover a picture.
-pub(crate) fn colours() -> Value {
+/// How maps are shown: what methods are called, the colours, and how they cover a picture.
+pub(crate) fn shown() -> Value {
+    let methods = methods::<4>();
+    let titles = methods.iter().flat_map(NamedMethod::titled);
     let colormaps = Colormap::ALL.iter().map(|colormap| {
         let colors = colormap.colors((0..256).map(|value| value as f32 / 255.0));
         let bytes: Vec<u8> = colors.iter().flat_map(|color| color.0).collect();
@@ -374,6 +377,7 @@ pub(crate) fn colours() -> Value {
         })
     });
     json!({
+        "titles": titles.collect::<Value>(),
         "colormaps": colormaps.collect::<Vec<Value>>(),
         "cover": { "solid_from": SOLID_FROM, "most": MOST, "backdrop": BACKDROP },
     })

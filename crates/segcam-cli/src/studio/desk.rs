@@ -24,7 +24,7 @@ use crate::beside::Folders;
 use crate::draw::draw;
 use crate::explain::{Answer, How, Map, explain, in_words};
 use crate::files::File;
-use crate::network::Model;
+use crate::network::{Model, is_volume};
 use crate::read::{self, Input};
 use crate::report::{CertificateReport, MapReport};
 use crate::scene::{Scene, Style};
@@ -193,6 +193,11 @@ const VOLUMES: usize = 2;
 const ANSWERS: usize = 24;
 
 impl<const D: usize> Desk<D> {
+    /// Of what the network looks at: 2 or 3.
+    pub(crate) const fn sides(&self) -> usize {
+        D - 2
+    }
+
     /// Job after job, until nobody can order any more.
     pub(crate) fn work(mut self, orders: &Receiver<Order>) {
         for order in orders {
@@ -270,7 +275,7 @@ impl<const D: usize> Desk<D> {
 
     fn keep(&mut self, seen: Seen<D>) {
         self.seen.push(seen);
-        let most = if D == 4 { IMAGES } else { VOLUMES };
+        let most = if is_volume::<D>() { VOLUMES } else { IMAGES };
         if self.seen.len() > most {
             self.seen.remove(0);
         }
@@ -329,7 +334,7 @@ impl<const D: usize> Desk<D> {
             score_of: target.classes().to_vec(),
             pixel_set: target.name().to_string(),
             pixels: target.sizes().iter().sum(),
-            at: (D == 5).then(|| midst(&pixels, 0)).flatten(),
+            at: is_volume::<D>().then(|| midst(&pixels, 0)).flatten(),
             part,
             parts: parts.clone(),
             maps: vec![],

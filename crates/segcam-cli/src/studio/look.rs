@@ -5,13 +5,13 @@ use image::RgbImage;
 use segcam::annotations::{Confusion, GroundTruth};
 use segcam::burn::tensor::{Tensor, TensorData};
 use segcam::models::Placement;
-use segcam::{CamError, Layer, Observation, device_name, guarded};
+use segcam::{CamError, EngineKind, Layer, Observation, device_name, guarded};
 use serde::Serialize;
 
 use crate::annotations::Annotations;
 use crate::drawing::here;
 use crate::grey::draw;
-use crate::network::Model;
+use crate::network::{Model, is_volume};
 use crate::read::Input;
 use crate::report::JudgedReport;
 use crate::view::{PlaneReport, View, midst};
@@ -45,6 +45,8 @@ pub(crate) struct LookReport {
     pub(crate) layers: Vec<LayerReport>,
     /// What computes gradients.
     pub(crate) engine: String,
+    /// Whether it is another engine than the usual one.
+    pub(crate) fallback: bool,
     /// Where.
     pub(crate) device: String,
     /// Whether there is an annotation.
@@ -115,7 +117,7 @@ const LEFT_OUT: f32 = 65535.0;
 /// The sides of a tensor of images or volumes as those of a volume.
 pub(crate) fn as_volume<const D: usize>(tensor: &Tensor<D>) -> Result<Tensor<5>, CamError> {
     let dims = tensor.dims();
-    let depth = if D == 5 { dims[2] } else { 1 };
+    let depth = if is_volume::<D>() { dims[2] } else { 1 };
     Ok(here(tensor)?.reshape([dims[0], dims[1], depth, dims[D - 2], dims[D - 1]]))
 }
 
@@ -132,7 +134,7 @@ impl Looked {
         }
         let prediction = seen.prediction();
         let size = prediction.size();
-        if D == 5 && size != dims[2..] {
+        if is_volume::<D>() && size != dims[2..] {
             bail!(
                 "the network's output has another size than the volume, which planes cannot show"
             );
@@ -152,15 +154,15 @@ impl Looked {
             _ => (View::image(), None),
         };
         let whole = as_volume(&input.tensor)?;
-        let shown = match (&input.picture, D) {
-            (Some(picture), _) => Shown::Picture(picture.image.clone()),
-            (None, 4) => {
+        let shown = match &input.picture {
+            Some(picture) => Shown::Picture(picture.image.clone()),
+            None if is_volume::<D>() => Shown::Volume(Box::new(whole.clone())),
+            None => {
                 let flat = here(&input.tensor)?.reshape([1, dims[1], dims[D - 2], dims[D - 1]]);
                 Shown::Picture(draw(&flat, None))
             }
-            _ => Shown::Volume(Box::new(whole.clone())),
         };
-        let grey = (D == 5).then(|| {
+        let grey = is_volume::<D>().then(|| {
             let first = whole.narrow(1, 0, 1);
             let (low, high) = (first.clone().min().into_scalar(), first.max().into_scalar());
             let (black, white) = input.grey.unwrap_or((low, high));
@@ -182,6 +184,7 @@ impl Looked {
             classes: classes(&labels, seen, truth, model)?,
             layers: layers::<D>(seen.layers(), model),
             engine: seen.engine().to_string(),
+            fallback: seen.engine() != &EngineKind::Graph,
             device: device_name(&input.tensor.device()),
             truth: truth.is_some(),
             instances: annotations.ids.is_some(),

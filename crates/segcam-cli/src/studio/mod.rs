@@ -42,7 +42,7 @@ use crate::annotations::AnnotationFiles;
 use crate::network::{Model, Source};
 use crate::with_explainer;
 
-pub(crate) use self::api::colours as about;
+pub(crate) use self::api::shown as about;
 pub(crate) use self::command::of_network;
 pub use self::guard::{Guard, token};
 
@@ -129,16 +129,14 @@ impl Studio {
         let windows = Arc::new(move |progress| *lock(&waiting) = progress);
         let (settings, model) = (Arc::new(settings), Arc::new(model));
         let (orders, jobs) = mpsc::channel();
-        let sides = match network {
-            segcam::models::Network::Image(_) => 2,
-            segcam::models::Network::Volume(_) => 3,
-        };
-        with_explainer!(network, explainer => {
+        let sides = with_explainer!(network, explainer => {
             let (seen, asked, answers) = (vec![], VecDeque::new(), 0);
             let (model, device) = (model.clone(), device.clone());
             let desk = Desk { explainer, model, device, settings, windows, seen, asked, answers };
+            let sides = desk.sides();
             let work = move || desk.work(&jobs);
-            thread::Builder::new().name("desk".into()).spawn(work).context("no thread")?
+            thread::Builder::new().name("desk".into()).spawn(work).context("no thread")?;
+            sides
         });
         let device = segcam::device_name(device);
         let (orders, held) = (Mutex::new(orders), Mutex::default());

@@ -12,6 +12,7 @@ use segcam_cli::ask::{Asked, Figure, Question, ask};
 use segcam_cli::draw::{Panels, draw_maps};
 use segcam_cli::explain::{Answer, How};
 use segcam_cli::files::File;
+use segcam_cli::legend::cells;
 use segcam_cli::network::{Model, Name, Preparation, Source};
 use segcam_cli::nuclei::Nuclei;
 use segcam_cli::print::png;
@@ -23,7 +24,7 @@ use segcam_cli::studio::of_network;
 use segcam_cli::write::Folder;
 
 use super::args::{DemoArgs, PrintArgs};
-use super::explain::Run;
+use super::figures::Run;
 use super::{Finished, Talk, of_windows, say};
 
 /// `segcam demo`
@@ -168,8 +169,8 @@ impl<const D: usize> Demo<D> {
             Ok(drawn)
         };
         let (_, stopped) = run.explain(seen, &question, &how, draw, keep)?;
-        let pixels = if D == 5 { "voxels" } else { "pixels" };
-        let title = format!("{}: why are these {pixels} {several}?", input.short_name());
+        let (name, cells) = (input.short_name(), cells::<D>());
+        let title = format!("{name}: why are these {cells} {several}?");
         for file in rows.files("compare", &title, &style.print)? {
             run.out.write(&file)?;
             run.report.files.push(file.name);

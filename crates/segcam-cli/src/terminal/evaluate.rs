@@ -19,7 +19,6 @@ use segcam_cli::html::evaluation::page;
 use segcam_cli::measure::{self, Contents, Measured, known, measure, same_settings};
 use segcam_cli::network::{Model, class_title};
 use segcam_cli::read::{self, Input};
-use segcam_cli::scan::is_scan;
 use segcam_cli::tables::{Evaluation, LeftOut, Summaries};
 use segcam_cli::with_explainer;
 use segcam_cli::write::Folder;
@@ -223,19 +222,15 @@ impl All<'_> {
         progress: &dyn Fn(usize, usize),
     ) -> Result<Measured> {
         let Self { args, model, device, folders, .. } = self;
-        let bytes = read::bytes_of(path)?;
         let files = args.question.sets.files()?.of_image(path, folders)?;
         let region = args.measure.region.as_ref();
         let region = region.map(|region| folders.beside(region, path)).transpose()?;
-        let contents = self.contents.of_image(&bytes, &files, region.as_deref())?;
+        let contents = self.contents.of_image(path, &files, region.as_deref())?;
         if let Some(known) = known(&self.kept.path(file), path, &contents) {
             return Ok(known);
         }
         let image = path.display().to_string();
-        let input: Input<D> = match is_scan(path) {
-            true => read::open(path, None, model, device)?,
-            false => read::read(&image, &bytes, model, device)?,
-        };
+        let input: Input<D> = read::open(path, None, model, device)?;
         let seen = explainer.observe(input.tensor.clone())?;
         let region =
             region.map(|region| measure::region(&region, args.measure.region_resize, &input));

@@ -6,6 +6,7 @@ mod batch;
 mod demo;
 mod evaluate;
 mod explain;
+mod figures;
 mod info;
 mod listing;
 mod pixels;

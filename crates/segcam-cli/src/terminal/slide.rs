@@ -10,7 +10,7 @@ use segcam_cli::write::Folder;
 use segcam_tiles::TiffRows;
 
 use super::args::{ExplainArgs, Save};
-use super::explain::Run;
+use super::figures::Run;
 use super::{Finished, Talk};
 
 /// `segcam explain` of a picture that is read by tiles; `None` of one that is not.

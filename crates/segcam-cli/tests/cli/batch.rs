@@ -392,9 +392,8 @@ fn scans_are_inputs() {
 fn the_page_lists_every_column() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/batch.md");
     let page = fs::read_to_string(page).expect("the page");
-    let own = segcam_batch::OWN_COLUMNS.map(|(name, ..)| name.to_string());
-    for column in own.into_iter().chain(segcam_cli::columns::columns().into_iter().map(|c| c.name))
-    {
+    let own = segcam_batch::OWN_COLUMNS.iter().map(|(name, ..)| name.to_string());
+    for column in own.chain(segcam_cli::columns::columns().into_iter().map(|c| c.name)) {
         assert!(page.contains(&format!("`{column}`")), "{column}");
     }
     for field in segcam_cli::batch::FIELDS {

@@ -195,13 +195,15 @@ fn mistakes() {
     }
 }
 
-/// Another run in the folder `out` gives the numbers that it gives in a new folder.
-fn as_if_new(folder: &Path, arguments: &str) {
+/// Another run in the folder `out` gives the numbers that it gives in a new folder. What they are.
+fn as_if_new(folder: &Path, arguments: &str) -> String {
     works(folder, &format!("{arguments} --out out"));
     works(folder, &format!("{arguments} --out new"));
     let read = |out: &str| fs::read_to_string(folder.join(out).join("evaluation.csv"));
-    assert_eq!(read("out").expect("a table"), read("new").expect("a table"));
+    let table = read("out").expect("a table");
+    assert_eq!(table, read("new").expect("a table"));
     fs::remove_dir_all(folder.join("new")).expect("removed");
+    table
 }
 
 /// Changes a file in place: its size and its time stay as they are.
@@ -252,21 +254,22 @@ fn what_was_measured_of_other_contents_is_measured_again() {
         )
     };
     // The same name in another folder.
-    as_if_new(path, &arguments("d1"));
-    as_if_new(path, &arguments("d2"));
+    let first = as_if_new(path, &arguments("d1"));
+    assert_ne!(as_if_new(path, &arguments("d2")).replace("d2", "d1"), first);
     fs::write(at("both.txt"), "d1/x.npy\nd2/x.npy\n").expect("written");
     as_if_new(path, &arguments("both.txt"));
     // Another annotation, other weights.
     mask(0).save(at("truth.png")).expect("saved");
-    as_if_new(path, &arguments("d1"));
+    let annotated = as_if_new(path, &arguments("d1"));
+    assert_ne!(annotated, first);
     change(&at("own.safetensors"), || {
         let mut retrained = own.to_vec();
         let half = retrained.len() / 2;
-        // Halves numbers, whatever they are: the exponent loses one.
+        // Flips the highest bit of each mantissa.
         retrained[half..].chunks_exact_mut(4).step_by(7).for_each(|number| number[2] ^= 0x40);
         retrained
     });
-    as_if_new(path, &arguments("d1"));
+    assert_ne!(as_if_new(path, &arguments("d1")), annotated);
 }
 
 #[test]
@@ -279,9 +282,71 @@ fn a_changed_card_is_measured_again() {
     image::RgbImage::from_fn(90, 60, color).save(path.join("photo.png")).expect("saved");
     let arguments = "evaluate --model net.onnx --input photo.png --metric leak completeness-error \
                      --pixels all --class 1 --quiet";
-    for mean in ["0.1", "0.6"] {
+    let [one, other] = ["0.1", "0.6"].map(|mean| {
         let card = format!("classes = ['a', 'b', 'c']\n[input]\nmean = [{mean}]\n");
         fs::write(path.join("net.toml"), card).expect("written");
-        as_if_new(path, arguments);
-    }
+        as_if_new(path, arguments)
+    });
+    assert_ne!(one, other);
+}
+
+/// Plans of nnU-Net beside a network, and a scan whose voxels are not in the file with its header.
+#[test]
+fn what_other_files_say_is_measured_again() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    let onnx = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx/tiny-vnet.onnx");
+    fs::copy(onnx, path.join("net.onnx")).expect("copied");
+    let header = "ObjectType = Image\nNDims = 3\nDimSize = 16 16 12\nElementType = MET_FLOAT\n\
+                  ElementSpacing = 1 1 1\nElementByteOrderMSB = False\nElementDataFile = scan.raw\n";
+    fs::write(path.join("scan.mhd"), header).expect("written");
+    let voxels = |step: usize| {
+        let values = (0..12 * 16 * 16).map(|at| (at * step % 101) as f32);
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        fs::write(path.join("scan.raw"), bytes).expect("written");
+    };
+    let plans = |high: f64| {
+        let seen = serde_json::json!({
+            "mean": 50.0, "std": 20.0, "percentile_00_5": 0.0, "percentile_99_5": high,
+        });
+        let planned = serde_json::json!({
+            "preprocessor_name": "DefaultPreprocessor",
+            "spacing": [1.0, 1.0, 1.0],
+            "patch_size": [12, 16, 16],
+            "normalization_schemes": ["CTNormalization"],
+            "use_mask_for_norm": [false],
+            "resampling_fn_data": "resample_data_or_seg_to_shape",
+        });
+        let plans = serde_json::json!({
+            "image_reader_writer": "SimpleITKIO",
+            "transpose_forward": [0, 1, 2],
+            "configurations": { "3d_fullres": planned },
+            "foreground_intensity_properties_per_channel": { "0": seen },
+        });
+        fs::write(path.join("plans.json"), plans.to_string()).expect("written");
+    };
+    let dataset = |liver: &str| {
+        let dataset = serde_json::json!({
+            "channel_names": { "0": "CT" },
+            "labels": { "background": 0, liver: 1, "tumour": 2 },
+        });
+        fs::write(path.join("dataset.json"), dataset.to_string()).expect("written");
+    };
+    let measured = || {
+        let arguments = "evaluate --model net.onnx --input scan.mhd --metric leak completeness-error \
+                         --pixels all --class 1 --quiet";
+        as_if_new(path, arguments)
+    };
+    voxels(37);
+    plans(101.0);
+    dataset("liver");
+    let mut tables = vec![measured()];
+    voxels(41);
+    tables.push(measured());
+    plans(60.0);
+    tables.push(measured());
+    dataset("spleen");
+    measured();
+    tables.dedup();
+    assert_eq!(tables.len(), 3, "{tables:?}");
 }

@@ -33,6 +33,7 @@ fn numbers_and_maps_are_those_of_explain() {
     let look = server.json("/api/v1/images/i0");
     assert_eq!(look["input_shape"], json!([1, 1, 40, 48]));
     assert_eq!(look["classes"][1]["name"], "nucleus");
+    assert_eq!((&look["engine"], &look["fallback"]), (&"graph".into(), &false.into()));
     for (class, pixels) in [
         (json!("nucleus"), "component@12,12"),
         (json!(1), "contrast(box:2,3,30,40, 0)"),
@@ -385,6 +386,7 @@ fn the_api_is_described() {
     }
     assert_eq!(described["info"]["version"], env!("CARGO_PKG_VERSION"));
     let about = server.json("/api/v1/studio");
+    assert_eq!(about["titles"]["seg-hires-grad-cam"], "Seg-HiRes-Grad-CAM");
     let names: Vec<&str> = about["colormaps"]
         .as_array()
         .expect("a list")

@@ -84,7 +84,8 @@ impl<M: SegmentationModel<D>, const D: usize> GraphEngine<M, D> {
     }
 
     /// Walks backwards for so many targets at a time, and perturbs so many versions at a time. More
-    /// than one helps on GPUs; walking needs an input of one image.
+    /// than one helps on GPUs; walking needs an input of one image. A network that mixes images, or joins
+    /// them with windows or heads, is asked one at a time.
     pub fn with_chunk(mut self, targets: usize) -> Self {
         self.chunk = targets.max(1);
         self

@@ -34,9 +34,13 @@ impl<M: SegmentationModel<D>, const D: usize> Pass<D> for GraphPass<M, D> {
         change: &mut dyn FnMut(usize) -> Result<Tensor<D>, CamError>,
         visit: &mut dyn FnMut(Tensor<D>) -> Result<(), CamError>,
     ) -> Result<(), CamError> {
-        let copies = self.chunk.min(count).max(1);
+        let many = self.chunk.min(count).max(1);
+        let together = self.runs.network_of(layer, many)?;
+        let (copies, network) = match many == 1 || together.keeps_images_apart() {
+            true => (many, together),
+            false => (1, self.runs.network_of(layer, 1)?),
+        };
         let images = self.runs.input.dims()[0];
-        let network = self.runs.network_of(layer, copies)?;
         let tail = match layer {
             None => None,
             Some(layer) => {
@@ -119,21 +123,18 @@ impl<M: SegmentationModel<D>, const D: usize> GraphPass<M, D> {
 }
 
 impl<M: SegmentationModel<D>, const D: usize> Certifier<D> for GraphPass<M, D> {
-    fn shares(&self, target: &Target<D>, layer: &str) -> Result<Shares, CamError> {
+    fn certify(&self, target: &Target<D>, layer: &str) -> Result<(Shares, Tensor<D>), CamError> {
         let kept = self.runs.with(&[layer], true)?;
-        Ok(kept.run().shares(&to_graph(target), kept.node(layer)?)?)
-    }
-
-    fn reachable(&self, target: &Target<D>, layer: &str) -> Result<Tensor<D>, CamError> {
-        let network = self.runs.network_of(Some(layer), 1)?;
-        let node = find(&network, layer)?;
+        let node = kept.node(layer)?;
+        let shares = kept.run().shares(&to_graph(target), node)?;
         let asked = target.weights().clone().not_equal_elem(0.0).into_data();
         let asked: Vec<bool> = asked.iter::<bool>().collect();
-        let reached = network.graph().cone(&asked, node);
+        let reached = kept.network().graph().cone(&asked, node);
         let reached: Vec<f32> = reached.into_iter().map(f32::from).collect();
         let mut shape = node.shape.clone();
         shape[1] = 1;
-        Ok(Tensor::from_data(TensorData::new(reached, shape), &target.weights().device()))
+        let reached = TensorData::new(reached, shape);
+        Ok((shares, Tensor::from_data(reached, &target.weights().device())))
     }
 }
 

@@ -3,12 +3,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
-use segcam_graph::{Constants, Convolutions, Graph, Names, Network};
+use segcam_graph::{Constants, Convolutions, Graph, Names, Network, expect_not_capturing};
 
 use crate::layers::expect_unique;
 use crate::{CamError, Layer, LayerView, Layers, SegmentationModel, TapeEngine};
 
-/// Most programs that are held at a time: input shapes, and merged layers that were asked for.
+/// Most programs that are held at a time: input shapes, each with what can be merged and without.
 const PROGRAMS: usize = 8;
 
 /// The network, and what was captured of it.
@@ -54,6 +54,8 @@ impl<M: SegmentationModel<D>, const D: usize> Programs<M, D> {
         device: &Device,
         kept: &[&str],
     ) -> Result<Arc<Network>, CamError> {
+        // Before the lock: another thread may hold it while it waits for this one's capture to end.
+        expect_not_capturing()?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |program: &Program<D>| {
             program.shape == shape && program.device == *device && program.kept == kept

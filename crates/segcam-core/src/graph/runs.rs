@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
-use segcam_graph::{GraphError, Keep, Network, Node, Run};
+use segcam_graph::{GraphError, Keep, Network, Node, Run, expect_not_capturing};
 
 use super::programs::Programs;
 use crate::{CamError, SegmentationModel};
@@ -86,6 +86,8 @@ impl<M: SegmentationModel<D>, const D: usize> Runs<M, D> {
         if self.first.has(layers, shares) {
             return Ok(self.first.clone());
         }
+        // Before the lock: another thread may hold it while it waits for this one's capture to end.
+        expect_not_capturing()?;
         // Held while computing: of two threads that want the same, one waits for the other's.
         let mut more = self.more.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = more.iter().flatten().find(|kept| kept.has(layers, shares)) {
@@ -115,21 +117,26 @@ impl<M: SegmentationModel<D>, const D: usize> Runs<M, D> {
     ) -> Result<Arc<Network>, CamError> {
         let mut shape = self.input.dims();
         shape[0] *= images;
-        let merged: Vec<&str> = layer.into_iter().filter(|layer| self.is_merged(layer)).collect();
-        self.programs.network(shape, &self.input.device(), &merged)
+        let apart = self.apart(layer.into_iter());
+        self.programs.network(shape, &self.input.device(), &apart)
     }
 
     fn run(&self, layers: BTreeSet<String>, shares: bool) -> Result<Kept, CamError> {
-        let all = layers.iter().map(String::as_str);
-        let merged: Vec<&str> = all.filter(|layer| self.is_merged(layer)).collect();
+        let apart = self.apart(layers.iter().map(String::as_str));
         let (shape, device) = (self.input.dims(), self.input.device());
-        let network = self.programs.network(shape, &device, &merged)?;
+        let network = self.programs.network(shape, &device, &apart)?;
         self.count.fetch_add(1, Ordering::Relaxed);
         run(&network, &self.input, layers, self.memory, shares)
     }
 
-    fn is_merged(&self, layer: &str) -> bool {
-        self.first.network.merged().iter().any(|node| node.name == layer)
+    /// What is not to be merged so that `layers` have values: nothing, or all that could be. Each
+    /// shape has two networks then, whatever is asked of it.
+    fn apart<'a>(&self, mut layers: impl Iterator<Item = &'a str>) -> Vec<&str> {
+        let merged = self.first.network.merged();
+        match layers.any(|layer| merged.iter().any(|node| node.name == layer)) {
+            true => merged.iter().map(|node| &*node.name).collect(),
+            false => vec![],
+        }
     }
 
     /// How many forward passes there were.

@@ -127,7 +127,7 @@ fn certificates_cost_a_forward_pass_for_each_layer_in_any_order() {
         let pass = pass(&engine, &input);
         let certifier = pass.certifier().expect("the graph engine has one");
         for (target, layer) in pairs(by_layer) {
-            let shares = certifier.shares(target, layer).expect("shares");
+            let shares = certifier.certify(target, layer).expect("a certificate").0;
             let score = seen.score(target).expect("a score")[0];
             assert!((shares.total() - score).abs() < 1e-4 * score.abs().max(1.0), "{layer}");
         }
@@ -144,7 +144,7 @@ fn gradients_and_certificates_do_not_forget_each_other() {
     for _ in 0..3 {
         assert_eq!(gradients(&pass, &targets[..1], &["conv2d.2"]), 1);
         let certifier = pass.certifier().expect("the graph engine has one");
-        certifier.shares(&targets[0], "conv2d.2").expect("shares");
+        certifier.certify(&targets[0], "conv2d.2").expect("a certificate");
         assert_eq!(pass.runs.count(), 3);
     }
 }
@@ -167,6 +167,67 @@ fn a_merged_layer_is_captured_once() {
             .expect("scores");
     }
     assert_eq!(programs.captures(), known);
+}
+
+/// Twelve convolutions, each merged with its BatchNorm.
+#[derive(Module, Debug)]
+struct Deep {
+    convs: Vec<Conv2d>,
+    norm: BatchNorm,
+}
+
+impl SegmentationModel for Deep {
+    fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
+        self.convs.iter().enumerate().fold(image, |x, (at, conv)| {
+            let convolved = layers.detail(&format!("convolved.{at}"), conv.forward(x));
+            relu(self.norm.forward(convolved))
+        })
+    }
+}
+
+#[test]
+fn many_merged_layers_are_captured_once() {
+    let device = Device::flex();
+    let conv = || Conv2dConfig::new([2, 2], [1, 1]).init(&device);
+    let net = Deep {
+        convs: (0..12).map(|_| conv()).collect(),
+        norm: BatchNormConfig::new(2).init(&device),
+    };
+    let (engine, input) = (GraphEngine::new(fixed(net)), numbers([1, 2, 4, 5]));
+    let explainer = Explainer::with_engine(engine.clone());
+    for image in 1..=3 {
+        let seen = explainer.observe(input.clone() * image).expect("a pass");
+        for class in 0..2 {
+            let target = seen.target(&AllPixels, class).expect("a target");
+            for at in 0..12 {
+                let layer = format!("convolved.{at}");
+                let map = seen.answer(&Request::new(&HiResCam, &layer, &target)).expect("a map");
+                let certificate = seen.certify(&map).expect("a certificate");
+                let error = certificate.completeness_error().expect("the graph engine");
+                assert!(error < 1e-5, "{layer}: {error:e}");
+            }
+        }
+    }
+    // With what can be merged, and without.
+    assert_eq!(engine.programs.captures(), 2);
+}
+
+#[test]
+fn versions_are_computed_together() {
+    let (engine, input) = engine();
+    let engine = engine.with_chunk(3);
+    let seen = Explainer::with_engine(engine.clone()).observe(input.clone()).expect("a pass");
+    let target = seen.target(&AllPixels, 1).expect("a target");
+    let network = seen.perturb(&target, "a").expect("a layer");
+    let scores = |count| {
+        let version = |at: usize| input.clone() * (at + 1) as f32;
+        network.scores_with_input(count, version).expect("scores")
+    };
+    let (six, one) = (scores(6), scores(1));
+    assert!((six[0][0] - one[0][0]).abs() < 1e-5 * one[0][0].abs(), "{six:?} {one:?}");
+    assert_ne!(six[0], six[5]);
+    // Of one image, and of three.
+    assert_eq!(engine.programs.captures(), 2);
 }
 
 /// Which layers are visited, and how many channels each has; or why none is.

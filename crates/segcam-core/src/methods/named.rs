@@ -13,11 +13,29 @@ pub struct NamedMethod<const D: usize = 4> {
     pub whole_image: Option<&'static str>,
     /// Its text form when it explains a pixel set; `None` if it asks about no score.
     pub pixel_set: Option<&'static str>,
+    /// What its papers call the two; `None` where figures write the text forms.
+    pub titles: Option<[&'static str; 2]>,
     /// What the map is, in one line.
     pub help: &'static str,
     /// Its papers: over the whole image, then over a pixel set.
     pub papers: &'static str,
     make: fn(usize) -> Arc<dyn CamMethod<D>>,
+}
+
+impl<const D: usize> NamedMethod<D> {
+    /// Its text forms, each with its title, if it has titles.
+    ///
+    /// # Example
+    /// ```
+    /// let methods = segcam_core::methods::<4>();
+    /// let titled: Vec<_> = methods[1].titled().collect();
+    /// assert_eq!(titled[0], ("hires-cam", "HiResCAM"));
+    /// assert_eq!(titled[1], ("seg-hires-grad-cam", "Seg-HiRes-Grad-CAM"));
+    /// ```
+    pub fn titled(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let forms = [self.whole_image, self.pixel_set].into_iter().flatten();
+        forms.zip(self.titles.into_iter().flatten())
+    }
 }
 
 impl<const D: usize> fmt::Debug for NamedMethod<D> {
@@ -39,10 +57,11 @@ impl<const D: usize> fmt::Debug for NamedMethod<D> {
 /// ```
 pub fn methods<const D: usize>() -> Vec<NamedMethod<D>> {
     macro_rules! table {
-        ($($whole:expr, $set:expr, $help:literal, $papers:literal, $make:expr;)*) => {
+        ($($whole:expr, $set:expr, $titles:expr, $help:literal, $papers:literal, $make:expr;)*) => {
             vec![$(NamedMethod {
                 whole_image: $whole,
                 pixel_set: $set,
+                titles: $titles,
                 help: $help,
                 papers: $papers,
                 make: $make,
@@ -50,37 +69,37 @@ pub fn methods<const D: usize>() -> Vec<NamedMethod<D>> {
         };
     }
     table! {
-        Some("grad-cam"), Some("seg-grad-cam"),
+        Some("grad-cam"), Some("seg-grad-cam"), Some(["Grad-CAM", "Seg-Grad-CAM"]),
             "activations weighted by mean gradients",
             "1610.02391, 2002.11434", |_| Arc::new(GradCam);
-        Some("hires-cam"), Some("seg-hires-grad-cam"),
+        Some("hires-cam"), Some("seg-hires-grad-cam"), Some(["HiResCAM", "Seg-HiRes-Grad-CAM"]),
             "activations times gradients",
             "2011.08891, 2409.20287", |_| Arc::new(HiResCam);
-        Some("xres-cam:4"), Some("seg-xres-cam:4"),
+        Some("xres-cam:4"), Some("seg-xres-cam:4"), None,
             "activations times gradients averaged over windows of N×N cells",
             "Hasany et al., CVPRW 2023", |window| Arc::new(XResCam::new(window));
-        Some("grad-cam++"), Some("seg-grad-cam++"),
+        Some("grad-cam++"), Some("seg-grad-cam++"), None,
             "as grad-cam, positive gradients weighted by their curvature",
             "1710.11063", |_| Arc::new(GradCamPlusPlus);
-        Some("xgrad-cam"), Some("seg-xgrad-cam"),
+        Some("xgrad-cam"), Some("seg-xgrad-cam"), None,
             "as grad-cam, gradients weighted by the activations' share",
             "2008.02312", |_| Arc::new(XGradCam);
-        Some("layer-cam"), Some("seg-layer-cam"),
+        Some("layer-cam"), Some("seg-layer-cam"), None,
             "activations times positive gradients",
             "Jiang et al., TIP 2021", |_| Arc::new(LayerCam);
-        Some("eigen-cam"), None,
+        Some("eigen-cam"), None, None,
             "first principal component of the activations; no class",
             "2008.00299", |_| Arc::new(EigenCam);
-        None, Some("seg-eigen-cam"),
+        None, Some("seg-eigen-cam"), None,
             "first principal component of activations times absolute gradients",
             "Chung and Ying, Applied Sciences 2025", |_| Arc::new(SegEigenCam);
-        Some("eigen-grad-cam"), Some("seg-eigen-grad-cam"),
+        Some("eigen-grad-cam"), Some("seg-eigen-grad-cam"), None,
             "first principal component of activations times gradients",
             "2008.00299", |_| Arc::new(EigenGradCam);
-        Some("score-cam"), Some("seg-score-cam"),
+        Some("score-cam"), Some("seg-score-cam"), None,
             "activations weighted by the score of the image they mask; slow",
             "1910.01279", |_| Arc::new(ScoreCam);
-        Some("ablation-cam"), Some("seg-ablation-cam"),
+        Some("ablation-cam"), Some("seg-ablation-cam"), None,
             "activations weighted by what the score loses without them; slow",
             "Desai and Ramaswamy, WACV 2020", |_| Arc::new(AblationCam);
     }

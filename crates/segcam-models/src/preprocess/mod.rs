@@ -54,6 +54,7 @@ pub enum PreprocessError {
 
 /// An image as the network sees it, and as people do.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Prepared {
     /// `[1, C, H, W]`.
     pub input: Tensor<4>,
@@ -68,6 +69,7 @@ pub struct Prepared {
 /// Where the pixels of an image went on their way to the network: it is resized, and then padded at
 /// the bottom and right. Whatever belongs to the image's pixels goes the same way. Sizes are `[H, W]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Placement {
     /// Size of the image.
     pub image: [usize; 2],

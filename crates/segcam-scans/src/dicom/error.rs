@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -69,12 +70,12 @@ pub enum DicomError {
         uid: String,
     },
     /// Pixel data that is not what the header says.
-    #[error("cannot decode {}: {reason}", path.display())]
+    #[error("cannot decode {}: {source}", path.display())]
     PixelData {
         /// The file.
         path: PathBuf,
-        /// What was wanted and what is there.
-        reason: String,
+        /// What was wanted and what is there, or what the decoder says.
+        source: Box<dyn Error + Send + Sync>,
     },
     /// A segmentation, which has labels and no image.
     #[error(
@@ -176,8 +177,8 @@ impl DicomError {
         Self::Attribute { path: path.into(), attribute, wanted, given: given.to_string() }
     }
 
-    pub(super) fn pixels(path: &Path, reason: impl fmt::Display) -> Self {
-        Self::PixelData { path: path.into(), reason: reason.to_string() }
+    pub(super) fn pixels(path: &Path, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::PixelData { path: path.into(), source: source.into() }
     }
 }
 

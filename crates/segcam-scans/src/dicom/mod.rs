@@ -41,6 +41,7 @@ use layout::Colour;
 
 /// A volume of DICOM images.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DicomScan {
     /// The values: one channel, or red, green and blue.
     pub scan: Scan,

@@ -125,7 +125,7 @@ impl Pixels {
                     DicomError::pixels(&header.path, "its fragments are no frames")
                 })?;
                 let decoded = codec.decode(&bytes, layout);
-                decoded.map_err(|reason| DicomError::pixels(&header.path, reason))?
+                decoded.map_err(|error| DicomError::pixels(&header.path, error))?
             }
         };
         let mut stored: Vec<f64> = samples.iter().map(|sample| number(*sample, layout)).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use self::dataset::Dataset;
-use self::plans::Plans;
+use self::plans::{Configuration, Plans};
 use crate::{Axes, ChannelRecipe, Crop, Grid, Orientation, Recipe, ScanError};
 
 /// What nnU-Net (version 2) planned for its networks: `plans.json` and `dataset.json` of the folder of a
@@ -96,7 +96,10 @@ impl NnUnetPlans {
     /// normalisations than nnU-Net's, the second network of a cascade, which takes the first's result.
     pub fn configuration(&self, name: &str) -> Result<NnUnetConfiguration, ScanError> {
         let wrong = |reason: String| ScanError::format(&self.path, format!("{name}: {reason}"));
-        let planned = self.plans.configuration(name).map_err(wrong)?;
+        let planned = self.plans.fields(name).map_err(wrong)?;
+        let planned: Configuration = serde_json::from_value(planned).map_err(|source| {
+            ScanError::Json { path: self.path.clone(), what: name.into(), source }
+        })?;
         if planned.preprocessor_name != "DefaultPreprocessor" {
             return Err(wrong(format!(
                 "preprocessor_name {:?} is not known, DefaultPreprocessor is",
@@ -170,7 +173,9 @@ impl NnUnetConfiguration {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ScanError> {
     let text = std::fs::read_to_string(path).map_err(|source| ScanError::file(path, source))?;
-    serde_json::from_str(&text).map_err(|error| {
-        ScanError::format(path, format!("it is not as nnU-Net 2 writes it: {error}"))
+    serde_json::from_str(&text).map_err(|source| ScanError::Json {
+        path: path.into(),
+        what: "it is not as nnU-Net 2 writes it".into(),
+        source,
     })
 }

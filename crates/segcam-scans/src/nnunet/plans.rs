@@ -38,8 +38,8 @@ pub(super) struct Configuration {
 }
 
 impl Plans {
-    /// What is planned under this name, with what it inherits.
-    pub(super) fn configuration(&self, name: &str) -> Result<Configuration, String> {
+    /// The fields of a [`Configuration`], with what it inherits.
+    pub(super) fn fields(&self, name: &str) -> Result<Value, String> {
         let mut fields = Map::new();
         let mut visited = vec![];
         let mut next = Some(name);
@@ -57,7 +57,7 @@ impl Plans {
             }
             next = given.get("inherits_from").and_then(Value::as_str);
         }
-        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
+        Ok(Value::Object(fields))
     }
 
     pub(super) fn orientation(&self) -> Result<Option<Orientation>, String> {

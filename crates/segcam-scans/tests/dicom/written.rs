@@ -1,6 +1,8 @@
 //! What is written comes back, and says no more than it was asked to.
 
-use std::fs;
+use std::error::Error;
+use std::iter::successors;
+use std::{fs, io};
 
 use segcam_scans::dicom::{self, DicomError, DicomScan, DicomWriter};
 use segcam_scans::{Grid, Scan};
@@ -108,5 +110,10 @@ fn other_grids_and_pictures_are_refused() {
         let error = dicom_error(result.expect_err("refused"));
         assert!(matches!(error, DicomError::Results { .. }), "{error}");
     }
+    let nowhere = writer.write_map(path.join("map.dcm"), &map_on(&image)).expect_err("no folder");
+    let mut causes = successors(nowhere.source(), |&cause| cause.source());
+    let is_missing = |cause: &io::Error| cause.kind() == io::ErrorKind::NotFound;
+    let is_missing = causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_missing));
+    assert!(is_missing, "{nowhere}");
     assert!(!path.exists());
 }

@@ -12,13 +12,8 @@ export function el(tag, name, ...children) {
   return element;
 }
 
-/** @type {Record<string, string>} */
-const TITLES = {
-  "grad-cam": "Grad-CAM", "hires-cam": "HiResCAM", "seg-grad-cam": "Seg-Grad-CAM", "seg-hires-grad-cam": "Seg-HiRes-Grad-CAM",
-};
-
-/** Names of methods as papers write them. @param {string} name */
-export const methodTitle = (name) => TITLES[name] ?? name;
+/** Methods as figures write them. @param {string} name */
+export const methodTitle = (name) => state.about?.titles?.[name] ?? name;
 
 /** @param {number} part */
 const percent = (part) => `${(100 * part).toFixed(Math.abs(part) < 0.1 && part !== 0 ? 1 : 0).replace("-", "−")} %`;
@@ -137,6 +132,6 @@ export function drawLegend(into, ask) {
     }
     into.append(chain);
   }
-  const notes = [...look.notes, ...(look.engine === "graph" ? [] : [`engine: ${look.engine}`])];
+  const notes = [...look.notes, ...(look.fallback ? [`engine: ${look.engine}`] : [])];
   for (const note of notes) into.append(el("p", "notes", note));
 }

@@ -12,6 +12,7 @@
  * @property {string} device
  * @property {number} sides
  * @property {Method[]} methods
+ * @property {Record<string, string>} titles
  * @property {{form: string, help: string}[]} sets
  * @property {Colormap[]} colormaps
  * @property {{solid_from: number, most: number, backdrop: number}} cover
@@ -38,6 +39,7 @@
  * @property {Class[]} classes
  * @property {Layer[]} layers
  * @property {string} engine
+ * @property {boolean} fallback
  * @property {string} device
  * @property {boolean} truth
  * @property {boolean} instances

@@ -2,28 +2,28 @@
 
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 
-use super::same_size;
+use super::{Samples, same_size};
 use crate::dicom::layout::Layout;
 
-pub(super) fn decode(bytes: &[u8], layout: &Layout) -> Result<Vec<u32>, String> {
+pub(super) fn decode(bytes: &[u8], layout: &Layout) -> Samples {
     let settings = DecodeSettings {
         resolve_palette_indices: false,
         strict: true,
         ..DecodeSettings::default()
     };
-    let image = Image::new(bytes, &settings).map_err(|error| error.to_string())?;
+    let image = Image::new(bytes, &settings)?;
     let (width, height) = (image.width() as usize, image.height() as usize);
     same_size(width, height, layout.samples(), layout)?;
     let signed = signed(bytes).ok_or("a JPEG 2000 frame without a size")?;
     let mut context = DecoderContext::default();
-    let decoded = image.decode(&mut context).map_err(|error| error.to_string())?;
+    let decoded = image.decode(&mut context)?;
     let components = decoded.components();
     same_size(width, height, components.len(), layout)?;
     let mut values = Vec::with_capacity(layout.frame());
     for component in components {
         let bits = u32::from(component.bit_depth());
         if bits == 0 || bits > layout.stored {
-            return Err(format!("{bits} bits where {} are stored", layout.stored));
+            return Err(format!("{bits} bits where {} are stored", layout.stored).into());
         }
         // It takes all samples for unsigned and moves them up by half of their range.
         let shift = if signed { 1i64 << (bits - 1) } else { 0 };
@@ -31,7 +31,8 @@ pub(super) fn decode(bytes: &[u8], layout: &Layout) -> Result<Vec<u32>, String> 
         let mask = ((1u64 << layout.stored) - 1) as u32;
         let samples = component.samples();
         if samples.len() != layout.rows * layout.columns {
-            return Err(format!("{} samples of {height} rows, {width} columns", samples.len()));
+            let given = samples.len();
+            return Err(format!("{given} samples of {height} rows, {width} columns").into());
         }
         values.extend(samples.iter().map(|sample| {
             let value = (sample.round() as i64 - shift).clamp(low, high);

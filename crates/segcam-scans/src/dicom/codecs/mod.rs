@@ -6,9 +6,14 @@ mod jpeg;
 mod jpeg2000;
 mod rle;
 
+use std::error::Error;
+
 use dicom_dictionary_std::uids;
 
 use super::layout::Layout;
+
+/// The samples of a frame, or what is wrong with it.
+type Samples = Result<Vec<u32>, Box<dyn Error + Send + Sync>>;
 
 /// How frames are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,17 +36,18 @@ impl Codec {
         }
     }
 
-    pub(super) fn decode(self, bytes: &[u8], layout: &Layout) -> Result<Vec<u32>, String> {
+    pub(super) fn decode(self, bytes: &[u8], layout: &Layout) -> Samples {
         // A frame that is nothing but one colour takes few bytes; a damaged header, few as well.
         let most = (1 << 24) + bytes.len().saturating_mul(1 << 12);
         if layout.frame() > most {
             let (rows, columns, bytes) = (layout.rows, layout.columns, bytes.len());
-            return Err(format!("{rows} rows of {columns} columns do not fit into {bytes} bytes"));
+            let reason = format!("{rows} rows of {columns} columns do not fit into {bytes} bytes");
+            return Err(reason.into());
         }
         match self {
             Self::Jpeg => jpeg::decode(bytes, layout),
             Self::Jpeg2000 => jpeg2000::decode(bytes, layout),
-            Self::Rle => rle::decode(bytes, layout),
+            Self::Rle => Ok(rle::decode(bytes, layout)?),
         }
     }
 }

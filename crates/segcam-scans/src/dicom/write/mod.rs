@@ -5,6 +5,8 @@ mod element;
 mod overlay;
 mod parametric_map;
 
+use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
@@ -152,14 +154,13 @@ impl<'a> DicomWriter<'a> {
     }
 
     fn write(&self, path: &Path, class: &str, object: InMemDicomObject) -> Result<(), ScanError> {
-        let failed = |error: &dyn std::fmt::Display| ScanError::File {
-            path: path.into(),
-            source: std::io::Error::other(error.to_string()),
-        };
+        // What fails in writing says which element and where, and quotes no value, unlike in reading.
+        let failed =
+            |error: Box<dyn Error + Send + Sync>| ScanError::file(path, io::Error::other(error));
         let meta = FileMetaTableBuilder::new()
             .media_storage_sop_class_uid(class)
             .transfer_syntax(dicom_dictionary_std::uids::EXPLICIT_VR_LITTLE_ENDIAN);
-        let object = object.with_meta(meta).map_err(|error| failed(&error))?;
-        object.write_to_file(path).map_err(|error| failed(&error))
+        let object = object.with_meta(meta).map_err(|error| failed(error.into()))?;
+        object.write_to_file(path).map_err(|error| failed(error.into()))
     }
 }

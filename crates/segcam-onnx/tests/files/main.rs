@@ -1,16 +1,21 @@
 //! Files that are broken, or made to break things.
 
+mod norms;
+// What a file is made of, as the crate itself has it.
+#[path = "../../src/proto.rs"]
+mod proto;
+
 use burn::tensor::{Device, Tensor as Image};
 use prost::Message;
 use segcam_core::{
     AllPixels, CamError, EngineKind, Explainer, HiResCam, Layers, Observation, Request, TapeEngine,
 };
+use segcam_onnx::{OnnxError, OnnxFile};
 
 use crate::proto::{
     Attribute, Dimension, Entry, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type,
     ValueInfo,
 };
-use crate::{OnnxError, OnnxFile};
 
 fn value(name: &str, sides: &[i64]) -> ValueInfo {
     let dim = sides.iter().map(|&dim_value| Dimension { dim_value }).collect();
@@ -18,7 +23,7 @@ fn value(name: &str, sides: &[i64]) -> ValueInfo {
     ValueInfo { name: name.into(), r#type: Some(Type { tensor_type }) }
 }
 
-pub(crate) fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Node {
+fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Node {
     let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     let name = format!("the {op_type}");
     Node {
@@ -30,11 +35,11 @@ pub(crate) fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Node {
     }
 }
 
-pub(crate) fn ints(name: &str, ints: &[i64]) -> Attribute {
+fn ints(name: &str, ints: &[i64]) -> Attribute {
     Attribute { name: name.into(), ints: ints.to_vec(), ..Attribute::default() }
 }
 
-pub(crate) fn tensor(name: &str, dims: &[i64], data_type: i32) -> Tensor {
+fn tensor(name: &str, dims: &[i64], data_type: i32) -> Tensor {
     Tensor { name: name.into(), dims: dims.to_vec(), data_type, ..Tensor::default() }
 }
 
@@ -42,7 +47,7 @@ fn shape(name: &str, sides: &[i64]) -> Tensor {
     Tensor { int64_data: sides.to_vec(), ..tensor(name, &[sides.len() as i64], 7) }
 }
 
-pub(crate) fn model(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Model {
+fn model(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Model {
     let graph = Graph {
         node: nodes,
         initializer,
@@ -53,7 +58,7 @@ pub(crate) fn model(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Model {
     Model { graph: Some(graph), opset_import }
 }
 
-pub(crate) fn load(model: &Model) -> Result<OnnxFile, OnnxError> {
+fn load(model: &Model) -> Result<OnnxFile, OnnxError> {
     OnnxFile::from_bytes(model.encode_to_vec())
 }
 

@@ -1,5 +1,7 @@
 //! The rules of meaning: what an observation and a map are, and the errors that bad input gets.
 
+mod within;
+
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -425,29 +427,24 @@ fn a_program_that_panics_is_an_error() {
     // Two channels are right, but the image is smaller than the kernel: burn panics.
     let program = explainer.program([1, 2, 1, 1], &Device::flex());
     assert!(program.is_err(), "{program:?}");
-}
 
-#[test]
-fn a_forward_pass_that_observes_does_not_wait_for_itself() {
     #[derive(Module, Debug)]
-    struct Nested {
-        conv: Conv2d,
-        #[module(skip)]
-        inner: Explainer,
-    }
-    impl SegmentationModel for Nested {
-        fn forward(&self, image: Tensor<4>, layers: &mut Layers) -> Tensor<4> {
-            let seen = self.inner.observe(image.clone().inner()).expect("a pass");
-            let attention = seen.prediction().probability(0);
-            let x = layers.name("conv", self.conv.forward(image));
-            x * Tensor::from_inner(attention.narrow(2, 0, 1).narrow(3, 0, 1))
+    struct Unchecked;
+    impl SegmentationModel for Unchecked {
+        fn check_input(&self, _: [usize; 4]) -> Result<(), CamError> {
+            panic!("not thought of")
+        }
+
+        fn forward(&self, image: Tensor<4>, _: &mut Layers) -> Tensor<4> {
+            image
         }
     }
-    let conv = seeded_net(14, |device| Conv2dConfig::new([2, 2], [1, 1]).init(device));
-    let nested = Nested { conv, inner: Explainer::new(small_net()) };
-    let seen = Explainer::new(nested).observe(noise([1, 2, 8, 8])).expect("a pass");
-    assert!(matches!(seen.engine(), EngineKind::Tape { instead: Some(_) }), "{}", seen.engine());
-    assert!(seen.explain(&HiResCam, "conv", 0).is_ok());
+    let explainer = Explainer::new(Unchecked);
+    let program = explainer.program([1, 2, 8, 8], &Device::flex()).map(|_| ());
+    let seen = explainer.observe(noise([1, 2, 8, 8])).map(|_| ());
+    for failed in [program, seen] {
+        assert!(matches!(failed, Err(CamError::Forward { .. })), "{failed:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Every pixel set against a naive reading of its definition, and the laws of the algebra.
 
+mod parts;
+mod text;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 use segcam_core::{PixelSet, Prediction};
