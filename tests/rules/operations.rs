@@ -189,6 +189,19 @@ fn shapes() {
             }),
         ],
     );
+    // Of a square, no side says that it was turned.
+    check(
+        [1, 2, 4, 4],
+        &[
+            ("swap_dims of a square", |x| x.exp().swap_dims(2, 3)),
+            ("permute of a square", |x| x.exp().permute([0, 1, 3, 2])),
+            ("flip of a square", |x| x.exp().flip([3])),
+            ("reshape of a square", |x| {
+                let [n, c, h, w] = x.dims();
+                x.exp().reshape([n, c, h * w]).swap_dims(1, 2).reshape([n, c, h, w])
+            }),
+        ],
+    );
 }
 
 #[test]

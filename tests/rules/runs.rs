@@ -36,7 +36,7 @@ fn shares_of_piecewise_linear_functions_add_up() {
             let constant = weights([1, 4, 1, 2], &x.device());
             constant.clone() - x - constant
         }),
-        ("pad", |x| x.pad((1, 1, 0, 2), PadMode::Constant(0.5))),
+        ("pad", |x| x.pad((1, 2, 1, 0), PadMode::Constant(0.5))),
         ("pad with −∞", |x| {
             let padded = x.pad((1, 0, 1, 0), PadMode::Constant(f32::NEG_INFINITY));
             max_pool2d(padded, MaxPoolOptions::new([2, 2]))
