@@ -239,11 +239,11 @@ fn finite_differences<M: SegmentationModel<D>, const D: usize>(model: M, input: 
         let g = host(&gradients);
         let largest = g.iter().fold(0f32, |most, value| most.max(value.abs()));
         let strong: Vec<usize> = (0..g.len()).filter(|&i| g[i].abs() > 0.2 * largest).collect();
-        // Behind ReLUs that are all off no gradient is large.
-        let wanted = if strong.is_empty() { 12 } else { 20 };
+        // Behind ReLUs that are all off no gradient is large: as many places are looked at all the same.
+        let others = if strong.is_empty() { 24 } else { 16 };
         let strong =
             (0..8).filter_map(|i| strong.get((i * 7919 + 13) % strong.len().max(1)).copied());
-        let any = (0..16).map(|i| (i * 7919 + 13) % g.len());
+        let any = (0..others).map(|i| (i * 7919 + 13) % g.len());
         let mut smooth = 0;
         for place in strong.chain(any) {
             let moved = |by: f64| {
@@ -271,7 +271,7 @@ fn finite_differences<M: SegmentationModel<D>, const D: usize>(model: M, input: 
             }
         }
         println!("{layer}: {smooth} smooth places");
-        assert!(smooth >= wanted, "{smooth} smooth places at {layer}");
+        assert!(smooth >= 20, "{smooth} smooth places at {layer}");
     }
 }
 

@@ -89,6 +89,11 @@ impl Phantom {
         Self { scan, labels, lesions }
     }
 
+    /// How many lesions there are.
+    pub fn lesions(&self) -> usize {
+        self.lesions.len()
+    }
+
     /// The voxel `[z, y, x]` in the middle of the largest lesion.
     pub fn largest_lesion(&self) -> [usize; 3] {
         let largest = self.lesions.iter().max_by(|a, b| a.radius.total_cmp(&b.radius));

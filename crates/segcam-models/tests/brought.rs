@@ -16,6 +16,7 @@ fn the_same_seed_draws_the_same() {
 fn lesions_are_as_bright_as_vessels_and_few() {
     for seed in 0..10 {
         let phantom = Phantom::new(seed);
+        assert!((2..=4).contains(&phantom.lesions()));
         let [slice, row, column] = phantom.largest_lesion();
         let Phantom { scan, labels, .. } = phantom;
         assert_eq!(scan.grid().orientation().to_string(), "RAS");
