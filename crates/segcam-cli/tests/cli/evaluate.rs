@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::{fails, npy, partly, segcam, spots, works};
+use crate::{copy_network, fails, npy, partly, segcam, spots, works};
 
 /// What is quick to measure.
 const QUICK: &str =
@@ -276,8 +276,7 @@ fn what_was_measured_of_other_contents_is_measured_again() {
 fn a_changed_card_is_measured_again() {
     let folder = tempdir().expect("a folder");
     let path = folder.path();
-    let onnx = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx/tiny-deeplab.onnx");
-    fs::copy(onnx, path.join("net.onnx")).expect("copied");
+    copy_network("tiny-deeplab.onnx", &path.join("net.onnx"));
     let color = |x: u32, y: u32| image::Rgb([x as u8 * 2, y as u8 * 4, 90]);
     image::RgbImage::from_fn(90, 60, color).save(path.join("photo.png")).expect("saved");
     let arguments = "evaluate --model net.onnx --input photo.png --metric leak completeness-error \
@@ -295,8 +294,7 @@ fn a_changed_card_is_measured_again() {
 fn what_other_files_say_is_measured_again() {
     let folder = tempdir().expect("a folder");
     let path = folder.path();
-    let onnx = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx/tiny-vnet.onnx");
-    fs::copy(onnx, path.join("net.onnx")).expect("copied");
+    copy_network("tiny-vnet.onnx", &path.join("net.onnx"));
     let header = "ObjectType = Image\nNDims = 3\nDimSize = 16 16 12\nElementType = MET_FLOAT\n\
                   ElementSpacing = 1 1 1\nElementByteOrderMSB = False\nElementDataFile = scan.raw\n";
     fs::write(path.join("scan.mhd"), header).expect("written");

@@ -62,6 +62,12 @@ fn partly(folder: &Path, arguments: &str) -> String {
     stderr
 }
 
+/// Puts a small network of the tests' into a folder.
+fn copy_network(from: &str, to: &Path) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx");
+    std::fs::copy(fixtures.join(from), to).expect("copied");
+}
+
 /// A folder with a picture of two bright spots.
 fn folder_with_image() -> TempDir {
     let folder = tempdir().expect("a folder");

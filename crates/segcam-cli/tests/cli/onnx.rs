@@ -17,7 +17,9 @@ use segcam_tests::real_data;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use super::{compare_with_golden, fails, folder_with_image, npy, pictures_of, spots, works};
+use super::{
+    compare_with_golden, copy_network, fails, folder_with_image, npy, pictures_of, spots, works,
+};
 
 #[test]
 fn the_program_gives_the_golden_maps_of_an_onnx_file() {
@@ -49,8 +51,7 @@ fn the_program_gives_the_golden_maps_of_an_onnx_file() {
 fn a_map_of_rounding_is_drawn_empty_and_says_so() {
     let folder = tempdir().expect("a folder");
     let path = folder.path();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx/tiny-vnet.onnx");
-    fs::copy(fixture, path.join("net.onnx")).expect("copied");
+    copy_network("tiny-vnet.onnx", &path.join("net.onnx"));
     let layers: Value =
         serde_json::from_str(&works(path, "layers --model net.onnx --all --json")).expect("JSON");
     let layers = layers.as_array().expect("rows");
@@ -200,10 +201,7 @@ pub(crate) fn write_small(folder: &Path, [rows, columns]: [usize; 2]) {
 fn an_onnx_file_is_explained_on_an_image() {
     let folder = tempdir().expect("a folder");
     let path = folder.path();
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx");
-    let copy = |from: &str, to: &str| {
-        fs::copy(fixtures.join(from), path.join(to)).expect("copied");
-    };
+    let copy = |from: &str, to: &str| copy_network(from, &path.join(to));
     copy("tiny-deeplab.onnx", "net.onnx");
     copy("tiny-vnet.onnx", "volume.onnx");
     copy("tiny-argmax.onnx", "argmax.onnx");

@@ -8,7 +8,7 @@ use segcam::scans::{Grid, NiftiTemplate, Scan};
 use segcam_tests::{real_data, relative_error};
 use tempfile::{TempDir, tempdir};
 
-use crate::{fails, json, npy, partly, read_npy, segcam, spots, works};
+use crate::{copy_network, fails, json, npy, partly, read_npy, segcam, spots, works};
 
 const SIDES: [usize; 3] = [48, 40, 3];
 
@@ -151,8 +151,7 @@ fn a_resampled_scan_is_shown_beside_what_the_network_sees() {
     let folder = tempdir().expect("a folder");
     let path = folder.path();
     crate::onnx::write_small(path, [40, 48]);
-    let volume = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx/tiny-vnet.onnx");
-    fs::copy(volume, path.join("volume.onnx")).expect("copied");
+    copy_network("tiny-vnet.onnx", &path.join("volume.onnx"));
     let fine = |name: &str, [i, j, k]: [usize; 3]| {
         let affine = [[1., 0., 0., 0.], [0., 1., 0., 0.], [0., 0., 1., 0.]];
         let values: Vec<f32> = (0..i * j * k).map(|at| (at * 37 % 101) as f32).collect();
@@ -200,8 +199,7 @@ fn values_of_scans_go_as_they_are_only_with_a_word() {
         json(&path.join("out/report.json"))["notes"].to_string()
     };
     assert!(!said("nuclei-unet", "--method hires-cam").contains("as they are"));
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/onnx");
-    fs::copy(fixtures.join("tiny-unet-11.onnx"), path.join("net.onnx")).expect("copied");
+    copy_network("tiny-unet-11.onnx", &path.join("net.onnx"));
     let notes = said("net.onnx", "--method hires-cam --window 32x48");
     assert!(notes.contains("all three") && notes.contains("as they are"), "{notes}");
     fs::write(path.join("net.toml"), "[scan]\nscale = \"min-max\"\n").expect("written");

@@ -1,5 +1,6 @@
 //! Files that are broken, or made to break things.
 
+mod made;
 mod norms;
 // What a file is made of, as the crate itself has it.
 #[path = "../../src/proto.rs"]
@@ -12,55 +13,8 @@ use segcam_core::{
 };
 use segcam_onnx::{OnnxError, OnnxFile};
 
-use crate::proto::{
-    Attribute, Dimension, Entry, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type,
-    ValueInfo,
-};
-
-fn value(name: &str, sides: &[i64]) -> ValueInfo {
-    let dim = sides.iter().map(|&dim_value| Dimension { dim_value }).collect();
-    let tensor_type = Some(TensorType { shape: Some(Shape { dim }) });
-    ValueInfo { name: name.into(), r#type: Some(Type { tensor_type }) }
-}
-
-fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Node {
-    let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-    let name = format!("the {op_type}");
-    Node {
-        input: owned(inputs),
-        output: owned(outputs),
-        op_type: op_type.into(),
-        name,
-        ..Node::default()
-    }
-}
-
-fn ints(name: &str, ints: &[i64]) -> Attribute {
-    Attribute { name: name.into(), ints: ints.to_vec(), ..Attribute::default() }
-}
-
-fn tensor(name: &str, dims: &[i64], data_type: i32) -> Tensor {
-    Tensor { name: name.into(), dims: dims.to_vec(), data_type, ..Tensor::default() }
-}
-
-fn shape(name: &str, sides: &[i64]) -> Tensor {
-    Tensor { int64_data: sides.to_vec(), ..tensor(name, &[sides.len() as i64], 7) }
-}
-
-fn model(nodes: Vec<Node>, initializer: Vec<Tensor>) -> Model {
-    let graph = Graph {
-        node: nodes,
-        initializer,
-        input: vec![value("x", &[0, 1, 0, 0])],
-        output: vec![value("y", &[])],
-    };
-    let opset_import = vec![OperatorSet { domain: String::new(), version: 17 }];
-    Model { graph: Some(graph), opset_import }
-}
-
-fn load(model: &Model) -> Result<OnnxFile, OnnxError> {
-    OnnxFile::from_bytes(model.encode_to_vec())
-}
+use crate::made::{ints, load, model, node, shape, tensor, value};
+use crate::proto::{Attribute, Entry, Model, Node, Tensor};
 
 fn refusal(nodes: Vec<Node>, initializer: Vec<Tensor>) -> String {
     load(&model(nodes, initializer)).expect_err("it is broken").to_string()

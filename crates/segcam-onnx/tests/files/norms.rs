@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor as Image};
 use segcam_core::{Explainer, GradCam, Layer, MapStatus, Observation};
 use segcam_onnx::auto_layers;
 
+use crate::made::{ints, load, model, node, tensor};
 use crate::proto::{Attribute, Node, Tensor};
-use crate::{ints, load, model, node, tensor};
 
 fn weights(name: &str, dims: &[i64]) -> Tensor {
     let count: i64 = dims.iter().product();
