@@ -78,33 +78,19 @@ pub(crate) const HEADERS: [&str; 4] = [".hdr", ".hdr.gz", ".nhdr", ".mhd"];
 /// Endings of those files.
 pub(crate) const PIXELS: [&str; 2] = [".img", ".img.gz"];
 
-/// All files that an input may consist of: those of a folder, and those beside a header that are called as it
-/// is.
+/// All files that an input consists of: those of a folder, or a scan's header and the file of its values.
 ///
 /// # Errors
-/// Folders that cannot be read.
+/// Folders and headers that cannot be read.
 pub fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
-    let (folder, stem) = if path.is_dir() {
-        (path, None)
-    } else if ends_in(path, &HEADERS) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let stem = name.split('.').next().unwrap_or_default().to_string();
-        (
-            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")),
-            Some(stem),
-        )
-    } else {
-        return Ok(vec![path.to_path_buf()]);
-    };
-    let read = || format!("cannot read {}", folder.display());
+    if !path.is_dir() {
+        let one = || vec![path.to_path_buf()];
+        return if ends_in(path, &ENDINGS) { Ok(Scan::files(path)?) } else { Ok(one()) };
+    }
+    let read = || format!("cannot read {}", path.display());
     let mut files = vec![];
-    for file in fs::read_dir(folder).with_context(read)? {
-        let file = file.with_context(read)?.path();
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let belongs = stem.as_ref().is_none_or(|stem| name.split('.').next() == Some(stem));
-        if file.is_file() && belongs {
-            files.push(file);
-        }
+    for file in fs::read_dir(path).with_context(read)? {
+        files.extend(Some(file.with_context(read)?.path()).filter(|file| file.is_file()));
     }
     files.sort();
     Ok(files)

@@ -1,6 +1,7 @@
 //! MetaImage, `.mha` and `.mhd`: <https://docs.itk.org/en/latest/learn/metaio.html>.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use crate::channels::channels_last;
 use crate::grid::{affine_of, from_lps};
@@ -34,6 +35,11 @@ pub(crate) fn read(mut source: Source<'_>) -> Result<Scan, ScanError> {
     let count = grid.values_of(channels).map_err(in_file)?;
     let values = header.values(source, encoding, count)?;
     Scan::new(grid, channels, if inner > 1 { channels_last(values, 1, inner) } else { values })
+}
+
+/// The file that its values lie in, if it is another.
+pub(crate) fn values_file(mut source: Source<'_>) -> Result<Option<PathBuf>, ScanError> {
+    Header::parse(&mut source)?.values_file(&source)
 }
 
 /// Fields by their names.
@@ -140,6 +146,12 @@ impl Header {
         Ok(from_lps(affine_of(&transpose(&axes), offset)))
     }
 
+    fn values_file(&self, source: &Source<'_>) -> Result<Option<PathBuf>, ScanError> {
+        let name = self.get(&["ElementDataFile"]).unwrap_or_default();
+        let other = !name.eq_ignore_ascii_case("local");
+        other.then(|| source.beside(name)).transpose()
+    }
+
     fn values(
         &self,
         mut source: Source<'_>,
@@ -148,9 +160,8 @@ impl Header {
     ) -> Result<Vec<f32>, ScanError> {
         let skip: Option<Vec<i64>> =
             self.numbers(&["HeaderSize"], 1).map_err(|reason| source.error(reason))?;
-        let name = self.get(&["ElementDataFile"]).unwrap_or_default();
-        if !name.eq_ignore_ascii_case("local") {
-            source = source.beside(name)?;
+        if let Some(file) = self.values_file(&source)? {
+            source = Source::of_values(file)?;
         }
         match skip.map_or(0, |skip| skip[0]) {
             -1 if !self.is(&["CompressedData"]) => return source.last_values(encoding, count),

@@ -1,6 +1,7 @@
 //! NRRD, attached and detached: <https://teem.sourceforge.net/nrrd/format.html>.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use crate::channels::channels_last;
 use crate::grid::{affine_of, from_lps};
@@ -31,6 +32,11 @@ pub(crate) fn read(mut source: Source<'_>) -> Result<Scan, ScanError> {
     let values = header.values(source, encoding, count)?;
     let block = sizes[..axes.channels.unwrap_or(0)].iter().product();
     Scan::new(grid, channels, channels_last(values, block, channels))
+}
+
+/// The file that its values lie in, if it is another.
+pub(crate) fn values_file(mut source: Source<'_>) -> Result<Option<PathBuf>, ScanError> {
+    Header::parse(&mut source)?.values_file(&source)
 }
 
 /// Which axes of the file are which.
@@ -230,6 +236,10 @@ impl Header {
         text.parse().map_err(|_| format!("its {} is {text:?}, no whole number", names[0]))
     }
 
+    fn values_file(&self, source: &Source<'_>) -> Result<Option<PathBuf>, ScanError> {
+        self.get(&["data file", "datafile"]).map(|name| source.beside(name)).transpose()
+    }
+
     fn values(
         &self,
         mut source: Source<'_>,
@@ -239,8 +249,8 @@ impl Header {
         let packing = self.wanted("encoding").map_err(|reason| source.error(reason))?;
         let lines = self.skip(&["line skip", "lineskip"]).map_err(|reason| source.error(reason))?;
         let bytes = self.skip(&["byte skip", "byteskip"]).map_err(|reason| source.error(reason))?;
-        if let Some(name) = self.get(&["data file", "datafile"]) {
-            source = source.beside(name)?;
+        if let Some(file) = self.values_file(&source)? {
+            source = Source::of_values(file)?;
         }
         for _ in 0..lines {
             if source.line()?.is_none() {

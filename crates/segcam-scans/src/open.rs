@@ -1,23 +1,38 @@
 //! What a file is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::source::Source;
 use crate::{Scan, ScanError, meta_image, mgh, nifti, nrrd};
 
 pub(crate) fn open(path: &Path) -> Result<Scan, ScanError> {
+    read(header(path)?)
+}
+
+/// The files that `open` reads, the header first. What is no scan is one file.
+pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, ScanError> {
+    let source = header(path)?;
+    let mut files = vec![source.path().to_owned()];
+    files.extend(match source.head() {
+        head if nifti::recognises(head) => nifti::values_file(&source)?,
+        head if nrrd::recognises(head) => nrrd::values_file(source)?,
+        head if meta_image::recognises(head) => meta_image::values_file(source)?,
+        _ => None,
+    });
+    Ok(files)
+}
+
+/// The file to begin with.
+fn header(path: &Path) -> Result<Source<'static>, ScanError> {
     if path.is_dir() {
         return Err(ScanError::format(path, "it is a folder: name a file in it"));
     }
     let source = Source::open(path)?;
     if known(source.head()) {
-        return read(source);
+        return Ok(source);
     }
     // Values without their header, which lies beside them.
-    match nifti::header_of(path) {
-        Some(header) => read(Source::open(&header)?),
-        None => read(source),
-    }
+    nifti::header_of(path).map_or(Ok(source), |header| Source::open(&header))
 }
 
 pub(crate) fn from_bytes(name: &Path, bytes: &[u8]) -> Result<Scan, ScanError> {

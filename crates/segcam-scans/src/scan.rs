@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::nifti::Header;
 use crate::{Grid, Interpolation, Orientation, Resampling, ScanError, open};
@@ -56,6 +56,29 @@ impl Scan {
     /// numbers, more than one axis beside three of space, axes that do not span space.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ScanError> {
         open::open(path.as_ref())
+    }
+
+    /// The files that [`open`](Self::open) reads, the header first, without their values being read: two for a
+    /// header whose values lie in another file, else one. Whoever keeps what was made of a scan asks whether these
+    /// are as they were.
+    ///
+    /// # Errors
+    /// Files that cannot be read, and headers that name a file outside of their folder, or several.
+    ///
+    /// # Example
+    /// ```
+    /// use segcam_scans::Scan;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("segcam-files-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let header = folder.join("ct.mhd");
+    /// std::fs::write(&header, "ObjectType = Image\nNDims = 3\nElementDataFile = values.raw\n")?;
+    /// assert_eq!(Scan::files(&header)?, [header, folder.join("values.raw")]);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn files(path: impl AsRef<Path>) -> Result<Vec<PathBuf>, ScanError> {
+        open::files(path.as_ref())
     }
 
     /// Reads a file that is in memory; `name` is for messages.

@@ -30,6 +30,12 @@ impl<'a> Source<'a> {
         Self::new(path, Self::file(path)?, true)
     }
 
+    /// A file of values alone, in which nothing is undone.
+    pub(crate) fn of_values(path: PathBuf) -> Result<Self, ScanError> {
+        let reader = Box::new(Self::file(&path)?);
+        Ok(Self { path, reader, head: Vec::new(), read: 0, on_disk: true })
+    }
+
     fn file(path: &Path) -> Result<BufReader<File>, ScanError> {
         let file = File::open(path).map_err(|error| ScanError::file(path, error))?;
         Ok(BufReader::with_capacity(BLOCK, file))
@@ -224,8 +230,8 @@ impl<'a> Source<'a> {
         Ok(values)
     }
 
-    /// Another file that a header names: in the same folder or below it. Nothing is undone in it.
-    pub(crate) fn beside(&self, name: &str) -> Result<Source<'static>, ScanError> {
+    /// Where another file lies that a header names: in the same folder or below it.
+    pub(crate) fn beside(&self, name: &str) -> Result<PathBuf, ScanError> {
         use std::path::Component::{CurDir, Normal};
         if name.split_whitespace().next() == Some("LIST") || name.contains('%') {
             return Err(self.error("its values lie in several files: write them into one"));
@@ -241,9 +247,7 @@ impl<'a> Source<'a> {
                 "its values lie outside of its folder, in {name:?}: move that file beside it"
             )));
         }
-        let path = self.path.with_file_name("").join(other);
-        let reader = Box::new(Source::file(&path)?);
-        Ok(Source { path, reader, head: Vec::new(), read: 0, on_disk: true })
+        Ok(self.path.with_file_name("").join(other))
     }
 
     /// Reads until the buffer is full or the file ends.

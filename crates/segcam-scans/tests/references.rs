@@ -97,6 +97,19 @@ fn either_file_of_a_pair_opens_it() {
         let [header, image] = [header, image].map(|name| Scan::open(file(name)).expect("a pair"));
         assert_eq!(header, image);
     }
+    for (header, values) in [
+        ("pair.hdr", "pair.img"),
+        ("pair-packed.hdr.gz", "pair-packed.img.gz"),
+        ("split.mhd", "split.raw"),
+        ("detached.nhdr", "detached.raw"),
+        ("detached-packed.nhdr", "detached-packed.raw.gz"),
+    ] {
+        assert_eq!(Scan::files(file(header)).expect("files"), [file(header), file(values)]);
+    }
+    for (named, wanted) in [("pair.img", &["pair.hdr", "pair.img"][..]), ("f4.mgh", &["f4.mgh"])] {
+        let wanted: Vec<_> = wanted.iter().map(|name| file(name)).collect();
+        assert_eq!(Scan::files(file(named)).expect("files"), wanted);
+    }
     let alone = Scan::open(file("split.raw")).expect_err("values alone").to_string();
     assert!(alone.contains(".mhd or .nhdr"), "{alone}");
 }

@@ -388,6 +388,33 @@ fn scans_are_inputs() {
     assert_eq!(rows[0].get("class").map(Cell::to_text).as_deref(), Some("1"));
 }
 
+/// Each header names the file of its voxels, which decides about what is known as well.
+#[test]
+fn masks_in_two_files_are_read_again() {
+    let folder = tempdir().expect("a folder");
+    let path = folder.path();
+    let image = spots(48, 40);
+    let write = |name: &str, value: &dyn Fn(f32) -> f32| {
+        let header = format!(
+            "ObjectType = Image\nNDims = 3\nDimSize = 48 40 1\nElementType = MET_FLOAT\n\
+             ElementByteOrderMSB = False\nElementDataFile = voxels of {name}.raw\n"
+        );
+        fs::write(path.join(format!("{name}.mhd")), header).expect("written");
+        let values = image.pixels().map(|pixel| value(f32::from(pixel.0[0]) / 255.0));
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        fs::write(path.join(format!("voxels of {name}.raw")), bytes).expect("written");
+    };
+    write("scan", &|value| value);
+    fs::write(path.join("cases.csv"), "input,truth\nscan.mhd,mask.mhd\n").expect("written");
+    let dice = |above: f32| {
+        write("mask", &|value| f32::from(u8::from(value > above)));
+        works(path, "batch --input cases.csv --slice 0 --class 1 --layer dec1 --quiet --out out");
+        rows(path.join("out/results.parquet"))[0].number("dice").expect("a number")
+    };
+    let [all, bright] = [0.0, 0.5].map(dice);
+    assert!(bright > all, "{bright} and {all}");
+}
+
 #[test]
 fn the_page_lists_every_column() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/batch.md");

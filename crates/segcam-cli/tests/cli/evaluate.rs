@@ -296,12 +296,12 @@ fn what_other_files_say_is_measured_again() {
     let path = folder.path();
     copy_network("tiny-vnet.onnx", &path.join("net.onnx"));
     let header = "ObjectType = Image\nNDims = 3\nDimSize = 16 16 12\nElementType = MET_FLOAT\n\
-                  ElementSpacing = 1 1 1\nElementByteOrderMSB = False\nElementDataFile = scan.raw\n";
+                  ElementSpacing = 1 1 1\nElementByteOrderMSB = False\nElementDataFile = voxels.raw\n";
     fs::write(path.join("scan.mhd"), header).expect("written");
     let voxels = |step: usize| {
         let values = (0..12 * 16 * 16).map(|at| (at * step % 101) as f32);
         let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-        fs::write(path.join("scan.raw"), bytes).expect("written");
+        fs::write(path.join("voxels.raw"), bytes).expect("written");
     };
     let plans = |high: f64| {
         let seen = serde_json::json!({

@@ -7,5 +7,5 @@ mod read;
 mod write;
 
 pub(crate) use header::Header;
-pub(crate) use read::{header_of, read, recognises};
+pub(crate) use read::{header_of, read, recognises, values_file};
 pub use write::NiftiTemplate;

@@ -55,18 +55,24 @@ pub(crate) fn read(mut source: Source<'_>) -> Result<Scan, ScanError> {
     let affine = header.affine().map_err(wrong)?;
     let grid = Grid::new(size, affine).map_err(|error| error.in_file(source.path()))?;
     let count = grid.values_of(channels).map_err(|error| error.in_file(source.path()))?;
-    let mut values = if single { source } else { image_of(&source)? };
+    let mut values = match values_file(&source)? {
+        Some(file) => Source::of_values(file)?.unpacked()?,
+        None => source,
+    };
     values.skip_to(start)?;
     let values = values.values(Encoding { number, big_endian, scale }, count)?;
     Ok(Scan::new(grid, channels, values)?.with_nifti(header))
 }
 
-/// The file with the values of a header, which may be compressed.
-fn image_of(header: &Source<'_>) -> Result<Source<'static>, ScanError> {
+/// The file that its values lie in, if it is another; it may be compressed.
+pub(crate) fn values_file(header: &Source<'_>) -> Result<Option<PathBuf>, ScanError> {
+    if Kind::of(header.head()).is_none_or(|kind| kind.single) {
+        return Ok(None);
+    }
     let names = names_beside(header.path(), "img");
     let there = names.iter().find(|name| header.path().with_file_name(name).exists());
     match there.or(names.first()) {
-        Some(name) => header.beside(name).and_then(Source::unpacked),
+        Some(name) => header.beside(name).map(Some),
         None => Err(header.error("it is a header whose values lie in another file: name it .hdr")),
     }
 }
