@@ -76,6 +76,14 @@ struct Target {
     kind: Vec<String>,
 }
 
+impl Package {
+    /// The features that docs.rs is told to show, where they are not all.
+    fn shown(&self) -> impl Iterator<Item = &str> {
+        let features = self.metadata["docs"]["rs"]["features"].as_array();
+        features.into_iter().flatten().filter_map(Value::as_str)
+    }
+}
+
 impl Workspace {
     fn read() -> Result<Self> {
         let arguments = ["metadata", "--no-deps", "--format-version=1"];
@@ -131,34 +139,39 @@ fn verify(_: &Workspace) -> Result<()> {
 }
 
 /// Against the last tag. Before there is one, against the commit that gave CHANGELOG.md the heading of this
-/// version; `SEGCAM_BASELINE` names another.
+/// version, its date included; `SEGCAM_BASELINE` names another.
 fn semver(workspace: &Workspace) -> Result<()> {
     let version = &workspace.facade()?.version;
-    let heading = format!("-S## [{version}]");
+    let changelog = fs::read_to_string(root().join("CHANGELOG.md"))?;
+    let heading = changelog.lines().find(|line| line.starts_with(&format!("## [{version}]")));
+    let heading = format!("-S{}", heading.context("CHANGELOG.md does not have this version")?);
     let baseline = match std::env::var("SEGCAM_BASELINE") {
         Ok(commit) => commit,
         Err(_) => git(&["describe", "--tags", "--abbrev=0"])
             .or_else(|_| git(&["log", "-1", "--format=%H", &heading, "--", "CHANGELOG.md"]))?,
     };
     ensure!(!baseline.is_empty(), "no tag, and no commit of {version}: set SEGCAM_BASELINE");
-    let check = |what: &str| {
-        let command = format!("semver-checks{what} --baseline-rev {baseline}");
-        tool(&command, "cargo-semver-checks")
-    };
     // What is new breaks nobody.
     let (known, new): (Vec<_>, Vec<_>) = workspace.libraries().partition(|package| {
         let manifest = format!("{baseline}:crates/{}/Cargo.toml", package.name);
         git(&["cat-file", "-e", &manifest]).is_ok()
     });
     new.iter().for_each(|package| eprintln!("xtask: {} is not in {baseline}", package.name));
-    let others = known.iter().filter(|package| package.name != "segcam");
-    let others: String = others.map(|package| format!(" -p {}", package.name)).collect();
-    // It takes every feature of a crate; those of the facade would download LibTorch.
-    let features = ["models", "onnx", "scans", "metrics", "render", "serde"];
-    let features: String = features.map(|feature| format!(" --features {feature}")).concat();
-    let facade = format!(" -p segcam --only-explicit-features{features}");
-    // Both are checked, whatever the first finds.
-    check(&others).and(check(&facade))
+    // It takes every feature of a crate, and those that docs.rs is not shown would download LibTorch.
+    let (some, all): (Vec<_>, Vec<_>) = known
+        .into_iter()
+        .partition(|package| package.metadata["docs"]["rs"]["features"].is_array());
+    let all: String = all.iter().map(|package| format!(" -p {}", package.name)).collect();
+    let some = some.iter().map(|package| {
+        let features = package.shown().map(|feature| format!(" --features {feature}"));
+        format!(" -p {} --only-explicit-features{}", package.name, features.collect::<String>())
+    });
+    let checks = some.chain([all]).map(|what| {
+        let command = format!("semver-checks{what} --baseline-rev {baseline}");
+        tool(&command, "cargo-semver-checks")
+    });
+    // All are checked, whatever the first finds.
+    checks.collect::<Vec<_>>().into_iter().collect()
 }
 
 fn git(arguments: &[&str]) -> Result<String> {
@@ -202,7 +215,7 @@ fn docs(workspace: &Workspace) -> Result<()> {
         if docs["all-features"] == true {
             command.arg("--all-features");
         }
-        for feature in docs["features"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for feature in package.shown() {
             command.args(["--features", feature]);
         }
         command.arg("--target-dir").arg(&folder);
