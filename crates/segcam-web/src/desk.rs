@@ -274,6 +274,9 @@ impl Seen {
             "pixel_set": target.name(),
             "pixels": target.sizes().iter().sum::<usize>(),
             "at": null,
+            // Sets of several parts are refused.
+            "part": null,
+            "parts": [],
             "maps": reports,
             "command": "",
         });

@@ -86,6 +86,25 @@ fn a_map_is_the_librarys() {
     assert_eq!(desk.picture("i1").expect("a picture")[..4], [0, 0, 0, 255]);
 }
 
+/// The studio's page is this one's, too, and reads what the studio's API promises.
+#[test]
+fn everything_is_said_that_the_studio_says() {
+    let api = parsed(include_str!("../../segcam-cli/src/studio/page/openapi.json"));
+    let mut desk = desk();
+    let look = parsed(&desk.look("i1".into(), "a.png", &png(&picture())).expect("looked at"));
+    let answer = desk.ask(&question("i1", "class", &layer(&look))).expect("an answer");
+    let about = desk.about();
+    for (name, said) in [("Studio", parsed(&about)), ("Look", look), ("Answer", parsed(&answer))] {
+        let promised = &api["components"]["schemas"][name]["properties"];
+        for field in promised.as_object().expect("a schema").keys() {
+            // What a server has, and what only scripts read.
+            if field != "limits" && field != "class_chosen" {
+                assert!(said.get(field).is_some(), "{name} has no {field:?}: {said}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_gone_is_forgotten() {
     let mut desk = desk();

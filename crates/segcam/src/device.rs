@@ -138,6 +138,8 @@ pub fn best_device() -> Device {
 /// # Ok::<(), segcam::DeviceError>(())
 /// ```
 pub fn device_name(device: &Device) -> String {
+    // Without a backend there is nothing to compare it with.
+    let _ = device;
     #[cfg(feature = "remote")]
     if let burn::backend::DispatchDevice::Remote(_) = device.as_dispatch() {
         return "remote".into();

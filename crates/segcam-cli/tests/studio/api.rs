@@ -378,7 +378,8 @@ fn a_question_whose_page_goes_away_is_cancelled() {
 
 #[test]
 fn the_api_is_described() {
-    let server = Server::start(&[]);
+    let folder = folder();
+    let server = Server::start(&[folder.path()]);
     let described = server.json("/api/v1/openapi.json");
     assert_eq!(described["openapi"], "3.1.0");
     for path in ["/studio", "/images", "/questions", "/questions/{question}/maps/{map}"] {
@@ -387,6 +388,17 @@ fn the_api_is_described() {
     assert_eq!(described["info"]["version"], env!("CARGO_PKG_VERSION"));
     let about = server.json("/api/v1/studio");
     assert_eq!(about["titles"]["seg-hires-grad-cam"], "Seg-HiRes-Grad-CAM");
+    let look = server.json("/api/v1/images/i0");
+    let answer = server.ask(json!({ "image": "i0", "layers": ["mid"] }));
+    for (name, said) in [("Studio", &about), ("Look", &look), ("Answer", &answer)] {
+        let promised = &described["components"]["schemas"][name]["properties"];
+        let fields =
+            |of: &Value| of.as_object().expect("fields").keys().cloned().collect::<Vec<_>>();
+        let [mut said, mut promised] = [said, promised].map(fields);
+        said.sort();
+        promised.sort();
+        assert_eq!(said, promised, "{name}");
+    }
     let names: Vec<&str> = about["colormaps"]
         .as_array()
         .expect("a list")
