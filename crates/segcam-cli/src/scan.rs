@@ -84,13 +84,16 @@ pub(crate) const PIXELS: [&str; 2] = [".img", ".img.gz"];
 /// Folders and headers that cannot be read.
 pub fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
-        let one = || vec![path.to_path_buf()];
-        return if ends_in(path, &ENDINGS) { Ok(Scan::files(path)?) } else { Ok(one()) };
+        let is_scan = ends_in(path, &ENDINGS);
+        return Ok(if is_scan { Scan::files(path)? } else { vec![path.to_path_buf()] });
     }
     let read = || format!("cannot read {}", path.display());
     let mut files = vec![];
     for file in fs::read_dir(path).with_context(read)? {
-        files.extend(Some(file.with_context(read)?.path()).filter(|file| file.is_file()));
+        let file = file.with_context(read)?.path();
+        if file.is_file() {
+            files.push(file);
+        }
     }
     files.sort();
     Ok(files)

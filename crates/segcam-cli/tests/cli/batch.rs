@@ -10,7 +10,7 @@ use std::time::Duration;
 use segcam_batch::{Cell, Row, Table};
 use tempfile::{TempDir, tempdir};
 
-use crate::{fails, json, same, segcam, spots, works};
+use crate::{fails, in_two_files, json, same, segcam, spots, works};
 
 /// Images in two folders, two of which are none.
 fn folder_with_images(count: u32) -> TempDir {
@@ -395,14 +395,8 @@ fn masks_in_two_files_are_read_again() {
     let path = folder.path();
     let image = spots(48, 40);
     let write = |name: &str, value: &dyn Fn(f32) -> f32| {
-        let header = format!(
-            "ObjectType = Image\nNDims = 3\nDimSize = 48 40 1\nElementType = MET_FLOAT\n\
-             ElementByteOrderMSB = False\nElementDataFile = voxels of {name}.raw\n"
-        );
-        fs::write(path.join(format!("{name}.mhd")), header).expect("written");
         let values = image.pixels().map(|pixel| value(f32::from(pixel.0[0]) / 255.0));
-        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-        fs::write(path.join(format!("voxels of {name}.raw")), bytes).expect("written");
+        in_two_files(path, name, [48, 40, 1], values);
     };
     write("scan", &|value| value);
     fs::write(path.join("cases.csv"), "input,truth\nscan.mhd,mask.mhd\n").expect("written");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-use crate::{copy_network, fails, npy, partly, segcam, spots, works};
+use crate::{copy_network, fails, in_two_files, npy, partly, segcam, spots, works};
 
 /// What is quick to measure.
 const QUICK: &str =
@@ -295,13 +295,9 @@ fn what_other_files_say_is_measured_again() {
     let folder = tempdir().expect("a folder");
     let path = folder.path();
     copy_network("tiny-vnet.onnx", &path.join("net.onnx"));
-    let header = "ObjectType = Image\nNDims = 3\nDimSize = 16 16 12\nElementType = MET_FLOAT\n\
-                  ElementSpacing = 1 1 1\nElementByteOrderMSB = False\nElementDataFile = voxels.raw\n";
-    fs::write(path.join("scan.mhd"), header).expect("written");
     let voxels = |step: usize| {
         let values = (0..12 * 16 * 16).map(|at| (at * step % 101) as f32);
-        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-        fs::write(path.join("voxels.raw"), bytes).expect("written");
+        in_two_files(path, "scan", [16, 16, 12], values);
     };
     let plans = |high: f64| {
         let seen = serde_json::json!({

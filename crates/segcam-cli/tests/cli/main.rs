@@ -68,6 +68,19 @@ fn copy_network(from: &str, to: &Path) {
     std::fs::copy(fixtures.join(from), to).expect("copied");
 }
 
+/// A scan in two files that are not called the same: `{name}.mhd`, and the voxels it names.
+fn in_two_files(folder: &Path, name: &str, size: [usize; 3], values: impl Iterator<Item = f32>) {
+    let [width, height, depth] = size;
+    let header = format!(
+        "ObjectType = Image\nNDims = 3\nDimSize = {width} {height} {depth}\n\
+         ElementType = MET_FLOAT\nElementSpacing = 1 1 1\nElementByteOrderMSB = False\n\
+         ElementDataFile = voxels of {name}.raw\n"
+    );
+    std::fs::write(folder.join(format!("{name}.mhd")), header).expect("written");
+    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+    std::fs::write(folder.join(format!("voxels of {name}.raw")), bytes).expect("written");
+}
+
 /// A folder with a picture of two bright spots.
 fn folder_with_image() -> TempDir {
     let folder = tempdir().expect("a folder");
